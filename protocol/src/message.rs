@@ -1,0 +1,272 @@
+//! The messages themselves: a closed set of verbs, their replies, and the events a host pushes.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{CredentialKind, ErrorBody, LeaseSummary, TenantSummary};
+
+/// Joins a reply and its events to a request. Chosen by the extension, unique per connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RequestId(pub u32);
+
+/// What the extension sends.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RequestFrame {
+    /// Joins the reply to this request.
+    pub id: RequestId,
+    /// What is asked.
+    pub request: Request,
+}
+
+/// The closed set of verbs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "verb", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Request {
+    /// The handshake; always first. Answered by [`Reply::Welcome`].
+    Hello(Hello),
+    /// Which tenants the technician may enter; with a hint, which one the page is about (and the host warms its
+    /// token and connection). Answered by [`Reply::Tenants`].
+    ListTenants {
+        /// What the sign-in page's address says.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        hint: Option<TenantHint>,
+    },
+    /// Activate the JIT account. Events: [`HostFrame::Progress`]. Answered by [`Reply::Lease`] once a credential
+    /// can be filled. While an own lease of the same tenant is open, that one is answered again (its credential is
+    /// renewed if it is not held any more).
+    StartLease {
+        /// Directory (tenant) id.
+        tenant_id: Uuid,
+        /// How long, in minutes; the tenant's default when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        minutes: Option<u32>,
+        /// Why, in the technician's words.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// Hand out the credential to fill one field of one document. Once per document. Answered by [`Reply::Secret`].
+    FillCredential {
+        /// The lease.
+        lease_id: Uuid,
+        /// The field it will fill.
+        field: FillField,
+        /// The document, as the browser (not the page) describes it.
+        document: Document,
+    },
+    /// A sign-in with the lease's credential reached its end. Answered by [`Reply::Lease`].
+    ConfirmSignIn {
+        /// The lease.
+        lease_id: Uuid,
+    },
+    /// Show the credential to the technician: an explicit act, audited. Answered by [`Reply::Secret`].
+    RevealCredential {
+        /// The lease.
+        lease_id: Uuid,
+    },
+    /// End the lease now. Events: [`HostFrame::Progress`]. Answered by [`Reply::Lease`].
+    EndLease {
+        /// The lease.
+        lease_id: Uuid,
+    },
+    /// Every lease that is not closed. Answered by [`Reply::Leases`].
+    ListLeases {},
+}
+
+/// Who calls and in which version of the protocol.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hello {
+    /// [`crate::PROTOCOL_VERSION`] of the caller.
+    pub protocol: u32,
+    /// The extension's version, for the log.
+    pub extension_version: String,
+}
+
+/// What the address of a sign-in page says about the tenant. Both come from the URL that the browser reports.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TenantHint {
+    /// The tenant segment of the path: a GUID or a domain; absent for `common`, `organizations` and `consumers`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
+    /// `login_hint`, `username` or `domain_hint`/`whr`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_name: Option<String>,
+}
+
+/// The field that a credential is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FillField {
+    /// The password box of the password view.
+    Password,
+    /// The box of the Temporary Access Pass view.
+    AccessPass,
+}
+
+impl FillField {
+    /// The kind of credential that may go into this field.
+    #[must_use]
+    pub const fn takes(self) -> CredentialKind {
+        match self {
+            Self::Password => CredentialKind::Password,
+            Self::AccessPass => CredentialKind::TemporaryAccessPass,
+        }
+    }
+}
+
+/// One document in one tab, as the browser's own sender record describes it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Document {
+    /// The browser's id of the tab.
+    pub tab_id: i32,
+    /// The browser's id of the document; changes with every navigation.
+    pub document_id: String,
+    /// Serialised origin, e.g. `https://login.microsoftonline.com`.
+    pub origin: String,
+}
+
+/// What the host sends: one reply per request, and events in between or on their own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum HostFrame {
+    /// The answer to a request that succeeded.
+    Reply {
+        /// The request.
+        id: RequestId,
+        /// The answer.
+        reply: Reply,
+    },
+    /// The answer to a request that failed. `id` is absent when the request could not be read.
+    Error {
+        /// The request.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<RequestId>,
+        /// What went wrong.
+        error: ErrorBody,
+    },
+    /// A request is moving on.
+    Progress {
+        /// The request.
+        id: RequestId,
+        /// What moved.
+        progress: Progress,
+    },
+    /// A lease changed without being asked: it ended at its time, or its ending is in trouble.
+    LeaseChanged {
+        /// The lease as it stands now.
+        lease: LeaseSummary,
+    },
+}
+
+/// The answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "reply", rename_all = "snake_case")]
+pub enum Reply {
+    /// To [`Request::Hello`].
+    Welcome(Welcome),
+    /// To [`Request::ListTenants`].
+    Tenants {
+        /// Most recently used first.
+        tenants: Vec<TenantSummary>,
+        /// The tenant that the hint means, if it is one of them.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        recognized: Option<Uuid>,
+    },
+    /// A lease.
+    Lease {
+        /// As it stands now.
+        lease: LeaseSummary,
+    },
+    /// To [`Request::ListLeases`].
+    Leases {
+        /// Ending soonest first.
+        leases: Vec<LeaseSummary>,
+    },
+    /// To [`Request::FillCredential`] and [`Request::RevealCredential`], and to nothing else.
+    Secret(Secret),
+}
+
+/// The host's side of the handshake.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Welcome {
+    /// [`crate::PROTOCOL_VERSION`] of the host.
+    pub protocol: u32,
+    /// The host's version.
+    pub host_version: String,
+}
+
+/// A credential on its way to one field or to the technician's eyes. Cannot be printed with `{:?}`.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Secret {
+    /// The lease it belongs to.
+    pub lease_id: Uuid,
+    /// What it is.
+    pub credential: CredentialKind,
+    /// The account it signs in.
+    pub user_name: String,
+    /// The secret itself.
+    pub value: String,
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Secret").field("lease_id", &self.lease_id).finish_non_exhaustive()
+    }
+}
+
+/// One step of an activation or a deactivation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// The step.
+    pub step: Step,
+    /// How far it is.
+    pub state: StepState,
+}
+
+/// The steps that a person can follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Step {
+    /// The app-only token.
+    Token,
+    /// Creating the account (first lease, or it was deleted).
+    CreateAccount,
+    /// Setting a new random password.
+    SetPassword,
+    /// Enabling the account.
+    Enable,
+    /// Issuing a Temporary Access Pass.
+    IssuePass,
+    /// Adding to groups.
+    AddGroups,
+    /// Assigning directory roles.
+    AssignRoles,
+    /// Removing directory roles.
+    RemoveRoles,
+    /// Removing from groups.
+    RemoveGroups,
+    /// Disabling the account.
+    Disable,
+    /// Revoking sign-in sessions.
+    RevokeSessions,
+    /// Deleting passes.
+    DeletePass,
+    /// Reading everything back.
+    ReadBack,
+}
+
+/// How far a step is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepState {
+    /// Under way.
+    Started,
+    /// Done.
+    Done,
+    /// Failed this time; it will be tried again.
+    Retrying,
+}

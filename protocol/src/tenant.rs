@@ -1,0 +1,120 @@
+//! What the extension may know about tenants, accounts and leases: names and times, nothing secret.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{ErrorBody, cloud::Cloud};
+
+/// What signs a JIT account in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CredentialKind {
+    /// A Temporary Access Pass: one code, counts as MFA, ends with the lease.
+    TemporaryAccessPass,
+    /// A password: the portals ask for MFA registration after it.
+    Password,
+}
+
+/// The credential that the next lease will use, and why not a better one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CredentialPlan {
+    /// What will be issued.
+    pub kind: CredentialKind,
+    /// Why a better kind is not available, as one sentence; empty for the best kind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub because: Option<String>,
+}
+
+/// Where a lease stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LeaseState {
+    /// Written down; nothing has been sent yet.
+    Requested,
+    /// The calls that grant are under way.
+    Activating,
+    /// Granted; the sign-in page may still refuse for some seconds.
+    Active,
+    /// A sign-in with it succeeded.
+    Usable,
+    /// Being taken back; retried until it has been read back.
+    Ending,
+    /// Taken back and read back.
+    Ended,
+    /// Never became active; what it left has been taken back and read back.
+    Failed,
+    /// Ending has failed for so long that a person must look.
+    Stuck,
+    /// Somebody else changed the account.
+    ExternallyModified,
+}
+
+impl LeaseState {
+    /// Whether nothing of the lease is left to be done.
+    #[must_use]
+    pub const fn is_closed(self) -> bool {
+        matches!(self, Self::Ended | Self::Failed)
+    }
+}
+
+/// Something about a lease that a person should know.
+pub type Problem = ErrorBody;
+
+/// One bounded period for which a JIT account is active.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaseSummary {
+    /// The lease.
+    pub lease_id: Uuid,
+    /// Its tenant (directory id).
+    pub tenant_id: Uuid,
+    /// The tenant's display name.
+    pub tenant_name: String,
+    /// The account's user principal name.
+    pub user_name: String,
+    /// Display names of the directory roles.
+    pub roles: Vec<String>,
+    /// Where it stands.
+    pub state: LeaseState,
+    /// What was issued, once something was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<CredentialKind>,
+    /// Whether this connection's host still holds the credential, so that it can be filled or shown.
+    #[serde(default)]
+    pub credential_held: bool,
+    /// When it began, Unix time in milliseconds.
+    pub from: i64,
+    /// When it ends, Unix time in milliseconds.
+    pub until: i64,
+    /// What is wrong, if anything is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<Problem>,
+}
+
+/// One customer's tenant as the technician sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TenantSummary {
+    /// Directory (tenant) id.
+    pub tenant_id: Uuid,
+    /// The customer's name.
+    pub name: String,
+    /// Verified domains, the one for the accounts first: how a page's address is recognised.
+    pub domains: Vec<String>,
+    /// Which Microsoft cloud it lives in.
+    pub cloud: Cloud,
+    /// The technician's own JIT account there.
+    pub user_name: String,
+    /// Display names of the roles a lease grants.
+    pub roles: Vec<String>,
+    /// How long a lease lasts unless the technician asks for another length, in minutes.
+    pub minutes: u32,
+    /// The longest a lease may last, in minutes.
+    pub maximum_minutes: u32,
+    /// The credential that the next lease will use.
+    pub credential: CredentialPlan,
+    /// The technician's open lease there (also one that is still ending).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<LeaseSummary>,
+    /// When a lease was last started there, Unix time in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_used: Option<i64>,
+}
