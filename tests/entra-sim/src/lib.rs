@@ -1,1 +1,16 @@
-//! Under construction.
+//! A simulated Microsoft Entra: token endpoint, Graph, sign-in pages and portals, on the real host names behind a
+//! certificate authority made on the spot.
+//!
+//! It stands in for Microsoft in tests and is stricter than Microsoft where facts are disputed. Nothing of it is a
+//! dependency of product code, and no traffic leaves the machine. Facts come from the Microsoft Graph reference, the
+//! Entra sign-in documentation and, for shapes, Microsoft's own schema.
+
+pub mod clock;
+pub mod directory;
+pub mod knobs;
+pub mod pages;
+pub mod serve;
+pub mod simulation;
+
+pub use knobs::Knobs;
+pub use simulation::Simulation;

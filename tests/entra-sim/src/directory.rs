@@ -1,0 +1,73 @@
+//! The object store: tenants with their users, roles, groups, passes, policies and applications, and what happened
+//! at sign-in.
+//!
+//! It holds state and keeps it consistent; it knows nothing of HTTP, permissions or lag. Graph (`crate::graph`) and
+//! the sign-in functions ([`sign_in`]) are its two users. Facts come from the Microsoft Graph reference.
+
+pub mod roles;
+pub mod seed;
+pub mod sign_in;
+pub mod tenant;
+pub mod user;
+
+use std::collections::BTreeMap;
+
+use uuid::Uuid;
+
+pub use sign_in::{CredentialKind, CredentialType, Preferred, Session, SignInError, SignInRecord, SignedIn};
+pub use tenant::{
+    Application, ApplicationSecret, Branding, Cloud, Domain, DomainKind, Group, Licence, PassPolicy, RoleAssignment,
+    Schedule, Tenant,
+};
+pub use user::{AccessPass, User};
+
+/// Everything that is stored.
+#[derive(Clone, Debug, Default)]
+pub struct Directory {
+    /// The tenants, in the order they were added.
+    pub tenants: Vec<Tenant>,
+    /// Sign-in sessions by their id, ended ones included.
+    pub sessions: BTreeMap<String, Session>,
+    /// Every attempt to sign in, oldest first.
+    pub sign_ins: Vec<SignInRecord>,
+}
+
+impl Directory {
+    /// The tenant with this id, domain or display name; GUIDs and domains compare without case.
+    #[must_use]
+    pub fn tenant(&self, id_or_domain: &str) -> Option<&Tenant> {
+        self.tenants.iter().find(|tenant| tenant.answers_to(id_or_domain))
+    }
+
+    /// As [`Self::tenant`], to change it.
+    pub fn tenant_mut(&mut self, id_or_domain: &str) -> Option<&mut Tenant> {
+        self.tenants.iter_mut().find(|tenant| tenant.answers_to(id_or_domain))
+    }
+
+    /// The tenant that has verified the domain of this user name.
+    #[must_use]
+    pub fn tenant_of_user_name(&self, user_name: &str) -> Option<&Tenant> {
+        let (_, domain) = user_name.trim().rsplit_once('@')?;
+        self.tenants.iter().find(|tenant| {
+            tenant
+                .domains
+                .iter()
+                .any(|known| known.verified && known.name.eq_ignore_ascii_case(domain))
+        })
+    }
+
+    /// A user anywhere, by user principal name.
+    #[must_use]
+    pub fn user_by_name(&self, user_name: &str) -> Option<(&Tenant, &User)> {
+        let user_name = user_name.trim();
+        self.tenants
+            .iter()
+            .find_map(|tenant| Some((tenant, tenant.user(user_name)?)))
+    }
+}
+
+/// A new object id.
+#[must_use]
+pub fn new_id() -> String {
+    Uuid::new_v4().to_string()
+}
