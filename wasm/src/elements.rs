@@ -1,0 +1,97 @@
+//! The closed set of elements that Latchkey knows on a sign-in page, each with its selector: the only place that
+//! names one.
+//!
+//! `extension/content.js` carries the same table as data (a plain object literal from key to selector, see
+//! [`ElementKey::table`]); a test compares the two. A selector only decides *which step* a page shows. Whether the
+//! page may be trusted is decided by its origin, elsewhere. Facts: the public descriptions of Entra's sign-in page.
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! elements {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $key:literal, $selector:literal;)+) => {
+        /// A known element of the sign-in page.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        pub enum ElementKey {
+            $($(#[doc = $doc])+ #[serde(rename = $key)] $variant,)+
+        }
+
+        impl ElementKey {
+            /// Every element with its key on the wire and its CSS selector, in the order of the table.
+            #[must_use]
+            pub const fn table() -> &'static [(Self, &'static str, &'static str)] {
+                &[$((Self::$variant, $key, $selector),)+]
+            }
+        }
+    };
+}
+
+elements! {
+    /// The box for the user name. The same name is a decoy on the password view.
+    UserName = "user_name", "#i0116,input[name=loginfmt]";
+    /// The box for the password. The same id and name is a decoy on the user-name view.
+    Password = "password", "#i0118,input[name=passwd]";
+    /// The box for a Temporary Access Pass. Its type may flip between password and text.
+    AccessPass = "access_pass", "input[name=accesspass]";
+    /// The box for a code of a second factor.
+    Code = "code", "#idTxtBx_SAOTCC_OTC";
+    /// The box of the device-code page: never filled.
+    DeviceCode = "device_code", "input#otc";
+    /// Next, Sign in, Yes, Accept: one button for many steps.
+    Primary = "primary", "#idSIButton9";
+    /// Back arrow, No, Cancel: one button for many steps.
+    Back = "back", "#idBtn_Back";
+    /// The account's name in the banner.
+    Identity = "identity", "#displayName";
+    /// The account picker.
+    Tiles = "tiles", "#tilesHolder";
+    /// 'Use another account' in the picker.
+    OtherTile = "other_tile", "#otherTile";
+    /// 'Work or school account'.
+    WorkTile = "work_tile", "#aadTile";
+    /// 'Personal account': never clicked.
+    PersonalTile = "personal_tile", "#msaTile";
+    /// The question 'Stay signed in?'.
+    StaySignedInText = "stay_text", "#KmsiDescription";
+    /// Its check box.
+    StaySignedInBox = "stay_box", "#KmsiCheckboxField";
+    /// 'Use your password instead'.
+    ToPassword = "to_password", "#idA_PWD_SwitchToPassword";
+    /// 'Use a Temporary Access Pass'.
+    ToAccessPass = "to_access_pass", "#accessPassLink";
+    /// 'Sign-in options', opens the list of credentials.
+    ToCredentials = "to_credentials", "#idA_PWD_SwitchToCredPicker";
+    /// 'Sign in another way' on the second-factor page.
+    AnotherWay = "another_way", "#signInAnotherWay";
+    /// The list of credentials.
+    Credentials = "credentials", "#credentialList";
+    /// Temporary Access Pass in a list of credentials or of second factors.
+    AccessPassTile = "access_pass_tile", "[data-value=AccessPass]";
+    /// The list of second factors.
+    Methods = "methods", "#idDiv_SAOTCS_Title,#idDiv_SAOTCS_Proofs";
+    /// 'Approve the request' on a phone.
+    Approval = "approval", "#idDiv_SAOTCAS_Title,#idDiv_SAOTCAS_Description,#idDiv_RemoteNGC_PollingDescription";
+    /// The number to type into the phone.
+    Number = "number", "#idRichContext_DisplaySign,#idRemoteNGC_DisplaySign";
+    /// An approval that was denied or ran out.
+    ApprovalOver = "approval_over", "#idDiv_SAASDS_Description,#idDiv_SAASTO_Description";
+    /// 'More information required'.
+    ProofUp = "proof_up", "#idSubmit_ProofUp_Redirect";
+    /// The boxes of 'Update your password': never filled.
+    ChangePassword = "change_password", "#newPassword,#currentPassword,input[name=newpasswd],input[name=currentpasswd]";
+    /// 'Accept' of a consent page, where it has its own id.
+    Accept = "accept", "#idBtn_Accept";
+    /// The text of an error page.
+    ServiceError = "service_error", "#service_exception_message";
+    /// An error under the user name.
+    UserNameError = "user_name_error", "#usernameError";
+    /// An error under the password or the pass.
+    PasswordError = "password_error", "#passwordError";
+    /// An error under a code.
+    CodeError = "code_error", "#idSpan_SAOTCC_Error_OTC,#idDiv_SAOTCS_Error_OTC";
+    /// 'Taking you to your organization's sign-in page'.
+    ToOrganization = "to_organization", "#redirectToIdpLink";
+    /// A form that submits itself ('Working…').
+    SelfSubmitting = "self_submitting", "form[name=hiddenform]";
+    /// The cover that lies over a view while the page works.
+    Busy = "busy", ".lightbox-cover.disable-lightbox";
+}

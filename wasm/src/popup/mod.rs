@@ -1,0 +1,23 @@
+//! The popup: what it shows ([`view`]) and, in the browser, how that becomes elements of the extension's own page.
+//!
+//! The page's script does no more than this:
+//! 1. `const popup = new PopupHandle(document.getElementById('app'))`;
+//! 2. for each `Effect::UpdatePopup` from the worker: `popup.render(JSON.stringify(effect.view))`;
+//! 3. for each `Effect::ShowSecret`: `popup.show_secret(JSON.stringify(effect))`;
+//! 4. once a second: `popup.tick(Date.now())`; on `blur` and `pagehide`: `popup.hide_secret()`.
+//!
+//! It imports from `./shell.js` (module of the extension, next to the generated JavaScript):
+//! - `words(key: string, args: string[]) -> string`: `chrome.i18n.getMessage`, empty when there is no such key;
+//! - `act(action_json: string)`: hands an [`crate::brain::event::Action`] to the worker as `PopupAction`;
+//! - `copy(text: string, secret: boolean)`: writes to the clipboard; with `secret`, clears it after 30 s;
+//! - `close()`: `window.close()`.
+//!
+//! No `innerHTML`, no style attributes: classes only, named in `render.rs` (`screen`, `screen-confirm`, …).
+
+pub mod view;
+
+#[cfg(feature = "popup")]
+mod render;
+
+#[cfg(feature = "popup")]
+pub use render::PopupHandle;
