@@ -1,2 +1,83 @@
-//! Under construction.
-fn main() {}
+//! `cargo xtask …`: everything a developer runs. Each command does its own set-up, prints what it does, and can be
+//! run again. Nothing here is part of the product.
+
+// This is a program whose purpose is to talk to the person at the terminal.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+#![allow(missing_docs, unreachable_pub)]
+
+mod bench;
+mod command;
+mod demo;
+mod extension;
+mod house_rules;
+mod lab;
+mod package;
+mod setup;
+mod test;
+
+use std::path::{Path, PathBuf};
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Build, try and test Latchkey")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Show the main job: from an Entra sign-in page to signed in, with one click
+    Demo(demo::Options),
+    /// Run every check: format, lints, unit, property, browser, conformance
+    Test(test::Options),
+    /// Run the simulated Entra alone, for anybody's client; prints one JSON line
+    Sim {
+        /// Passed on; see `cargo xtask sim -- --help`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<String>,
+    },
+    /// Build the host and the unpacked extension for each browser in `dist/`
+    Build,
+    /// Make the reproducible store packages in `dist/`
+    Package,
+    /// Measure against the budgets; writes `target/bench/report.json`
+    Bench(bench::Options),
+    /// Install what the other commands need: the WASM target, Debian packages, npm packages
+    Setup,
+}
+
+fn main() -> anyhow::Result<()> {
+    let workspace = workspace();
+    std::env::set_current_dir(workspace)?;
+    match Arguments::parse().task {
+        Task::Demo(options) => demo::run(workspace, &options),
+        Task::Test(options) => test::run(workspace, &options),
+        Task::Sim { options } => lab::serve(workspace, &options),
+        Task::Build => build(workspace),
+        Task::Package => package::run(workspace),
+        Task::Bench(options) => bench::run(workspace, &options),
+        Task::Setup => setup::everything(workspace),
+    }
+}
+
+fn workspace() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or_else(|| Path::new("."))
+}
+
+/// The browsers that an unpacked extension is built for.
+const BROWSERS: [&str; 2] = ["chrome", "edge"];
+
+fn build(workspace: &Path) -> anyhow::Result<()> {
+    setup::wasm_target()?;
+    lab::build_programs()?;
+    for folder in build_extensions(workspace)? {
+        println!("{}", folder.display());
+    }
+    Ok(())
+}
+
+fn build_extensions(workspace: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    BROWSERS.iter().map(|browser| extension::build_extension(workspace, browser)).collect()
+}

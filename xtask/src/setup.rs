@@ -1,0 +1,88 @@
+//! What a fresh Debian or Ubuntu with git, rustup's Rust and Node lacks for the other commands. Each step looks first
+//! and does nothing when its work is done.
+
+use std::path::Path;
+
+use anyhow::{Context, bail};
+
+use crate::command::{answers, command, execute, output};
+
+/// Debian packages: a browser, a real Secret Service and a session bus for it.
+const PACKAGES: &[&str] = &["chromium", "dbus", "gnome-keyring", "libsecret-1-0"];
+
+/// The folders with a `package.json`.
+const NPM_FOLDERS: &[&str] = &["tests/browser", "tests/conformance"];
+
+pub fn everything(workspace: &Path) -> anyhow::Result<()> {
+    wasm_target()?;
+    debian_packages()?;
+    npm_packages(workspace)?;
+    Ok(())
+}
+
+/// The target that the extension's logic compiles to.
+pub fn wasm_target() -> anyhow::Result<()> {
+    const TARGET: &str = "wasm32-unknown-unknown";
+    if !answers("rustup", &["--version"]) {
+        bail!("rustup is not there: install Rust from https://rustup.rs, or add the target {TARGET} yourself");
+    }
+    let installed = output(&mut command("rustup", ["target", "list", "--installed"]))?;
+    if installed.lines().any(|line| line == TARGET) {
+        return Ok(());
+    }
+    execute(&mut command("rustup", ["target", "add", TARGET]))
+}
+
+/// What the browser tests and the demo run on.
+pub fn debian_packages() -> anyhow::Result<()> {
+    let missing: Vec<_> = PACKAGES.iter().filter(|package| !is_installed(package)).copied().collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if !answers("apt-get", &["--version"]) {
+        bail!("please install these with your system's package manager, then run this again: {}", missing.join(" "));
+    }
+    let as_root = output(&mut command("id", ["-u"]))?.trim() == "0";
+    if !as_root && !answers("sudo", &["-V"]) {
+        bail!("run this once as root, or install these: {}", missing.join(" "));
+    }
+    let apt = |arguments: &[&str]| {
+        let mut words = vec!["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq"];
+        words.extend(arguments);
+        if as_root { execute(&mut command(words[0], &words[1..])) } else { execute(&mut command("sudo", &words)) }
+    };
+    apt(&["update"])?;
+    let mut install = vec!["install", "-y", "--no-install-recommends"];
+    install.extend(missing);
+    apt(&install)
+}
+
+fn is_installed(package: &str) -> bool {
+    output(&mut command("dpkg-query", ["-W", "-f=${db:Status-Status}", package]))
+        .is_ok_and(|status| status == "installed")
+}
+
+/// The test tools and the independent Microsoft clients.
+pub fn npm_packages(workspace: &Path) -> anyhow::Result<()> {
+    let version = output(&mut command("node", ["--version"]))
+        .context("Node 20 or later is needed: https://nodejs.org, or your system's package manager")?;
+    let major: u32 =
+        version.trim_start_matches('v').split('.').next().and_then(|major| major.parse().ok()).unwrap_or(0);
+    if major < 20 {
+        bail!("Node {} is too old: 20 or later is needed", version.trim());
+    }
+    for folder in NPM_FOLDERS.iter().map(|folder| workspace.join(folder)) {
+        let lock = std::fs::read(folder.join("package-lock.json"))?;
+        let stamp = folder.join("node_modules/.installed-lock");
+        if std::fs::read(&stamp).is_ok_and(|installed| installed == lock) {
+            continue;
+        }
+        execute(
+            command("npm", ["ci", "--no-audit", "--no-fund"])
+                .current_dir(&folder)
+                .env("PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD", "1"),
+        )?;
+        std::fs::write(stamp, lock)?;
+    }
+    Ok(())
+}
