@@ -15,7 +15,7 @@ use serde_json::Value;
 use wasm_bindgen_cli_support::Bindgen;
 
 /// The browsers that a manifest exists for.
-const BROWSERS: [&str; 2] = ["chrome", "edge"];
+pub const BROWSERS: [&str; 2] = ["chrome", "edge"];
 
 /// The WASM modules: the feature of `latchkey-wasm` that builds one, and the name the extension loads it by.
 const MODULES: [(&str, &str); 2] = [("brain", "brain"), ("popup", "popup_view")];

@@ -66,8 +66,6 @@ fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or_else(|| Path::new("."))
 }
 
-/// The browsers that an unpacked extension is built for.
-const BROWSERS: [&str; 2] = ["chrome", "edge"];
 
 fn build(workspace: &Path) -> anyhow::Result<()> {
     setup::wasm_target()?;
@@ -79,5 +77,5 @@ fn build(workspace: &Path) -> anyhow::Result<()> {
 }
 
 fn build_extensions(workspace: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    BROWSERS.iter().map(|browser| extension::build_extension(workspace, browser)).collect()
+    extension::BROWSERS.iter().map(|browser| extension::build_extension(workspace, browser)).collect()
 }
