@@ -1,1 +1,33 @@
-//! Under construction.
+//! Leases, reconciling, Microsoft Graph, store and audit: what makes a JIT account active, and dormant again.
+//!
+//! [`Engine`] is the only door. Behind it one loop drives a JIT account from what is observed to what is desired:
+//! activation, deactivation, repair after a crash, drift and orphans are that loop with another desired state, and
+//! no second code path ends a lease. `plan` is pure; `drive` carries plans out; `graph` speaks HTTPS; `store` holds
+//! leases, accounts, tenants and the audit chain in one SQLite file; no secret is ever written there.
+//!
+//! The engine never sees a browser. What may happen when is decided by [`Clock`], what is kept secret by
+//! [`SecretStore`]; both are given by the caller.
+
+mod account;
+mod audit;
+mod clock;
+mod engine;
+mod error;
+mod lease;
+mod preflight;
+mod secrets;
+mod settings;
+mod sweep;
+mod tenant;
+
+pub use account::PreparedAccount;
+pub use audit::{AuditEntry, AuditEvent, AuditFault, AuditQuery, AuditReport};
+pub use clock::{Clock, SystemClock};
+pub use engine::{Engine, OnProgress};
+pub use error::{EngineError, Failure};
+pub use lease::{Caller, StartLease};
+pub use preflight::{AccountFound, DomainFound, Inspection, Need, PERMISSIONS, Permission, PermissionCheck};
+pub use secrets::{SecretStore, SecretStoreError};
+pub use settings::{EngineSettings, NetworkSettings, Patience, Technician};
+pub use sweep::SweepReport;
+pub use tenant::{NewTenant, Role, TenantHealth};

@@ -1,0 +1,115 @@
+//! The audit log: every grant, reveal, end and failure, chained per tenant.
+//!
+//! An entry is committed before its effect. Entries hold names, times and ids, never a credential. Each carries the
+//! SHA-256 of the one before it, so that a changed, removed or reordered entry shows.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::Caller;
+
+/// What an entry says happened, or is about to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AuditEvent {
+    /// A tenant was connected.
+    TenantAdded,
+    /// A tenant was disconnected.
+    TenantRemoved,
+    /// A JIT account is about to be created.
+    AccountCreating,
+    /// A JIT account is about to be deleted.
+    AccountDeleting,
+    /// A lease was asked for; what grants is about to be sent.
+    LeaseRequested,
+    /// A lease's credential is about to be replaced, because no process holds it any more.
+    LeaseRenewed,
+    /// A lease became active.
+    LeaseGranted,
+    /// A lease did not become active.
+    LeaseFailed,
+    /// A sign-in with the lease's credential reached its end.
+    SignInConfirmed,
+    /// The credential is about to be handed out to fill a field.
+    CredentialFilled,
+    /// The credential is about to be shown to the technician.
+    CredentialRevealed,
+    /// A lease is about to be taken back.
+    EndRequested,
+    /// A lease was taken back and read back.
+    EndVerified,
+    /// Taking a lease back failed this time; it is tried again.
+    EndFailed,
+    /// Somebody else changed the account during a lease.
+    ExternallyModified,
+    /// An account without a lease was not dormant and is about to be made so.
+    DriftFound,
+}
+
+/// One entry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditEntry {
+    /// The tenant (directory id).
+    pub tenant_id: Uuid,
+    /// Position in the tenant's chain, from 1.
+    pub sequence: i64,
+    /// Unix time in milliseconds.
+    pub at: i64,
+    /// What happened.
+    pub event: AuditEvent,
+    /// The technician's name.
+    pub technician: String,
+    /// Through what it was asked.
+    pub caller: Caller,
+    /// The lease it concerns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_id: Option<Uuid>,
+    /// The account it concerns, by user principal name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_name: Option<String>,
+    /// What else is worth knowing: roles, origin, document, reason, `request-id`. Never a credential.
+    pub detail: serde_json::Value,
+    /// SHA-256 of this entry and the hash of the one before it, in hexadecimal.
+    pub hash: String,
+}
+
+/// Which entries to read.
+#[derive(Clone, Debug, Default)]
+pub struct AuditQuery {
+    /// Of one tenant.
+    pub tenant_id: Option<Uuid>,
+    /// Of one lease.
+    pub lease_id: Option<Uuid>,
+    /// Not before, Unix time in milliseconds.
+    pub since: Option<i64>,
+    /// At most so many, the newest.
+    pub limit: Option<u32>,
+}
+
+/// What [`crate::Engine::verify_audit`] found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct AuditReport {
+    /// How many entries were checked.
+    pub entries: u64,
+    /// Where the chain is broken.
+    pub faults: Vec<AuditFault>,
+}
+
+impl AuditReport {
+    /// Whether every chain is whole.
+    #[must_use]
+    pub const fn is_whole(&self) -> bool {
+        self.faults.is_empty()
+    }
+}
+
+/// A place where a chain is broken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AuditFault {
+    /// The tenant whose chain it is.
+    pub tenant_id: Uuid,
+    /// The entry at which it shows.
+    pub sequence: i64,
+    /// What is wrong there.
+    pub what: String,
+}

@@ -1,0 +1,340 @@
+//! What can go wrong, as data, with a sentence of what to do next.
+//!
+//! No variant holds a secret. Microsoft's own texts are kept for the log and never branched on.
+
+use latchkey_protocol::{ErrorBody, ErrorCode};
+use uuid::Uuid;
+
+/// An error of the engine: what happened, on which tenant, and Microsoft's `request-id` where there is one.
+#[derive(Clone, Debug)]
+pub struct EngineError(Box<Inner>);
+
+#[derive(Clone, Debug)]
+struct Inner {
+    failure: Failure,
+    tenant: Option<String>,
+    request_id: Option<String>,
+}
+
+impl EngineError {
+    /// What happened.
+    #[must_use]
+    pub fn failure(&self) -> &Failure {
+        &self.0.failure
+    }
+
+    /// The number of what happened.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        self.0.failure.code()
+    }
+
+    /// The error as it crosses a process boundary.
+    #[must_use]
+    pub fn to_body(&self) -> ErrorBody {
+        let mut body = ErrorBody::new(self.code(), self.0.failure.to_string(), self.0.failure.next_step());
+        body.tenant.clone_from(&self.0.tenant);
+        body.graph_request_id.clone_from(&self.0.request_id);
+        body
+    }
+
+    pub(crate) fn in_tenant(mut self, name: &str) -> Self {
+        if self.0.tenant.is_none() {
+            self.0.tenant = Some(name.to_owned());
+        }
+        self
+    }
+
+    pub(crate) fn with_request_id(mut self, request_id: Option<String>) -> Self {
+        if request_id.is_some() {
+            self.0.request_id = request_id;
+        }
+        self
+    }
+}
+
+impl std::fmt::Display for EngineError {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let Some(tenant) = &self.0.tenant {
+            write!(formatter, "{tenant}: ")?;
+        }
+        self.0.failure.fmt(formatter)
+    }
+}
+
+impl std::error::Error for EngineError {}
+
+impl From<Failure> for EngineError {
+    fn from(failure: Failure) -> Self {
+        Self(Box::new(Inner { failure, tenant: None, request_id: None }))
+    }
+}
+
+impl From<EngineError> for ErrorBody {
+    fn from(error: EngineError) -> Self {
+        error.to_body()
+    }
+}
+
+/// What happened. The display text is one sentence without what to do next; that is [`Failure::next_step`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Failure {
+    /// No such tenant is connected.
+    #[error("no tenant with the id {0} is connected")]
+    TenantUnknown(Uuid),
+    /// The key store is locked.
+    #[error("the key store is locked")]
+    KeyStoreLocked,
+    /// There is no key store, or it refused.
+    #[error("the key store cannot be used: {0}")]
+    KeyStoreUnavailable(String),
+    /// The key store has no secret for the tenant.
+    #[error("the key store holds no client secret for this tenant")]
+    SecretMissing,
+    /// The database is damaged.
+    #[error("the database is damaged: {0}")]
+    StoreDamaged(String),
+    /// The disk is full.
+    #[error("the disk that holds the database is full")]
+    DiskFull,
+    /// The database cannot be opened or written.
+    #[error("the database cannot be used: {0}")]
+    StoreUnavailable(String),
+    /// A setting does not say what it must.
+    #[error("{0}")]
+    ConfigurationInvalid(String),
+
+    /// AADSTS7000215.
+    #[error("the client secret is wrong (AADSTS7000215)")]
+    ClientSecretWrong,
+    /// AADSTS7000222.
+    #[error("the client secret has expired (AADSTS7000222)")]
+    ClientSecretExpired,
+    /// AADSTS700016.
+    #[error("the application is not in this tenant (AADSTS{0})")]
+    ApplicationNotFound(u32),
+    /// AADSTS90002 and the cross-cloud ones.
+    #[error("this cloud has no tenant of that id (AADSTS{0})")]
+    TenantNotFound(u32),
+    /// Disabled, or blocked by a Conditional Access policy.
+    #[error("the application may not sign in (AADSTS{0})")]
+    ApplicationBlocked(u32),
+    /// Another refusal of the token endpoint.
+    #[error("Microsoft refused the application's sign-in ({0})")]
+    TokenRefused(String),
+
+    /// Application permissions are missing.
+    #[error("the application lacks the permission {}", .0.join(", "))]
+    PermissionMissing(Vec<String>),
+    /// Graph refuses to set a password although the permission is there.
+    #[error("Microsoft refuses to let the application set the password of {0}")]
+    PasswordNotAllowed(String),
+    /// An account of the name is somebody else's.
+    #[error("an account named {0} exists in the tenant and was not made by Latchkey")]
+    AccountNotOurs(String),
+    /// The domain is federated.
+    #[error("the domain {0} is federated: its passwords are not Entra's")]
+    DomainFederated(String),
+    /// The domain is not verified.
+    #[error("the domain {0} is not a verified domain of the tenant")]
+    DomainNotVerified(String),
+    /// There is no role of the name.
+    #[error("the tenant has no role named \"{name}\"")]
+    RoleUnknown {
+        /// What was asked for.
+        name: String,
+        /// Names that look like it.
+        similar: Vec<String>,
+    },
+    /// Graph asks to wait.
+    #[error("Microsoft asks to wait {0} seconds")]
+    Throttled(u64),
+    /// Graph answers with faults.
+    #[error("Microsoft Graph is in trouble (HTTP {0})")]
+    GraphUnavailable(u16),
+    /// Graph refuses.
+    #[error("Microsoft Graph refused to {action} (HTTP {status}, {code})")]
+    GraphRefused {
+        /// What was to be done.
+        action: &'static str,
+        /// HTTP status.
+        status: u16,
+        /// `error.code`.
+        code: String,
+    },
+    /// No answer.
+    #[error("Microsoft cannot be reached: {0}")]
+    NetworkUnreachable(String),
+    /// The local clock is wrong, by so many seconds (positive: it is behind).
+    #[error("this machine's clock is wrong by {} minutes", .0.abs() / 60)]
+    ClockWrong(i64),
+    /// The account has not arrived everywhere.
+    #[error("the account {0} was created but has not arrived everywhere in the directory yet")]
+    AccountNotReplicated(String),
+
+    /// No such lease.
+    #[error("there is no lease {0}")]
+    LeaseUnknown(Uuid),
+    /// It has ended.
+    #[error("the lease has ended")]
+    LeaseOver,
+    /// It is not active yet.
+    #[error("the lease is not active yet")]
+    LeaseNotUsable,
+    /// An earlier lease of the account is still ending.
+    #[error("an earlier lease of {0} is still being taken back")]
+    AccountEnding(String),
+    /// The document is not a sign-in page of the tenant's cloud.
+    #[error("{0} is not a sign-in page of the tenant's cloud")]
+    OriginNotAllowed(String),
+    /// The field does not take the credential that was issued.
+    #[error("the field does not take the credential of this lease")]
+    FieldMismatch,
+    /// The document was filled before.
+    #[error("this page was filled before")]
+    AlreadyFilled,
+    /// The ending has not been verified.
+    #[error("the end of the lease has not been verified yet: {0}")]
+    EndingUnverified(String),
+    /// The length is not allowed.
+    #[error("a lease of {asked} minutes is not allowed (1 to {maximum})")]
+    DurationNotAllowed {
+        /// Minutes asked for.
+        asked: u32,
+        /// The most that is allowed.
+        maximum: u32,
+    },
+    /// The credential is not held any more.
+    #[error("the credential is not held any more")]
+    CredentialGone,
+    /// Another process works on the account.
+    #[error("another process is working on {0}")]
+    Busy(String),
+    /// A fault of ours.
+    #[error("an internal fault: {0}")]
+    Internal(String),
+}
+
+impl Failure {
+    /// The number on the wire.
+    #[must_use]
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::TenantUnknown(_) => ErrorCode::TenantUnknown,
+            Self::KeyStoreLocked => ErrorCode::KeyStoreLocked,
+            Self::KeyStoreUnavailable(_) => ErrorCode::KeyStoreUnavailable,
+            Self::SecretMissing => ErrorCode::SecretMissing,
+            Self::StoreDamaged(_) => ErrorCode::StoreDamaged,
+            Self::DiskFull => ErrorCode::DiskFull,
+            Self::StoreUnavailable(_) => ErrorCode::StoreUnavailable,
+            Self::ConfigurationInvalid(_) => ErrorCode::ConfigurationInvalid,
+            Self::ClientSecretWrong => ErrorCode::ClientSecretWrong,
+            Self::ClientSecretExpired => ErrorCode::ClientSecretExpired,
+            Self::ApplicationNotFound(_) => ErrorCode::ApplicationNotFound,
+            Self::TenantNotFound(_) => ErrorCode::TenantNotFound,
+            Self::ApplicationBlocked(_) => ErrorCode::ApplicationBlocked,
+            Self::TokenRefused(_) => ErrorCode::TokenRefused,
+            Self::PermissionMissing(_) | Self::PasswordNotAllowed(_) => ErrorCode::PermissionMissing,
+            Self::AccountNotOurs(_) => ErrorCode::AccountNotOurs,
+            Self::DomainFederated(_) => ErrorCode::DomainFederated,
+            Self::DomainNotVerified(_) => ErrorCode::DomainNotVerified,
+            Self::RoleUnknown { .. } => ErrorCode::RoleUnknown,
+            Self::Throttled(_) => ErrorCode::Throttled,
+            Self::GraphUnavailable(_) => ErrorCode::GraphUnavailable,
+            Self::GraphRefused { .. } => ErrorCode::GraphRefused,
+            Self::NetworkUnreachable(_) => ErrorCode::NetworkUnreachable,
+            Self::ClockWrong(_) => ErrorCode::ClockWrong,
+            Self::AccountNotReplicated(_) => ErrorCode::AccountNotReplicated,
+            Self::LeaseUnknown(_) => ErrorCode::LeaseUnknown,
+            Self::LeaseOver => ErrorCode::LeaseOver,
+            Self::LeaseNotUsable | Self::FieldMismatch => ErrorCode::LeaseNotUsable,
+            Self::AccountEnding(_) => ErrorCode::AccountEnding,
+            Self::OriginNotAllowed(_) => ErrorCode::OriginNotAllowed,
+            Self::AlreadyFilled => ErrorCode::AlreadyFilled,
+            Self::EndingUnverified(_) => ErrorCode::EndingUnverified,
+            Self::DurationNotAllowed { .. } => ErrorCode::DurationNotAllowed,
+            Self::CredentialGone => ErrorCode::CredentialGone,
+            Self::Busy(_) => ErrorCode::Busy,
+            Self::Internal(_) => ErrorCode::Internal,
+        }
+    }
+
+    /// One sentence: what to do next.
+    #[must_use]
+    pub fn next_step(&self) -> String {
+        match self {
+            Self::TenantUnknown(_) => "Connect it with `latchkey tenant add`, or see `latchkey tenant list`.".to_owned(),
+            Self::KeyStoreLocked => "Unlock the key store (sign in to the desktop session) and try again.".to_owned(),
+            Self::KeyStoreUnavailable(_) => "Run `latchkey doctor`: it says which key store is missing.".to_owned(),
+            Self::SecretMissing => "Enter the secret again with `latchkey tenant add`.".to_owned(),
+            Self::StoreDamaged(_) => "Move the database file aside (keep it: it holds the audit log) and connect the \
+                tenants again; accounts that carry our mark are recognised and made dormant."
+                .to_owned(),
+            Self::DiskFull => "Free some space and try again; nothing was granted.".to_owned(),
+            Self::StoreUnavailable(_) => {
+                "Check that the database's folder belongs to you and can be written; `latchkey doctor` shows where it is."
+                    .to_owned()
+            }
+            Self::ConfigurationInvalid(_) => "Correct the setting and try again.".to_owned(),
+            Self::ClientSecretWrong => "Paste the secret's value, not its id; if it is lost, make a new one under \
+                Certificates & secrets in the app registration."
+                .to_owned(),
+            Self::ClientSecretExpired => {
+                "Make a new secret in the app registration and enter it with `latchkey tenant add`.".to_owned()
+            }
+            Self::ApplicationNotFound(_) => "Check the application (client) id and the directory id, and that an admin \
+                of this tenant has granted consent."
+                .to_owned(),
+            Self::TenantNotFound(_) => "Check the directory (tenant) id and the cloud.".to_owned(),
+            Self::ApplicationBlocked(_) => "Ask the customer's admin to enable the enterprise application, or to \
+                exclude it from the Conditional Access policy that blocks it."
+                .to_owned(),
+            Self::TokenRefused(_) => "Look the AADSTS number up, correct the app registration and try again.".to_owned(),
+            Self::PermissionMissing(_) => "In the app registration, add the permission (application, Microsoft Graph) \
+                and grant admin consent; it counts from the next token on."
+                .to_owned(),
+            Self::PasswordNotAllowed(_) => "Give the application the directory role User Administrator, or allow \
+                Temporary Access Passes and grant UserAuthMethod-TAP.ReadWrite.All."
+                .to_owned(),
+            Self::AccountNotOurs(_) => {
+                "Choose another local part or prefix; an account that is not ours is never taken over.".to_owned()
+            }
+            Self::DomainFederated(_) => {
+                "Choose a managed domain of the tenant, for example its onmicrosoft.com one.".to_owned()
+            }
+            Self::DomainNotVerified(_) => "Choose one of the tenant's verified domains.".to_owned(),
+            Self::RoleUnknown { similar, .. } if similar.is_empty() => {
+                "Check the role's name in the Entra admin center.".to_owned()
+            }
+            Self::RoleUnknown { similar, .. } => format!("Did you mean {}?", similar.join(", or ")),
+            Self::Throttled(_) => "Wait that long and try again.".to_owned(),
+            Self::GraphUnavailable(_) => "Try again in a minute; what had begun is being taken back.".to_owned(),
+            Self::GraphRefused { .. } => {
+                "Run `latchkey doctor`; if that finds nothing, give Microsoft's support the request id.".to_owned()
+            }
+            Self::NetworkUnreachable(_) => {
+                "Check the connection and the proxy (HTTPS_PROXY), then try again.".to_owned()
+            }
+            Self::ClockWrong(_) => "Set the clock (switch on automatic time) and try again.".to_owned(),
+            Self::AccountNotReplicated(_) => "Try again in a minute or two.".to_owned(),
+            Self::LeaseUnknown(_) => "See `latchkey list`.".to_owned(),
+            Self::LeaseOver | Self::CredentialGone => "Ask for access again.".to_owned(),
+            Self::LeaseNotUsable => "Wait until it is active.".to_owned(),
+            Self::AccountEnding(_) => {
+                "Try again in a minute; `latchkey list` shows what holds the ending up.".to_owned()
+            }
+            Self::OriginNotAllowed(_) => "Open the portal again and start from its sign-in page.".to_owned(),
+            Self::FieldMismatch => "Choose the matching way to sign in on the page.".to_owned(),
+            Self::AlreadyFilled => "Load the page again, or show the credential in the popup.".to_owned(),
+            Self::EndingUnverified(_) => {
+                "Nothing needs to be done: it is tried again until it is verified. If it stays, disable the account by \
+                 hand in the Entra admin center."
+                    .to_owned()
+            }
+            Self::DurationNotAllowed { .. } => "Ask for a shorter time.".to_owned(),
+            Self::Busy(_) => "Wait some seconds and try again.".to_owned(),
+            Self::Internal(_) => "Try again; if it stays, report it with the log.".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! What the caller decides before the engine opens.
+
+use std::{path::PathBuf, time::Duration};
+
+use url::Url;
+
+/// Everything that [`crate::Engine::open`] needs to know.
+#[derive(Clone, Debug)]
+pub struct EngineSettings {
+    /// The database file; made (with its folder, for this user only) when it is not there.
+    pub database_path: PathBuf,
+    /// Who works here.
+    pub technician: Technician,
+    /// What the names of JIT accounts begin with, before the technician's local part; `jit-` unless told otherwise.
+    pub account_prefix: String,
+    /// How Microsoft is reached.
+    pub network: NetworkSettings,
+    /// How long a person is kept waiting.
+    pub patience: Patience,
+}
+
+impl EngineSettings {
+    /// Settings with the usual prefix, the system's network and the usual patience.
+    #[must_use]
+    pub fn new(database_path: PathBuf, technician: Technician) -> Self {
+        Self {
+            database_path,
+            technician,
+            account_prefix: "jit-".to_owned(),
+            network: NetworkSettings::default(),
+            patience: Patience::default(),
+        }
+    }
+}
+
+/// The MSP's employee whose JIT accounts these are.
+#[derive(Clone, Debug)]
+pub struct Technician {
+    /// As people call her or him, e.g. `Alex`.
+    pub name: String,
+    /// What stands in account names after the prefix, e.g. `alex`.
+    pub local_part: String,
+}
+
+/// How Microsoft is reached. The proxy of the environment (`HTTPS_PROXY`, `NO_PROXY`) and the system's certificate
+/// store are used in any case; corporate networks sometimes need more.
+#[derive(Clone, Debug, Default)]
+pub struct NetworkSettings {
+    /// A proxy for every address, instead of the environment's.
+    pub proxy: Option<Url>,
+    /// A PEM file with further root certificates to trust.
+    pub extra_root_certificates: Option<PathBuf>,
+}
+
+/// How long work that a person waits for is tried before it is reported as a problem. (What must be taken back is
+/// tried for ever in the background, whatever stands here.)
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// While Microsoft answers with faults, asks to wait, or does not answer.
+    pub fault: Duration,
+    /// While a new account has not arrived everywhere in the directory.
+    pub replication: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { fault: Duration::from_secs(30), replication: Duration::from_secs(150) }
+    }
+}
