@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::{
     command::{command, output},
-    lab::{self, Entra},
+    lab::{self, Build, Entra},
     setup,
 };
 
@@ -31,7 +31,7 @@ pub struct Options {
 
 pub fn run(workspace: &Path, options: &Options) -> anyhow::Result<()> {
     setup::everything(workspace)?;
-    lab::build_programs()?;
+    lab::build_programs(Build::Shipped)?;
     let extensions = crate::build_extensions(workspace)?;
     let chrome = extensions.first().context("no extension was built")?;
     let folder = lab::target(workspace).join("bench");
@@ -66,7 +66,7 @@ fn round_trips(workspace: &Path, options: &Options) -> anyhow::Result<Value> {
     let script = workspace.join("tests/bench/round-trips.mjs");
     let line = output(
         lab::in_session(&home, "node", &[&script.to_string_lossy()])?
-            .env("LATCHKEY", lab::latchkey(workspace))
+            .env("LATCHKEY", Build::Shipped.latchkey(workspace))
             .env("LATCHKEY_ENTRA", entra.details.to_string())
             .env("EXTENSION_ID", extension_id(workspace)?)
             .env("RUNS", options.runs.to_string())
@@ -91,7 +91,7 @@ fn host(workspace: &Path) -> anyhow::Result<Value> {
     let mut memory = Vec::new();
     for _ in 0..RUNS {
         let (elapsed, resident) =
-            first_reply(Command::new(lab::latchkey(workspace)).arg(&origin).env("HOME", &home), hello)?;
+            first_reply(Command::new(Build::Shipped.latchkey(workspace)).arg(&origin).env("HOME", &home), hello)?;
         latchkey.push(elapsed);
         memory.push(resident);
         // In turn with ours, so that a machine that slows down slows down both.
@@ -166,7 +166,7 @@ fn browser(workspace: &Path, extension: &Path) -> anyhow::Result<Value> {
             lab::in_session(&home, "node", &[&format!("bench/{script}")])?
                 .current_dir(workspace.join("tests/browser"))
                 .env("ENTRA_SIM", lab::entra_sim(workspace))
-                .env("LATCHKEY", lab::latchkey(workspace))
+                .env("LATCHKEY", Build::Shipped.latchkey(workspace))
                 .env("LATCHKEY_EXTENSION", extension),
         )?;
         let found: Value = serde_json::from_str(line.lines().last().unwrap_or_default())

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::{
     command::execute,
-    lab::{self, Entra},
+    lab::{self, Build, Entra},
     setup,
 };
 
@@ -22,7 +22,7 @@ pub struct Options {
 
 pub fn run(workspace: &Path, options: &Options) -> anyhow::Result<()> {
     setup::everything(workspace)?;
-    lab::build_programs()?;
+    lab::build_programs(Build::Shipped)?;
     let extensions = crate::build_extensions(workspace)?;
     let chrome = extensions.first().context("no extension was built")?;
     let folder = lab::fresh_folder(workspace, "demo")?;
@@ -35,7 +35,7 @@ pub fn run(workspace: &Path, options: &Options) -> anyhow::Result<()> {
         lab::in_session(&home, "node", &["demo.mjs"])?
             .current_dir(workspace.join("tests/browser"))
             .env("ENTRA_DETAILS", entra.details.to_string())
-            .env("LATCHKEY", lab::latchkey(workspace))
+            .env("LATCHKEY", Build::Shipped.latchkey(workspace))
             .env("LATCHKEY_EXTENSION", chrome)
             .env("DEMO_FOLDER", &folder)
             .env("DEMO_AUTO", if auto { "1" } else { "" }),

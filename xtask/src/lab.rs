@@ -12,18 +12,33 @@ use serde_json::Value;
 
 use crate::command::{command, execute};
 
-/// Builds the programs that the lab runs: the product's `latchkey` and the simulated Entra.
-pub fn build_programs() -> anyhow::Result<()> {
-    execute(&mut command("cargo", ["build", "--quiet", "--profile", PROFILE, "-p", "latchkey-native-host"]))?;
-    execute(&mut command("cargo", ["build", "--quiet", "-p", "entra-sim"]))
+/// Which build of `latchkey` is meant.
+#[derive(Clone, Copy)]
+pub enum Build {
+    /// Compiled as the tests are: soon there.
+    Quick,
+    /// What people get.
+    Shipped,
 }
 
-/// The profile of the `latchkey` that people get.
-const PROFILE: &str = "release";
+impl Build {
+    fn profile(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Quick => ("dev", "debug"),
+            Self::Shipped => ("release", "release"),
+        }
+    }
 
-/// The product's binary.
-pub fn latchkey(workspace: &Path) -> PathBuf {
-    target(workspace).join(PROFILE).join("latchkey")
+    /// The product's binary.
+    pub fn latchkey(self, workspace: &Path) -> PathBuf {
+        target(workspace).join(self.profile().1).join("latchkey")
+    }
+}
+
+/// Builds the programs that the lab runs: the product's `latchkey` and the simulated Entra.
+pub fn build_programs(build: Build) -> anyhow::Result<()> {
+    execute(&mut command("cargo", ["build", "--quiet", "--profile", build.profile().0, "-p", "latchkey-native-host"]))?;
+    execute(&mut command("cargo", ["build", "--quiet", "-p", "entra-sim"]))
 }
 
 /// The simulated Entra's binary.

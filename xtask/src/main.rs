@@ -18,6 +18,7 @@ mod test;
 use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
+use lab::Build;
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "Build, try and test Latchkey")]
@@ -66,10 +67,9 @@ fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or_else(|| Path::new("."))
 }
 
-
 fn build(workspace: &Path) -> anyhow::Result<()> {
     setup::wasm_target()?;
-    lab::build_programs()?;
+    lab::build_programs(Build::Shipped)?;
     for folder in build_extensions(workspace)? {
         println!("{}", folder.display());
     }

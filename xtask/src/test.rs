@@ -6,7 +6,9 @@ use clap::Args;
 
 use crate::{
     command::{answers, command, execute},
-    house_rules, lab, setup,
+    house_rules,
+    lab::{self, Build},
+    setup,
 };
 
 #[derive(Args)]
@@ -22,7 +24,7 @@ pub fn run(workspace: &Path, options: &Options) -> anyhow::Result<()> {
     lints()?;
     dependencies(workspace)?;
     rust_tests(workspace)?;
-    lab::build_programs()?;
+    lab::build_programs(Build::Quick)?;
     let browsers = crate::build_extensions(workspace)?;
     conformance(workspace)?;
     javascript_tests(workspace)?;
@@ -112,7 +114,7 @@ fn browser_tests(workspace: &Path, extension: &Path) -> anyhow::Result<()> {
         lab::in_session(&home, "npx", &["playwright", "test"])?
             .current_dir(workspace.join("tests/browser"))
             .env("ENTRA_SIM", lab::entra_sim(workspace))
-            .env("LATCHKEY", lab::latchkey(workspace))
+            .env("LATCHKEY", Build::Quick.latchkey(workspace))
             .env("LATCHKEY_EXTENSION", extension),
     )
 }
