@@ -5,7 +5,6 @@
 //! Source: Microsoft Graph "National cloud deployments" (2025-01) and Entra's instance-discovery aliases.
 
 use serde::{Deserialize, Serialize};
-use url::{Host, Url};
 
 /// A Microsoft cloud. Tokens, applications and accounts live in exactly one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -98,19 +97,17 @@ pub struct SignInOrigin(&'static str);
 impl SignInOrigin {
     /// Reads the origin of an address that the browser vouches for. Nothing but https on the default port, a host
     /// that is on the list to the letter, and no user name in the address.
+    ///
+    /// Browsers report addresses in the URL standard's normal form, so a strict comparison is enough: `https://`, a
+    /// listed host, and then the end or the beginning of a path, query or fragment. Whatever is spelt otherwise is refused.
     #[must_use]
     pub fn of_address(address: &str) -> Option<Self> {
-        let url = Url::parse(address).ok()?;
-        if url.scheme() != "https" || url.port().is_some() || !url.username().is_empty() || url.password().is_some() {
-            return None;
-        }
-        let Some(Host::Domain(domain)) = url.host() else {
-            return None;
-        };
+        let after_scheme = address.strip_prefix("https://")?;
+        let authority = after_scheme.split(['/', '?', '#']).next()?;
         Cloud::ALL
             .iter()
             .flat_map(|cloud| cloud.hosts().sign_in_hosts)
-            .find(|host| **host == domain)
+            .find(|host| **host == authority)
             .map(|host| Self(host))
     }
 
