@@ -100,6 +100,8 @@ fn compile(workspace: &Path, feature: &str) -> Result<PathBuf> {
         .arg("--target-dir")
         .arg(&folder)
         .env("CARGO_ENCODED_RUSTFLAGS", without_paths(workspace))
+        // wasm-bindgen reads a section that stripping removes; it takes the names out itself.
+        .env("CARGO_PROFILE_SMALL_STRIP", "none")
         .status()
         .context("cannot start cargo")?;
     ensure!(

@@ -1,0 +1,224 @@
+// The service worker: feeds the brain what happens in the browser and carries out what it answers. It has no opinion
+// of its own about sign-in pages, tenants or leases.
+//
+// Who is speaking is taken from the browser's sender record, never from a message. Secrets pass through on their way
+// to one field or to the open popup and are kept nowhere; `storage.session` holds the brain's state, which has none.
+import init, { BrainHandle } from './brain.js';
+import { clearClipboardNow, clearClipboardLater, CLIPBOARD_ALARM } from './clipboard.js';
+import { words } from './words.js';
+
+const HOST = 'com.latchkey.host';
+const POPUP = chrome.runtime.getURL('popup.html');
+const BADGE = {
+  calm: { background: '#0b6b43', text: '#ffffff' },
+  busy: { background: '#8a4d00', text: '#ffffff' },
+  warning: { background: '#a3211a', text: '#ffffff' },
+};
+
+let brain;
+let host;
+let popup;
+const timers = new Map();
+
+// ---- events: in order, and not before the brain is there ----
+
+const queue = [];
+let draining = false;
+
+function happened(event) {
+  queue.push({ now: Date.now(), event });
+  drain();
+}
+
+function drain() {
+  if (!brain || draining) return;
+  draining = true;
+  try {
+    for (let next; (next = queue.shift());) {
+      for (const effect of JSON.parse(brain.on_event(JSON.stringify(next)))) carryOut[effect.type](effect);
+    }
+  } finally {
+    draining = false;
+  }
+}
+
+async function start() {
+  const [{ state }] = await Promise.all([
+    chrome.storage.session.get('state'),
+    init({ module_or_path: chrome.runtime.getURL('brain_bg.wasm') }),
+  ]);
+  brain = new BrainHandle(state, chrome.runtime.getManifest().version);
+  queue.unshift({ now: Date.now(), event: { type: 'worker_started' } });
+  drain();
+}
+
+// ---- effects ----
+
+const carryOut = {
+  connect_host() {
+    if (host) return;
+    let port;
+    try {
+      port = chrome.runtime.connectNative(HOST);
+    } catch (error) {
+      happened({ type: 'host_gone', reason: error.message });
+      return;
+    }
+    host = port;
+    port.onMessage.addListener((frame) => {
+      if (host === port) happened({ type: 'host_message', frame });
+    });
+    port.onDisconnect.addListener(() => {
+      const reason = chrome.runtime.lastError?.message;
+      if (host !== port) return;
+      host = undefined;
+      happened({ type: 'host_gone', reason });
+    });
+  },
+
+  ask_host({ frame }) {
+    try {
+      host.postMessage(frame);
+    } catch (error) {
+      host = undefined;
+      happened({ type: 'host_gone', reason: error.message });
+    }
+  },
+
+  disconnect_host() {
+    const port = host;
+    host = undefined;
+    port?.disconnect();
+  },
+
+  fill: act,
+  click: act,
+
+  look({ tab_id }) {
+    chrome.tabs.sendMessage(tab_id, { type: 'look' }, { frameId: 0 }).catch(ignore);
+  },
+
+  set_icon({ tab_id, icon }) {
+    const path = Object.fromEntries([16, 32, 48].map((size) => [size, `/icons/${icon}-${size}.png`]));
+    chrome.action.setIcon({ tabId: tab_id, path }).catch(ignore);
+  },
+
+  set_badge({ tab_id, text, tone }) {
+    const { background, text: ink } = BADGE[tone];
+    chrome.action.setBadgeText({ tabId: tab_id, text }).catch(ignore);
+    chrome.action.setBadgeBackgroundColor({ tabId: tab_id, color: background }).catch(ignore);
+    chrome.action.setBadgeTextColor({ tabId: tab_id, color: ink }).catch(ignore);
+  },
+
+  set_title({ tab_id, title }) {
+    chrome.action.setTitle({ tabId: tab_id, title: words(title.key, title.args) }).catch(ignore);
+  },
+
+  update_popup(effect) {
+    popup?.postMessage(effect);
+  },
+
+  show_secret(effect) {
+    popup?.postMessage(effect);
+  },
+
+  set_timer({ name, after }) {
+    clearTimeout(timers.get(name));
+    timers.set(name, setTimeout(() => {
+      timers.delete(name);
+      happened({ type: 'timer_rang', name });
+    }, after));
+  },
+
+  clear_timer({ name }) {
+    clearTimeout(timers.get(name));
+    timers.delete(name);
+  },
+
+  set_alarm({ name, at }) {
+    chrome.alarms.create(name, { when: at });
+  },
+
+  clear_alarm({ name }) {
+    chrome.alarms.clear(name);
+  },
+
+  notify({ text }) {
+    chrome.notifications.create({
+      type: 'basic',
+      iconUrl: '/icons/problem-128.png',
+      title: words('extension_name'),
+      message: words(text.key, text.args),
+    });
+  },
+
+  open_tab({ url }) {
+    chrome.tabs.create({ url });
+  },
+
+  save_state() {
+    chrome.storage.session.set({ state: brain.state() });
+  },
+
+  log({ message }) {
+    console.info(message);
+  },
+};
+
+// A fill or a click in exactly one document. The browser refuses an id that is not the tab's current document.
+function act({ tab_id, document_id, act: number, ...order }) {
+  const acted = ({ outcome, snapshot }) => happened({ type: 'acted', tab_id, document_id, act: number, outcome, snapshot });
+  chrome.tabs.sendMessage(tab_id, order, { documentId: document_id })
+    .then((answer) => acted(answer ?? { outcome: 'document_gone' }))
+    .catch(() => acted({ outcome: 'document_gone' }));
+}
+
+// The tab was closed meanwhile: there is nothing left to show or to ask.
+function ignore() {}
+
+// ---- what the browser tells; every listener is registered before the first await ----
+
+chrome.runtime.onMessage.addListener((message, sender) => {
+  const { id, tab, frameId, documentId, documentLifecycle, url, origin } = sender;
+  if (id !== chrome.runtime.id || !tab || !documentId || message?.type !== 'page_seen') return;
+  if (documentLifecycle !== undefined && documentLifecycle !== 'active') return;
+  happened({
+    type: 'page_seen', tab_id: tab.id, frame_id: frameId, document_id: documentId, url, origin, snapshot: message.snapshot,
+  });
+});
+
+chrome.runtime.onConnect.addListener((port) => {
+  const { id, tab, url } = port.sender;
+  if (id !== chrome.runtime.id || tab || url !== POPUP) {
+    port.disconnect();
+    return;
+  }
+  popup = port;
+  port.onDisconnect.addListener(() => {
+    if (popup !== port) return;
+    popup = undefined;
+    happened({ type: 'popup_closed' });
+  });
+  port.onMessage.addListener((message) => {
+    if (popup !== port) return;
+    if (message.type === 'clear_clipboard_later') clearClipboardLater();
+    else happened(message);
+  });
+});
+
+chrome.tabs.onUpdated.addListener((tab_id, change, { url }) => {
+  if (change.url !== undefined || change.status === 'loading') happened({ type: 'tab_navigated', tab_id, url });
+});
+
+chrome.tabs.onRemoved.addListener((tab_id) => happened({ type: 'tab_closed', tab_id }));
+
+chrome.alarms.onAlarm.addListener(({ name }) => {
+  if (name === CLIPBOARD_ALARM) clearClipboardNow();
+  else happened({ type: 'timer_rang', name });
+});
+
+// Both wake the worker, so that a lease that is still open is shown again.
+chrome.runtime.onStartup.addListener(ignore);
+chrome.runtime.onInstalled.addListener(ignore);
+
+start().catch((error) => console.error('Latchkey did not start:', error));

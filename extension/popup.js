@@ -1,0 +1,29 @@
+// The popup's page: hands views from the worker to the WASM that draws them. See wasm/src/popup/mod.rs.
+import init, { PopupHandle } from './popup_view.js';
+import { connect } from './shell.js';
+
+const page = document.documentElement;
+page.lang = chrome.i18n.getUILanguage();
+page.dir = chrome.i18n.getMessage('@@bidi_dir');
+
+let popup;
+const early = [];
+
+function received(message) {
+  if (!popup) early.push(message);
+  else if (message.type === 'update_popup') show(message.view);
+  else if (message.type === 'show_secret') popup.show_secret(JSON.stringify(message));
+}
+
+function show(view) {
+  popup.render(JSON.stringify(view));
+  if (view.screen !== 'connecting' && !performance.getEntriesByName('usable').length) performance.mark('usable');
+}
+
+connect(received);
+await init({ module_or_path: chrome.runtime.getURL('popup_view_bg.wasm') });
+popup = new PopupHandle(document.getElementById('app'));
+early.splice(0).forEach(received);
+setInterval(() => popup.tick(Date.now()), 1000);
+addEventListener('blur', () => popup.hide_secret());
+addEventListener('pagehide', () => popup.hide_secret());
