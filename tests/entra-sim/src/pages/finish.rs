@@ -1,0 +1,174 @@
+//! What comes after a right credential: interrupts, "stay signed in?", and the way back to the portal.
+
+use axum::http::StatusCode;
+use axum::response::{Html, IntoResponse, Response};
+use serde_json::{Value, json};
+
+use super::knobs::{PageKnobs, ProofUp};
+use super::session::{ResponseMode, SIGN_IN_COOKIE, Step, Transaction, random};
+use super::shell::{self, Page};
+use super::strings::Strings;
+use super::template::escaped;
+use super::visit::Visit;
+use super::{Pages, Refusal, headers, interrupts, kmsi};
+
+/// The next page of a transaction that has a signed-in user; in the end, the way back to the portal.
+pub(super) fn next(pages: &Pages, visit: &Visit, mut transaction: Transaction) -> Result<Response, Refusal> {
+    let knobs = pages.knobs(&transaction.tenant)?;
+    let Some(signed_in) = transaction.signed_in.clone() else {
+        return expired(pages, visit);
+    };
+    if let Some(interrupt) = knobs.interrupt.filter(|_| !transaction.passed.contains(&Step::Interrupt)) {
+        return Ok(interrupts::show(pages, visit, &knobs, transaction, interrupt));
+    }
+    let registration = signed_in.mfa_required && knobs.proof_up != ProofUp::Off;
+    if registration && !transaction.passed.contains(&Step::ProofUp) {
+        return Ok(interrupts::proof_up(pages, visit, &knobs, transaction, Step::ProofUp));
+    }
+    let tenant = pages.tenant(&signed_in.tenant_id);
+    let asks_to_stay = knobs.kmsi.unwrap_or(!tenant.branding.keep_me_signed_in_disabled);
+    if asks_to_stay && !transaction.passed.contains(&Step::StaySignedIn) {
+        return Ok(kmsi::show(pages, visit, &knobs, transaction));
+    }
+    transaction.flow_token.clear();
+    Ok(back_to_portal(pages, visit, &knobs, &transaction, &signed_in.session_id))
+}
+
+/// Shows a page of a transaction, with a new flow token.
+pub(super) fn show(
+    pages: &Pages,
+    visit: &Visit,
+    knobs: &PageKnobs,
+    mut transaction: Transaction,
+    page: Page,
+) -> Response {
+    transaction.renew_flow_token();
+    let tenant = pages.tenant(&transaction.tenant);
+    pages.note_page(visit, page.id, page.error);
+    let response = shell::respond(visit, knobs, &tenant, &transaction, page);
+    pages.memory().transactions.insert(transaction.id.clone(), transaction);
+    response
+}
+
+/// `ConvergedError`.
+pub(super) fn error_page(
+    pages: &Pages,
+    visit: &Visit,
+    knobs: &PageKnobs,
+    transaction: &Transaction,
+    number: u32,
+    message: &str,
+) -> Response {
+    let mut page = Page::new("ConvergedError", "error", "");
+    let sentence = format!("AADSTS{number}: {message}");
+    page.context.insert("serviceException".to_owned(), Value::from(sentence.as_str()));
+    page.config.insert("strServiceExceptionMessage".to_owned(), Value::from(sentence));
+    page.config.insert("iErrorCode".to_owned(), Value::from(number));
+    page.config.insert("sErrorCode".to_owned(), Value::from(number.to_string()));
+    page.status = StatusCode::BAD_REQUEST;
+    pages.note_page(visit, page.id, Some(number));
+    let tenant = pages.tenant(&transaction.tenant);
+    shell::respond(visit, knobs, &tenant, transaction, page)
+}
+
+/// The form is not one of a page that was just shown: 50089.
+pub(super) fn expired(pages: &Pages, visit: &Visit) -> Result<Response, Refusal> {
+    let tenant = visit.segments().first().map_or("common", |segment| *segment).to_owned();
+    let knobs = pages.knobs(&tenant)?;
+    let nowhere = Transaction::bare(&tenant, "/", &knobs.language);
+    let message = "Flow token expired. Authentication Failed, start again.";
+    Ok(error_page(pages, visit, &knobs, &nowhere, 50_089, message))
+}
+
+/// `prompt=none` without a session: nothing is shown, the portal is told.
+#[must_use]
+pub(super) fn refuse_silently(transaction: &Transaction) -> Response {
+    let query = url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("error", "login_required")
+        .append_pair("error_description", "AADSTS50058: A silent sign-in request was sent but no user is signed in.")
+        .append_pair("state", &transaction.state)
+        .finish();
+    let separator = if transaction.response_mode == ResponseMode::Query { '?' } else { '#' };
+    let mut response = StatusCode::FOUND.into_response();
+    headers::set(&mut response, "location", &format!("{}{separator}{query}", transaction.redirect_uri));
+    response
+}
+
+fn back_to_portal(
+    pages: &Pages,
+    visit: &Visit,
+    knobs: &PageKnobs,
+    transaction: &Transaction,
+    session_id: &str,
+) -> Response {
+    let code = random();
+    let browser = visit.cookie(SIGN_IN_COOKIE).map_or_else(random, str::to_owned);
+    {
+        let mut memory = pages.memory();
+        memory.transactions.remove(&transaction.id);
+        memory.codes.insert(code.clone(), session_id.to_owned());
+        let sessions = memory.browsers.entry(browser.clone()).or_default();
+        if !sessions.iter().any(|known| known == session_id) {
+            sessions.push(session_id.to_owned());
+        }
+    }
+    let fields = [("code", code.as_str()), ("state", &transaction.state), ("session_state", &transaction.request_id)];
+    let mut response = match transaction.response_mode {
+        ResponseMode::FormPost => working(knobs, &transaction.language, &transaction.redirect_uri, &fields),
+        mode => {
+            let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+            let separator = if mode == ResponseMode::Query { '?' } else { '#' };
+            let mut response = StatusCode::FOUND.into_response();
+            headers::set(&mut response, "location", &format!("{}{separator}{query}", transaction.redirect_uri));
+            response
+        }
+    };
+    headers::add_cookie(&mut response, &format!("{SIGN_IN_COOKIE}={browser}; Path=/; Secure; HttpOnly; SameSite=None"));
+    response
+}
+
+/// "Working...": a form that submits itself.
+pub(super) fn working(knobs: &PageKnobs, language: &str, action: &str, fields: &[(&str, &str)]) -> Response {
+    let nonce = headers::nonce();
+    let mut response = Html(working_document(language, action, fields, Some(&nonce))).into_response();
+    headers::secure(&mut response, knobs, &nonce);
+    response
+}
+
+/// The document of [`working`]; without a nonce it stays where it is.
+#[must_use]
+pub(super) fn working_document(language: &str, action: &str, fields: &[(&str, &str)], nonce: Option<&str>) -> String {
+    let strings = Strings::of(language);
+    let hidden: String = fields
+        .iter()
+        .map(|(name, value)| {
+            format!("<input type=\"hidden\" name=\"{}\" value=\"{}\" />", escaped(name), escaped(value))
+        })
+        .collect();
+    let script = nonce.map_or_else(String::new, |nonce| {
+        format!("<script type=\"text/javascript\" nonce=\"{nonce}\">window.setTimeout(function () {{ document.forms[0].submit(); }}, 0);</script>")
+    });
+    format!(
+        "<html><head><title>{}</title></head><body><form method=\"POST\" name=\"hiddenform\" action=\"{}\">{hidden}<noscript>\
+         <p>Script is disabled. Click Submit to continue.</p><input type=\"submit\" value=\"Submit\" /></noscript></form>{script}</body></html>",
+        escaped(&strings.word("working")),
+        escaped(action)
+    )
+}
+
+/// Context of a page for a user who is known.
+pub(super) fn for_user(page: &mut Page, transaction: &Transaction) {
+    if let Some(signed_in) = &transaction.signed_in {
+        page.user.clone_from(&signed_in.user_name);
+    }
+    page.context.insert("appName".to_owned(), json!(app_name(&transaction.client_id)));
+}
+
+/// Name of a portal's application.
+fn app_name(client_id: &str) -> &'static str {
+    match client_id {
+        "c44b4083-3bb0-49c1-b47d-974e53cbdf3c" => "Azure Portal",
+        "" => "Unknown application",
+        _ => "Microsoft portal",
+    }
+}
