@@ -1,0 +1,327 @@
+//! The command line: what can be said, checked as it is parsed. Words here are for people; keep them short.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use latchkey_protocol::cloud::Cloud;
+use uuid::Uuid;
+
+use crate::install::browsers::Browser;
+
+/// Just-in-time admin accounts in Microsoft Entra tenants.
+#[derive(Debug, Parser)]
+#[command(
+    name = "latchkey",
+    version,
+    about = "Just-in-time admin accounts in your customers' Microsoft Entra tenants",
+    long_about = "Just-in-time admin accounts in your customers' Microsoft Entra tenants.\n\n\
+        An account is dormant (disabled, no roles, password unknown to anyone) until you click, \
+        and again when the lease ends. The browser starts this program by itself; on the command line \
+        you connect tenants, see and end leases, and find out what is wrong.",
+    after_help = "Examples:\n  \
+        latchkey tenant add              connect a customer's tenant; asks for what it needs\n  \
+        latchkey install                 let your browsers and the schedule start Latchkey\n  \
+        latchkey doctor                  check every link of the chain\n  \
+        latchkey list                    every open lease\n  \
+        latchkey end --all               end all of them now\n\n\
+        Exit codes: 0 done, 1 doctor found something, 2 wrong command line,\n\
+        10 program, 20 this machine, 30 app credential, 40 Microsoft Graph, 50 lease.",
+    subcommand_required = true,
+    arg_required_else_help = true,
+    max_term_width = 100
+)]
+pub(crate) struct CommandLine {
+    /// Print one JSON document; errors as JSON on standard error
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Print nothing but errors
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+    /// What to do
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Connect, list, check and disconnect customers' tenants
+    #[command(subcommand, visible_alias = "tenants")]
+    Tenant(TenantCommand),
+    /// Make the dormant account in tenants where it is missing
+    #[command(after_help = "Examples:\n  latchkey prepare              in every tenant\n  latchkey prepare Contoso")]
+    Prepare(Prepare),
+    /// Activate your account in a tenant
+    #[command(after_help = "Examples:\n  latchkey start Contoso --reason 'INC-1042: mailbox rights'\n  \
+            latchkey start contoso.onmicrosoft.com --minutes 30 --show-credential")]
+    Start(Start),
+    /// Show leases and their states
+    #[command(visible_alias = "leases")]
+    List(List),
+    /// End a lease now
+    #[command(
+        after_help = "Examples:\n  latchkey end               the only open lease\n  latchkey end Contoso       \
+            your lease in that tenant\n  latchkey end --all         every lease"
+    )]
+    End(End),
+    /// End the leases that are due and repair what drifted (the schedule runs this)
+    Sweep,
+    /// Let browsers and the system's schedule start Latchkey
+    #[command(after_help = "Examples:\n  latchkey install                        every browser that is found\n  \
+            latchkey install --browser edge         one browser\n  sudo latchkey install --system          \
+            for everybody on this machine")]
+    Install(Install),
+    /// Take back everything that install did
+    Uninstall(Uninstall),
+    /// Check every link of the chain and say what to do about each that is broken
+    Doctor(Doctor),
+    /// Show the audit log, or check that nothing was taken out of it
+    #[command(after_help = "Examples:\n  latchkey audit --tenant Contoso --limit 20\n  latchkey audit --verify")]
+    Audit(Audit),
+    /// Print completions for a shell
+    #[command(
+        after_help = "Examples:\n  latchkey completions bash > ~/.local/share/bash-completion/completions/latchkey\n  \
+            latchkey completions fish > ~/.config/fish/completions/latchkey.fish"
+    )]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the version
+    Version,
+}
+
+/// Commands about tenants.
+#[derive(Debug, Subcommand)]
+pub(crate) enum TenantCommand {
+    /// Connect a customer's tenant: check it, save it, make your dormant account there
+    #[command(
+        after_help = "Asks for what is missing when run in a terminal. The client secret is asked for without echo, or \
+            read from standard input with --secret-stdin; it is kept in the key store of the operating system and \
+            nowhere else.\n\nExamples:\n  latchkey tenant add\n  latchkey tenant add --tenant-id \
+            11111111-2222-3333-4444-555555555555 \\\n      --client-id 66666666-7777-8888-9999-000000000000 \\\n      \
+            --role 'User Administrator' --role 'Helpdesk Administrator' --hours 2\n  \
+            pass msp/contoso | latchkey tenant add --secret-stdin --tenant-id … --client-id … --role …"
+    )]
+    Add(Box<TenantAdd>),
+    /// List connected tenants
+    List,
+    /// Disconnect a tenant: end its lease, delete your account there, forget its secret
+    Remove(TenantRemove),
+    /// Check that a tenant can do what its settings promise
+    Check {
+        /// The tenant: name, domain or directory id; all of them when absent
+        tenant: Option<String>,
+    },
+}
+
+/// `tenant add`.
+#[derive(Debug, Args)]
+pub(crate) struct TenantAdd {
+    /// Directory (tenant) id
+    #[arg(long, value_name = "GUID")]
+    pub(crate) tenant_id: Option<Uuid>,
+    /// Application (client) id of the app registration
+    #[arg(long, value_name = "GUID")]
+    pub(crate) client_id: Option<Uuid>,
+    /// Read the client secret from standard input
+    #[arg(long)]
+    pub(crate) secret_stdin: bool,
+    /// Verified domain for the account [default: the tenant's initial .onmicrosoft.com domain]
+    #[arg(long)]
+    pub(crate) domain: Option<String>,
+    /// Directory role that a lease grants; may be repeated
+    #[arg(long = "role", value_name = "ROLE")]
+    pub(crate) roles: Vec<String>,
+    /// Object id of a group that a lease makes the account a member of; may be repeated
+    #[arg(long = "group", value_name = "GUID")]
+    pub(crate) groups: Vec<Uuid>,
+    /// How long the account stays enabled, in hours [default: 4]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=24))]
+    pub(crate) hours: Option<u32>,
+    /// The same in minutes
+    #[arg(long, conflicts_with = "hours", value_parser = clap::value_parser!(u32).range(5..=1440))]
+    pub(crate) minutes: Option<u32>,
+    /// The longest that may be asked for, in hours [default: 8, or the usual time if that is longer]
+    #[arg(long, value_name = "HOURS", value_parser = clap::value_parser!(u32).range(1..=24))]
+    pub(crate) max_hours: Option<u32>,
+    /// The same in minutes
+    #[arg(long, value_name = "MINUTES", conflicts_with = "max_hours", value_parser = clap::value_parser!(u32).range(5..=1440))]
+    pub(crate) max_minutes: Option<u32>,
+    /// What to call the customer [default: the organization's own name]
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// The Microsoft cloud that the tenant lives in
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) cloud: CloudName,
+    /// What account names begin with, the same in every tenant [default: jit-]
+    #[arg(long)]
+    pub(crate) prefix: Option<String>,
+    /// You, e.g. alex@msp.example; asked for once
+    #[arg(long, value_name = "NAME")]
+    pub(crate) technician: Option<String>,
+}
+
+/// A cloud, as it is said on the command line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CloudName {
+    /// The global cloud, with Microsoft 365 GCC
+    #[default]
+    Global,
+    /// US Government L4 (GCC High)
+    UsGovernment,
+    /// US Government L5 (DoD)
+    UsGovernmentDod,
+    /// China, operated by 21Vianet
+    China,
+}
+
+impl From<CloudName> for Cloud {
+    fn from(name: CloudName) -> Self {
+        match name {
+            CloudName::Global => Self::Global,
+            CloudName::UsGovernment => Self::UsGovernment,
+            CloudName::UsGovernmentDod => Self::UsGovernmentDod,
+            CloudName::China => Self::China,
+        }
+    }
+}
+
+/// `tenant remove`.
+#[derive(Debug, Args)]
+pub(crate) struct TenantRemove {
+    /// The tenant: name, domain or directory id
+    pub(crate) tenant: String,
+    /// Do not ask
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+}
+
+/// `prepare`.
+#[derive(Debug, Args)]
+pub(crate) struct Prepare {
+    /// Tenants: names, domains or directory ids; all of them when absent
+    pub(crate) tenants: Vec<String>,
+}
+
+/// `start`.
+#[derive(Debug, Args)]
+pub(crate) struct Start {
+    /// The tenant: name, domain or directory id
+    pub(crate) tenant: String,
+    /// How long, in minutes
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1440))]
+    pub(crate) minutes: Option<u32>,
+    /// Why
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
+    /// Print the credential; goes to the audit log
+    #[arg(long)]
+    pub(crate) show_credential: bool,
+}
+
+/// `list`.
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    /// Closed leases too
+    #[arg(long, short)]
+    pub(crate) all: bool,
+}
+
+/// `end`.
+#[derive(Debug, Args)]
+pub(crate) struct End {
+    /// A lease's id (or its first characters), or a tenant's name, domain or directory id
+    pub(crate) what: Option<String>,
+    /// Every open lease
+    #[arg(long, short, conflicts_with = "what")]
+    pub(crate) all: bool,
+}
+
+/// `install`.
+#[derive(Debug, Args)]
+pub(crate) struct Install {
+    /// For everybody on this machine; needs administrator rights
+    #[arg(long)]
+    pub(crate) system: bool,
+    /// Only this browser, found or not; may be repeated
+    #[arg(long = "browser", value_enum)]
+    pub(crate) browsers: Vec<Browser>,
+    /// Also let an extension with this id in; may be repeated
+    #[arg(long = "extension-id", value_name = "ID")]
+    pub(crate) extension_ids: Vec<String>,
+    /// Also for Chromium-type browsers that are started with their own --user-data-dir; may be repeated
+    #[arg(long = "user-data-dir", value_name = "FOLDER", conflicts_with = "system")]
+    pub(crate) user_data_folders: Vec<PathBuf>,
+    /// Do not set up the schedule that ends leases
+    #[arg(long)]
+    pub(crate) no_schedule: bool,
+}
+
+/// `uninstall`.
+#[derive(Debug, Args)]
+pub(crate) struct Uninstall {
+    /// What was installed for everybody; needs administrator rights
+    #[arg(long)]
+    pub(crate) system: bool,
+}
+
+/// `doctor`.
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// Only this machine: do not talk to Microsoft
+    #[arg(long)]
+    pub(crate) offline: bool,
+}
+
+/// `audit`.
+#[derive(Debug, Args)]
+pub(crate) struct Audit {
+    /// Check that no entry was changed, removed or reordered
+    #[arg(long)]
+    pub(crate) verify: bool,
+    /// Of one tenant: name, domain or directory id
+    #[arg(long)]
+    pub(crate) tenant: Option<String>,
+    /// The newest so many
+    #[arg(long, default_value_t = 100)]
+    pub(crate) limit: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_definitions_are_sound() {
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn no_option_takes_a_secret() {
+        let mut open = vec![CommandLine::command()];
+        while let Some(command) = open.pop() {
+            for argument in command.get_arguments() {
+                let takes_value = argument.get_action().takes_values();
+                let name = argument.get_id().as_str();
+                assert!(!(takes_value && (name.contains("secret") || name.contains("password"))), "{name}");
+                assert!(argument.get_env().is_none(), "{name} is read from the environment");
+            }
+            open.extend(command.get_subcommands().cloned());
+        }
+    }
+
+    #[test]
+    fn lengths_are_checked_as_they_are_parsed() {
+        let parse = |words: &[&str]| CommandLine::try_parse_from([&["latchkey"], words].concat());
+        assert!(parse(&["tenant", "add", "--hours", "2"]).is_ok());
+        assert!(parse(&["tenant", "add", "--hours", "25"]).is_err());
+        assert!(parse(&["tenant", "add", "--hours", "2", "--minutes", "30"]).is_err());
+        assert!(parse(&["tenant", "add", "--tenant-id", "contoso"]).is_err());
+        assert!(parse(&["end", "--all", "Contoso"]).is_err());
+    }
+}

@@ -1,0 +1,244 @@
+//! `latchkey start`, `list`, `end` and `sweep`.
+
+use std::process::ExitCode;
+
+use latchkey_engine::{Engine, StartLease};
+use latchkey_protocol::{CredentialKind, ErrorBody, ErrorCode, LeaseState, LeaseSummary};
+use serde_json::json;
+
+use super::{CALLER, duration, follow, moment, table, tenant_among, tenant_named};
+use crate::cli::{End, List, Start};
+use crate::key_store::Prompting;
+use crate::output::{Mark, Output};
+use crate::{failure, machine, settings::Folders};
+
+pub(super) async fn start(engine: &Engine, start: Start, output: Output) -> Result<(), ErrorBody> {
+    let tenant = tenant_named(engine, &start.tenant).await?;
+    let request =
+        StartLease { tenant_id: tenant.tenant_id, minutes: start.minutes, reason: start.reason, caller: CALLER };
+    let spinner = output.progress("activating the account");
+    let lease = engine.start_lease(request, &follow(&spinner)).await?;
+    drop(spinner);
+    let secret = match start.show_credential {
+        true => Some(engine.reveal_credential(lease.lease_id, &CALLER).await?),
+        false => None,
+    };
+    let mut document = json!({"lease": lease});
+    if let Some(secret) = &secret {
+        document["credential"] = json!({"kind": secret.credential, "value": secret.value});
+    }
+    output.document(&document);
+    output.marked(
+        Mark::Good,
+        format_args!("{} is active in {} until {}", lease.user_name, lease.tenant_name, moment(lease.until)),
+    );
+    output.line(format_args!("    {}", lease.roles.join(", ")));
+    match &secret {
+        Some(secret) => output.line(format_args!("    {}: {}", credential_name(secret.credential), secret.value)),
+        None => output
+            .line("    Click Latchkey in the browser's toolbar on the sign-in page, or say --show-credential here."),
+    }
+    output.line(format_args!("    End it with: latchkey end {}", lease.tenant_id));
+    Ok(())
+}
+
+const fn credential_name(kind: CredentialKind) -> &'static str {
+    match kind {
+        CredentialKind::TemporaryAccessPass => "Temporary Access Pass",
+        CredentialKind::Password => "Password",
+    }
+}
+
+pub(super) async fn list(engine: &Engine, list: &List, output: Output) -> Result<(), ErrorBody> {
+    let leases = engine.leases(list.all).await?;
+    output.document(&leases);
+    if leases.is_empty() {
+        output.line("No lease is open.");
+    }
+    show(&leases, output);
+    Ok(())
+}
+
+fn show(leases: &[LeaseSummary], output: Output) {
+    let mut rows = Vec::new();
+    for lease in leases {
+        rows.push(vec![
+            lease.lease_id.to_string().chars().take(13).collect(),
+            lease.tenant_name.clone(),
+            lease.user_name.clone(),
+            state_name(lease.state).to_owned(),
+            when(lease),
+            lease.roles.join(", "),
+        ]);
+    }
+    for (line, lease) in table(&rows).iter().zip(leases) {
+        output.line(line);
+        if let Some(problem) = &lease.problem {
+            output.marked(Mark::Bad, format_args!("{} {}", problem.message, problem.next_step));
+        }
+    }
+}
+
+fn when(lease: &LeaseSummary) -> String {
+    let left = lease.until - machine::now();
+    match lease.state {
+        _ if lease.state.is_closed() => format!("until {}", moment(lease.until)),
+        _ if left > 0 => format!("{} left", duration(left)),
+        _ => format!("over since {}", moment(lease.until)),
+    }
+}
+
+/// A state in words.
+const fn state_name(state: LeaseState) -> &'static str {
+    match state {
+        LeaseState::Requested => "requested",
+        LeaseState::Activating => "activating",
+        LeaseState::Active => "active",
+        LeaseState::Usable => "in use",
+        LeaseState::Ending => "ending",
+        LeaseState::Ended => "ended",
+        LeaseState::Failed => "failed",
+        LeaseState::Stuck => "STUCK",
+        LeaseState::ExternallyModified => "changed by somebody else",
+    }
+}
+
+pub(super) async fn end(engine: &Engine, end: &End, output: Output) -> Result<ExitCode, ErrorBody> {
+    let open = engine.leases(false).await?;
+    let chosen = match &end.what {
+        None if end.all => open,
+        None => only(open)?,
+        Some(said) => meant(engine, open, said).await?,
+    };
+    let spinner = output.progress("ending");
+    let on_progress = follow(&spinner);
+    // Each account on its own: one that is slow or fails must not keep the others active.
+    let work = chosen.iter().map(|lease| engine.end_lease(lease.lease_id, &CALLER, &on_progress));
+    let results = all(work).await;
+    drop(on_progress);
+    drop(spinner);
+
+    let mut ended = Vec::new();
+    let mut failed: Vec<ErrorBody> = Vec::new();
+    for (lease, result) in chosen.iter().zip(results) {
+        match result {
+            Ok(lease) => ended.push(lease),
+            Err(error) => {
+                let mut error = error.to_body();
+                error.tenant.get_or_insert_with(|| lease.tenant_name.clone());
+                failed.push(error);
+            }
+        }
+    }
+    output.document(&json!({"ended": ended, "failed": failed}));
+    for lease in &ended {
+        output.marked(
+            Mark::Good,
+            format_args!("{} in {}: {}", lease.user_name, lease.tenant_name, state_name(lease.state)),
+        );
+    }
+    if chosen.is_empty() {
+        output.line("No lease is open.");
+    }
+    match failed.first() {
+        None => Ok(ExitCode::SUCCESS),
+        Some(first) => {
+            failed.iter().for_each(|error| output.error(error));
+            Ok(ExitCode::from(failure::exit_code(first)))
+        }
+    }
+}
+
+/// Drives all futures together and keeps their order.
+async fn all<T>(work: impl Iterator<Item = impl Future<Output = T>>) -> Vec<T> {
+    use std::pin::Pin;
+    use std::task::Poll;
+
+    let mut open: Vec<Pin<Box<_>>> = work.map(Box::pin).collect();
+    let mut results: Vec<Option<T>> = open.iter().map(|_| None).collect();
+    std::future::poll_fn(move |context| {
+        let mut waiting = false;
+        for (future, result) in open.iter_mut().zip(&mut results) {
+            if result.is_none() {
+                match future.as_mut().poll(context) {
+                    Poll::Ready(value) => *result = Some(value),
+                    Poll::Pending => waiting = true,
+                }
+            }
+        }
+        if waiting { Poll::Pending } else { Poll::Ready(results.iter_mut().filter_map(Option::take).collect()) }
+    })
+    .await
+}
+
+fn only(open: Vec<LeaseSummary>) -> Result<Vec<LeaseSummary>, ErrorBody> {
+    if open.len() > 1 {
+        return Err(failure::usage(
+            format!("{} leases are open.", open.len()),
+            "Say which one (a tenant or a lease from 'latchkey list'), or --all.",
+        ));
+    }
+    Ok(open)
+}
+
+async fn meant(engine: &Engine, open: Vec<LeaseSummary>, said: &str) -> Result<Vec<LeaseSummary>, ErrorBody> {
+    let said_lower = said.to_lowercase();
+    let by_lease: Vec<_> = open
+        .iter()
+        .filter(|lease| said.len() >= 4 && lease.lease_id.to_string().starts_with(&said_lower))
+        .cloned()
+        .collect();
+    if by_lease.len() == 1 {
+        return Ok(by_lease);
+    }
+    let tenant = match tenant_among(&engine.tenants().await?, said) {
+        Ok(tenant) => tenant.clone(),
+        Err(unknown) => {
+            // The whole id of a lease that is over already: say that instead of "no such tenant".
+            let Ok(id) = said.parse::<uuid::Uuid>() else { return Err(unknown) };
+            let closed = engine.leases(true).await?.into_iter().find(|lease| lease.lease_id == id);
+            return closed.map(|lease| vec![lease]).ok_or_else(|| {
+                ErrorBody::new(ErrorCode::LeaseUnknown, format!("There is no lease {said}."), "See 'latchkey list'.")
+            });
+        }
+    };
+    Ok(open.into_iter().filter(|lease| lease.tenant_id == tenant.tenant_id).collect())
+}
+
+pub(super) async fn sweep(output: Output) -> Result<ExitCode, ErrorBody> {
+    let engine = machine::open_engine(Prompting::Never).await?;
+    let report = engine.sweep().await?;
+    note_sweep();
+    output.document(&report);
+    for (mark, leases) in [(Mark::Good, &report.ended), (Mark::Bad, &report.failing), (Mark::Warning, &report.changed)]
+    {
+        for lease in leases {
+            output.marked(
+                mark,
+                format_args!("{} in {}: {}", lease.user_name, lease.tenant_name, state_name(lease.state)),
+            );
+            if let Some(problem) = &lease.problem {
+                output.line(format_args!("    {} {}", problem.message, problem.next_step));
+            }
+        }
+    }
+    for user_name in &report.repaired {
+        output.marked(Mark::Warning, format_args!("{user_name}: was active without a lease, is dormant again"));
+    }
+    if report.ended.is_empty() && report.failing.is_empty() && report.repaired.is_empty() {
+        output.line("Nothing was due.");
+    }
+    // A schedule that shows failures shows this one; the lease stays due and is tried again.
+    Ok(if report.failing.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Leaves the time of this sweep where `doctor` looks for it.
+fn note_sweep() {
+    let noted = Folders::of_this_person().map(|folders| {
+        crate::settings::create_private_folder(&folders.state)
+            .and_then(|()| std::fs::write(folders.last_sweep(), machine::now().to_string()))
+    });
+    if let Ok(Err(error)) = noted {
+        tracing::warn!(%error, "the time of the sweep could not be noted");
+    }
+}

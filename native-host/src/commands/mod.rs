@@ -1,0 +1,252 @@
+//! The commands. Each module turns what was said into calls of the engine and what came back into words.
+
+mod audit;
+mod doctor;
+mod lease;
+mod tenant;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser as _};
+use latchkey_engine::{Caller, Engine};
+use latchkey_protocol::{ErrorBody, ErrorCode, Progress, Step, TenantSummary};
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::cli::{Command, CommandLine, TenantCommand};
+use crate::key_store::Prompting;
+use crate::output::{Output, Spinner};
+use crate::{failure, install, machine};
+
+/// Runs what the command line says.
+pub(crate) fn run() -> ExitCode {
+    let line = match CommandLine::try_parse() {
+        Ok(line) => line,
+        Err(error) => {
+            // Help and version go to standard output and are no errors; a closed pipe is none either.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let output = Output::new(line.json, line.quiet);
+    match carry_out(line.command, output) {
+        Ok(code) => code,
+        Err(error) => {
+            output.error(&error);
+            ExitCode::from(failure::exit_code(&error))
+        }
+    }
+}
+
+fn carry_out(command: Command, output: Output) -> Result<ExitCode, ErrorBody> {
+    match command {
+        Command::Completions { shell } => {
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut CommandLine::command(), "latchkey", &mut text);
+            output.raw(&String::from_utf8_lossy(&text));
+            return Ok(ExitCode::SUCCESS);
+        }
+        Command::Version => {
+            let version = env!("CARGO_PKG_VERSION");
+            output.line(format_args!("latchkey {version} (protocol {})", latchkey_protocol::PROTOCOL_VERSION));
+            output.document(&json!({"version": version, "protocol": latchkey_protocol::PROTOCOL_VERSION}));
+            return Ok(ExitCode::SUCCESS);
+        }
+        Command::Install(install) => return install::install(&install, output).map(|()| ExitCode::SUCCESS),
+        Command::Uninstall(uninstall) => return install::uninstall(&uninstall, output).map(|()| ExitCode::SUCCESS),
+        _ => {}
+    }
+    machine::start_log();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failure::internal)?;
+    let result = runtime.block_on(async {
+        tokio::select! {
+            result = with_engine(command, output) => result,
+            () = machine::asked_to_stop() => Err(ErrorBody::new(
+                ErrorCode::DeadlineExceeded,
+                "Interrupted.",
+                "What had begun is completed or taken back by the next sweep; see 'latchkey list'.",
+            )),
+        }
+    });
+    // The key store may still be asking the person; nobody waits for the answer any more.
+    runtime.shutdown_background();
+    result
+}
+
+async fn with_engine(command: Command, output: Output) -> Result<ExitCode, ErrorBody> {
+    let done = |()| ExitCode::SUCCESS;
+    match command {
+        Command::Tenant(TenantCommand::Add(add)) => tenant::add(*add, output).await.map(done),
+        Command::Tenant(TenantCommand::List) => tenant::list(&engine().await?, output).await.map(done),
+        Command::Tenant(TenantCommand::Remove(remove)) => {
+            tenant::remove(&engine().await?, &remove, output).await.map(done)
+        }
+        Command::Tenant(TenantCommand::Check { tenant }) => {
+            tenant::check(&engine().await?, tenant.as_deref(), output).await
+        }
+        Command::Prepare(prepare) => tenant::prepare(&engine().await?, &prepare, output).await,
+        Command::Start(start) => lease::start(&engine().await?, start, output).await.map(done),
+        Command::List(list) => lease::list(&engine().await?, &list, output).await.map(done),
+        Command::End(end) => lease::end(&engine().await?, &end, output).await,
+        Command::Sweep => lease::sweep(output).await,
+        Command::Doctor(doctor) => doctor::examine(&doctor, output).await,
+        Command::Audit(audit) => audit::show(&engine().await?, &audit, output).await,
+        Command::Install(_) | Command::Uninstall(_) | Command::Completions { .. } | Command::Version => {
+            Err(failure::internal("a command came to the wrong place"))
+        }
+    }
+}
+
+async fn engine() -> Result<Engine, ErrorBody> {
+    machine::open_engine(Prompting::Allowed).await
+}
+
+/// Who asks, for the audit.
+const CALLER: Caller = Caller::CommandLine;
+
+/// The tenant that a person means: directory id, name, domain, or the beginning of a name that fits only one.
+async fn tenant_named(engine: &Engine, said: &str) -> Result<TenantSummary, ErrorBody> {
+    let tenants = engine.tenants().await?;
+    tenant_among(&tenants, said).cloned()
+}
+
+fn tenant_among<'a>(tenants: &'a [TenantSummary], said: &str) -> Result<&'a TenantSummary, ErrorBody> {
+    let id = said.parse::<Uuid>().ok();
+    let exact = tenants.iter().find(|tenant| {
+        id == Some(tenant.tenant_id)
+            || tenant.name.eq_ignore_ascii_case(said)
+            || tenant.domains.iter().any(|domain| domain.eq_ignore_ascii_case(said))
+    });
+    if let Some(tenant) = exact {
+        return Ok(tenant);
+    }
+    let begins: Vec<_> =
+        tenants.iter().filter(|tenant| tenant.name.to_lowercase().starts_with(&said.to_lowercase())).collect();
+    match begins.as_slice() {
+        [tenant] => Ok(tenant),
+        [] => Err(ErrorBody::new(
+            ErrorCode::TenantUnknown,
+            format!("No connected tenant is called \"{said}\"."),
+            "See 'latchkey tenant list', or connect it with 'latchkey tenant add'.",
+        )),
+        several => {
+            let names: Vec<_> = several.iter().map(|tenant| tenant.name.as_str()).collect();
+            Err(ErrorBody::new(
+                ErrorCode::TenantUnknown,
+                format!("\"{said}\" fits several tenants: {}.", names.join(", ")),
+                "Say the whole name, a domain or the directory id.",
+            ))
+        }
+    }
+}
+
+/// Shows each step of the engine's work.
+fn follow(spinner: &Spinner) -> impl Fn(Progress) + Send + Sync + '_ {
+    |progress| spinner.say(step_name(progress.step))
+}
+
+/// A step in words.
+const fn step_name(step: Step) -> &'static str {
+    match step {
+        Step::Token => "asking for a token",
+        Step::CreateAccount => "creating the account",
+        Step::SetPassword => "setting a random password",
+        Step::Enable => "enabling the account",
+        Step::IssuePass => "issuing a Temporary Access Pass",
+        Step::AddGroups => "adding to groups",
+        Step::AssignRoles => "assigning roles",
+        Step::RemoveRoles => "removing roles",
+        Step::RemoveGroups => "removing from groups",
+        Step::Disable => "disabling the account",
+        Step::RevokeSessions => "revoking sessions",
+        Step::DeletePass => "deleting passes",
+        Step::ReadBack => "reading everything back",
+    }
+}
+
+/// A moment in the person's own time zone.
+fn moment(at: i64) -> String {
+    jiff::Timestamp::from_millisecond(at).map_or_else(
+        |_| at.to_string(),
+        |time| time.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M").to_string(),
+    )
+}
+
+/// A length of time in words: `2 h 05 min`.
+fn duration(milliseconds: i64) -> String {
+    let minutes = (milliseconds.max(0) + 59_999) / 60_000;
+    match (minutes / 60, minutes % 60) {
+        (0, minutes) => format!("{minutes} min"),
+        (hours, 0) => format!("{hours} h"),
+        (hours, minutes) => format!("{hours} h {minutes:02} min"),
+    }
+}
+
+/// Columns with two spaces between them.
+fn table(rows: &[Vec<String>]) -> Vec<String> {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns)
+        .map(|column| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0))
+        .collect();
+    rows.iter()
+        .map(|row| {
+            let cells: Vec<String> =
+                row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}", width = *width)).collect();
+            cells.join("  ").trim_end().to_owned()
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn tenants() -> Vec<TenantSummary> {
+        ["Contoso", "Contoso Pharma", "Fabrikam"]
+            .iter()
+            .enumerate()
+            .map(|(number, name)| {
+                serde_json::from_value(json!({
+                    "tenant_id": Uuid::from_u128(number as u128 + 1),
+                    "name": name,
+                    "domains": [format!("{}.onmicrosoft.com", name.to_lowercase().replace(' ', ""))],
+                    "cloud": "global",
+                    "user_name": "jit-alex@x",
+                    "roles": [],
+                    "minutes": 240,
+                    "maximum_minutes": 480,
+                    "credential": {"kind": "password"},
+                }))
+                .unwrap()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_tenant_is_found_by_what_a_person_says() {
+        let tenants = tenants();
+        let found = |said: &str| tenant_among(&tenants, said).map(|tenant| tenant.name.as_str()).ok();
+        assert_eq!(found("contoso"), Some("Contoso"));
+        assert_eq!(found("contosopharma.onmicrosoft.com"), Some("Contoso Pharma"));
+        assert_eq!(found("00000000-0000-0000-0000-000000000003"), Some("Fabrikam"));
+        assert_eq!(found("fab"), Some("Fabrikam"));
+        assert_eq!(found("cont"), None);
+        assert_eq!(found("x"), None);
+    }
+
+    #[test]
+    fn times_read_as_people_say_them() {
+        assert_eq!(duration(1), "1 min");
+        assert_eq!(duration(4 * 3_600_000), "4 h");
+        assert_eq!(duration(3_600_000 + 5 * 60_000), "1 h 05 min");
+        assert_eq!(duration(-5), "0 min");
+    }
+
+    #[test]
+    fn columns_stand_below_each_other() {
+        let rows = table(&[vec!["a".into(), "b".into()], vec!["long".into(), String::new()]]);
+        assert_eq!(rows, ["a     b", "long"]);
+    }
+}

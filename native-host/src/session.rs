@@ -1,0 +1,362 @@
+//! One browser's connection after the handshake: requests in, replies and events out.
+//!
+//! Requests run beside each other, each with a deadline; replies and events leave through one writer. While the
+//! connection is open, leases that are due are ended at their second, and changes made by other processes are told.
+//! When the browser goes away, what grants or takes back is finished first; whatever a kill leaves half-done is taken
+//! up by the next sweep. Nothing is decided here about tenants, accounts or leases: that is the engine's.
+
+use std::collections::HashMap;
+use std::io::{Read, Write};
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use latchkey_engine::{Caller, Engine, StartLease};
+use latchkey_protocol::{
+    ErrorBody, ErrorCode, HostFrame, LeaseState, LeaseSummary, Progress, Reply, Request, RequestFrame, RequestId,
+};
+use tokio::sync::{Notify, OnceCell, mpsc};
+use tokio::task::JoinSet;
+use uuid::Uuid;
+
+use crate::connection::{ConnectionError, Incoming, Outgoing};
+use crate::key_store::Prompting;
+use crate::{failure, host, machine, request};
+
+/// So many requests may run at once on one connection; more than any extension of ours sends.
+const MOST_REQUESTS: usize = 32;
+/// How often the leases are looked at while nothing is due: the machine may have slept, another process may have
+/// changed them.
+const LOOK_EVERY: Duration = Duration::from_secs(15);
+/// How long the key store, which may be asking the person, is waited for when the process ends.
+const LAST_WAIT: Duration = Duration::from_millis(200);
+
+/// Serves the connection until the browser closes it.
+pub(crate) fn run<R, W>(incoming: Incoming<R>, outgoing: Outgoing<W>, caller: Caller) -> ExitCode
+where
+    R: Read + Send + 'static,
+    W: Write + Send + 'static,
+{
+    machine::start_log();
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let mut outgoing = outgoing;
+            let _ = outgoing.send(HostFrame::Error { id: None, error: failure::internal(error) });
+            return ExitCode::FAILURE;
+        }
+    };
+    let (to_session, from_browser) = mpsc::channel(MOST_REQUESTS);
+    let (to_browser, from_session) = mpsc::channel(MOST_REQUESTS);
+    std::thread::spawn(move || read(incoming, &to_session));
+    let writer = std::thread::spawn(move || write(outgoing, from_session));
+    let clean = runtime.block_on(Session::new(caller, to_browser).serve(from_browser));
+    runtime.shutdown_timeout(LAST_WAIT);
+    // Every sender is gone now, so the writer ends once the last frame has left.
+    let _ = writer.join();
+    if clean { ExitCode::SUCCESS } else { ExitCode::from(10) }
+}
+
+/// What the reading thread has seen.
+enum FromBrowser {
+    Message(Vec<u8>),
+    Broken(ConnectionError),
+}
+
+fn read<R: Read>(mut incoming: Incoming<R>, session: &mpsc::Sender<FromBrowser>) {
+    loop {
+        let seen = match incoming.receive() {
+            Ok(Some(message)) => FromBrowser::Message(message),
+            Ok(None) => return,
+            Err(error) => {
+                let _ = session.blocking_send(FromBrowser::Broken(error));
+                return;
+            }
+        };
+        if session.blocking_send(seen).is_err() {
+            return;
+        }
+    }
+}
+
+fn write<W: Write>(mut outgoing: Outgoing<W>, mut from_session: mpsc::Receiver<HostFrame>) {
+    while let Some(message) = from_session.blocking_recv() {
+        match outgoing.send(message) {
+            Ok(()) => {}
+            Err(ConnectionError::Pipe(error)) => {
+                tracing::info!(%error, "the browser does not read any more");
+                return;
+            }
+            Err(error) => tracing::error!(%error, "a message could not be sent"),
+        }
+    }
+}
+
+/// The state of one connection.
+struct Session {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    caller: Caller,
+    to_browser: mpsc::Sender<HostFrame>,
+    engine: OnceCell<Engine>,
+    /// What the browser was last told about each open lease.
+    told: Mutex<HashMap<Uuid, Told>>,
+    /// Rings when something may be due earlier than before.
+    look_again: Notify,
+}
+
+/// The parts of a lease whose change is worth an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Told {
+    state: LeaseState,
+    until: i64,
+    problem: Option<ErrorCode>,
+}
+
+impl From<&LeaseSummary> for Told {
+    fn from(lease: &LeaseSummary) -> Self {
+        Self { state: lease.state, until: lease.until, problem: lease.problem.as_ref().map(|problem| problem.code) }
+    }
+}
+
+impl Session {
+    fn new(caller: Caller, to_browser: mpsc::Sender<HostFrame>) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                caller,
+                to_browser,
+                engine: OnceCell::new(),
+                told: Mutex::default(),
+                look_again: Notify::new(),
+            }),
+        }
+    }
+
+    /// Answers until the browser closes the connection; `false` if it broke the protocol.
+    async fn serve(self, mut from_browser: mpsc::Receiver<FromBrowser>) -> bool {
+        let watch = tokio::spawn(Arc::clone(&self.shared).watch_leases());
+        let mut asking = JoinSet::new();
+        let mut changing = JoinSet::new();
+        let mut terminated = std::pin::pin!(machine::asked_to_stop());
+        let clean = loop {
+            tokio::select! {
+                seen = from_browser.recv() => match seen {
+                    None => break true,
+                    Some(FromBrowser::Message(message)) => {
+                        self.accept(&message, &mut asking, &mut changing).await;
+                    }
+                    Some(FromBrowser::Broken(error)) => {
+                        tracing::warn!(%error, "the connection broke");
+                        let error = host::connection_failure(&error);
+                        self.shared.send(HostFrame::Error { id: None, error }).await;
+                        break false;
+                    }
+                },
+                Some(_) = asking.join_next() => {}
+                Some(_) = changing.join_next() => {}
+                () = &mut terminated => break true,
+            }
+        };
+        // Each has its deadline, so this ends.
+        while changing.join_next().await.is_some() {}
+        watch.abort();
+        asking.shutdown().await;
+        clean
+    }
+
+    async fn accept(&self, message: &[u8], asking: &mut JoinSet<()>, changing: &mut JoinSet<()>) {
+        let RequestFrame { id, request } = match request::parse(message) {
+            Ok(frame) => frame,
+            Err(unreadable) => {
+                tracing::warn!(code = unreadable.error.name, "a message could not be read");
+                self.shared.send(HostFrame::Error { id: unreadable.id, error: unreadable.error }).await;
+                return;
+            }
+        };
+        if let Request::Hello(_) = request {
+            self.shared.send(host::welcome(id)).await;
+            return;
+        }
+        if asking.len() + changing.len() >= MOST_REQUESTS {
+            let error = ErrorBody::new(
+                ErrorCode::Busy,
+                "Too many requests are under way on this connection.",
+                "Wait until one of them is answered.",
+            );
+            self.shared.send(HostFrame::Error { id: Some(id), error }).await;
+            return;
+        }
+        let tasks =
+            if matches!(request, Request::StartLease { .. } | Request::EndLease { .. }) { changing } else { asking };
+        tasks.spawn(Arc::clone(&self.shared).answer(id, request));
+    }
+}
+
+impl Shared {
+    async fn send(&self, message: HostFrame) {
+        // The writer is gone only when the browser is; then nobody waits for this.
+        let _ = self.to_browser.send(message).await;
+    }
+
+    /// Carries a request out and answers it, in time and even if it panics.
+    async fn answer(self: Arc<Self>, id: RequestId, request: Request) {
+        let limit = deadline(&request);
+        let work = tokio::spawn(tokio::time::timeout(limit, Arc::clone(&self).carry_out(id, request)));
+        let _stop_with_the_connection = AbortWhenDropped(work.abort_handle());
+        let result = match work.await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) => Err(ErrorBody::new(
+                ErrorCode::DeadlineExceeded,
+                format!("This took longer than {} seconds.", limit.as_secs()),
+                "Try again; what had begun is completed or taken back by the next sweep.",
+            )),
+            Err(panic) => {
+                Err(failure::internal(if panic.is_panic() { "a request failed unexpectedly" } else { "stopped" }))
+            }
+        };
+        self.look_again.notify_one();
+        let message = match result {
+            Ok(reply) => {
+                if let Reply::Lease { lease } = &reply {
+                    self.remember(lease);
+                }
+                HostFrame::Reply { id, reply }
+            }
+            Err(error) => {
+                tracing::warn!(code = error.name, request_id = error.graph_request_id, "{}", error.message);
+                HostFrame::Error { id: Some(id), error }
+            }
+        };
+        self.send(message).await;
+    }
+
+    async fn carry_out(self: Arc<Self>, id: RequestId, request: Request) -> Result<Reply, ErrorBody> {
+        let engine = self.engine().await?;
+        let caller = &self.caller;
+        let to_browser = self.to_browser.clone();
+        // A step that does not fit into the queue is not worth holding up the work for.
+        let on_progress = move |progress: Progress| drop(to_browser.try_send(HostFrame::Progress { id, progress }));
+        Ok(match request {
+            Request::Hello(_) => return Err(failure::internal("a hello came to the wrong place")),
+            Request::ListTenants { hint } => {
+                let tenants = engine.tenants().await?;
+                let recognized = match &hint {
+                    Some(hint) => engine.recognize(hint).await?,
+                    None => None,
+                };
+                if let Some(tenant_id) = recognized {
+                    let engine = engine.clone();
+                    tokio::spawn(async move {
+                        if let Err(error) = engine.warm(tenant_id).await {
+                            tracing::info!(%error, "the tenant could not be warmed");
+                        }
+                    });
+                }
+                Reply::Tenants { tenants, recognized }
+            }
+            Request::StartLease { tenant_id, minutes, reason } => {
+                let start = StartLease { tenant_id, minutes, reason, caller: caller.clone() };
+                Reply::Lease { lease: engine.start_lease(start, &on_progress).await? }
+            }
+            Request::FillCredential { lease_id, field, document } => {
+                Reply::Secret(engine.fill_credential(lease_id, field, &document, caller).await?)
+            }
+            Request::ConfirmSignIn { lease_id } => {
+                Reply::Lease { lease: engine.confirm_sign_in(lease_id, caller).await? }
+            }
+            Request::RevealCredential { lease_id } => Reply::Secret(engine.reveal_credential(lease_id, caller).await?),
+            Request::EndLease { lease_id } => {
+                Reply::Lease { lease: engine.end_lease(lease_id, caller, &on_progress).await? }
+            }
+            Request::ListLeases {} => Reply::Leases { leases: engine.leases(false).await? },
+        })
+    }
+
+    /// The engine; opened at the first need and, if that fails, again at the next.
+    async fn engine(&self) -> Result<Engine, ErrorBody> {
+        self.engine.get_or_try_init(|| machine::open_engine(Prompting::Allowed)).await.cloned()
+    }
+
+    /// Ends leases that are due and tells the browser what changed without its asking.
+    async fn watch_leases(self: Arc<Self>) {
+        loop {
+            if let Ok(engine) = self.engine().await {
+                if let Err(error) = self.look(&engine).await {
+                    tracing::warn!(code = error.name, "leases could not be looked at: {}", error.message);
+                }
+                let until_due = match engine.next_due().await {
+                    Ok(Some(due)) => Duration::from_millis(u64::try_from(due - machine::now()).unwrap_or(0)),
+                    _ => LOOK_EVERY,
+                };
+                // What stays due because it fails is the engine's to pace; this only keeps the loop from spinning.
+                let wait = until_due.clamp(Duration::from_millis(250), LOOK_EVERY);
+                let _ = tokio::time::timeout(wait, self.look_again.notified()).await;
+            } else {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        }
+    }
+
+    async fn look(&self, engine: &Engine) -> Result<(), ErrorBody> {
+        if engine.next_due().await?.is_some_and(|due| due <= machine::now()) {
+            let report = engine.sweep().await?;
+            tracing::info!(ended = report.ended.len(), failing = report.failing.len(), "ended what was due");
+        }
+        let open = engine.leases(false).await?;
+        let mut changed: Vec<LeaseSummary> = open.iter().filter(|lease| self.is_news(lease)).cloned().collect();
+        let closed: Vec<Uuid> = {
+            let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+            told.keys().filter(|id| !open.iter().any(|lease| lease.lease_id == **id)).copied().collect()
+        };
+        if !closed.is_empty() {
+            let all = engine.leases(true).await?;
+            changed.extend(all.into_iter().filter(|lease| closed.contains(&lease.lease_id)));
+        }
+        for lease in changed {
+            let first_sight = self.remember(&lease);
+            // What was there before the browser came is in the list that it asks for.
+            if !first_sight {
+                self.send(HostFrame::LeaseChanged { lease }).await;
+            }
+        }
+        Ok(())
+    }
+
+    fn is_news(&self, lease: &LeaseSummary) -> bool {
+        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.get(&lease.lease_id) != Some(&Told::from(lease))
+    }
+
+    /// Notes what the browser knows now; `true` if the lease is new to it.
+    fn remember(&self, lease: &LeaseSummary) -> bool {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if lease.state.is_closed() {
+            told.remove(&lease.lease_id).is_none()
+        } else {
+            told.insert(lease.lease_id, Told::from(lease)).is_none()
+        }
+    }
+}
+
+/// Stops a task when whoever waits for it is stopped.
+struct AbortWhenDropped(tokio::task::AbortHandle);
+
+impl Drop for AbortWhenDropped {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// How long a request may take.
+const fn deadline(request: &Request) -> Duration {
+    Duration::from_secs(match request {
+        // Long enough for a new account to arrive everywhere in the directory.
+        Request::StartLease { .. } => 240,
+        Request::EndLease { .. } => 90,
+        // The key store may ask the person for a password.
+        Request::FillCredential { .. } | Request::RevealCredential { .. } => 30,
+        Request::Hello(_) | Request::ListTenants { .. } | Request::ConfirmSignIn { .. } | Request::ListLeases {} => 15,
+    })
+}
