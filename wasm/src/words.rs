@@ -191,7 +191,10 @@ words! {
     PageRefusesValue = "page_refuses_value", "The page did not keep the value. Nothing more is filled.";
     PageChanging = "page_changing", "The page keeps changing. Nothing more is filled.";
     PageLoop = "page_loop", "The page came back too often. Nothing more is filled.";
-    PageNoCredential = "page_no_credential", "The page does not offer a sign-in with $1. Show the credential and copy it, or choose the way to sign in on the page.";
+    PageNoPass = "page_no_pass",
+        "The page does not offer a sign-in with a Temporary Access Pass. Show the credential and copy it, or choose the way to sign in on the page.";
+    PageNoPassword = "page_no_password",
+        "The page does not offer a sign-in with a password. Choose the way to sign in on the page.";
     PageNoTile = "page_no_tile", "The page offers neither this account nor “Use another account”. Choose on the page.";
     PageWorkOrPersonal = "page_work_or_personal", "Choose “Work or school account” on the page.";
     PageCode = "page_code", "The page asks for a code of a second factor. Latchkey has none for this account.";

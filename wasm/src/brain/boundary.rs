@@ -1,6 +1,9 @@
-//! The WASM boundary of the brain: JSON in, JSON out.
+//! The WASM boundary of the brain: JSON in, JSON out, and never a panic for what comes in.
 
 use wasm_bindgen::prelude::*;
+
+use super::{Brain, Effect};
+use crate::elements::ElementKey;
 
 /// The brain in the service worker.
 ///
@@ -10,7 +13,7 @@ use wasm_bindgen::prelude::*;
 /// ```
 #[wasm_bindgen]
 pub struct BrainHandle {
-    _private: (),
+    brain: Brain,
 }
 
 #[wasm_bindgen]
@@ -19,20 +22,25 @@ impl BrainHandle {
     #[wasm_bindgen(constructor)]
     #[must_use]
     pub fn new(state_json: Option<String>, extension_version: String) -> Self {
-        let _ = (state_json, extension_version);
-        Self { _private: () }
+        Self { brain: Brain::new(state_json.as_deref(), &extension_version) }
     }
 
     /// Takes one `EventFrame`, gives an array of `Effect`. Anything else gives an `Effect::Log` that repeats nothing of it.
     pub fn on_event(&mut self, event_json: &str) -> String {
-        let _ = event_json;
-        String::from("[]")
+        let effects = match serde_json::from_str(event_json) {
+            Ok(frame) => self.brain.on_event(frame),
+            // The error's own words would repeat what was sent, which may be a secret.
+            Err(error) => vec![Effect::Log {
+                message: ["an event could not be read, at character ", &error.column().to_string()].concat(),
+            }],
+        };
+        serde_json::to_string(&effects).unwrap_or_else(|_| String::from("[]"))
     }
 
     /// What must outlive the worker, for `storage.session`. Nothing secret.
     #[must_use]
     pub fn state(&self) -> String {
-        String::new()
+        self.brain.state()
     }
 }
 
@@ -40,5 +48,7 @@ impl BrainHandle {
 #[wasm_bindgen]
 #[must_use]
 pub fn element_table_json() -> String {
-    String::new()
+    let table: serde_json::Map<_, _> =
+        ElementKey::table().iter().map(|(_, key, selector)| ((*key).to_owned(), (*selector).into())).collect();
+    serde_json::to_string(&table).unwrap_or_default()
 }

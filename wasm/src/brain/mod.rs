@@ -2,17 +2,25 @@
 //!
 //! It decides everything about sign-in pages. It has no clock (events carry the time), no randomness and no input or output.
 //! It never keeps a secret: one that the host sends leaves in the same call, inside one effect.
+//!
+//! [`page`] reads which step a page shows, [`decide`] says what to do there, [`flow`] remembers what was done, [`machine`] ties
+//! them to tabs, host and technician, and `present` makes icon, badge and popup of it.
 
+pub mod address;
+mod boundary;
+pub mod decide;
 pub mod effect;
 pub mod event;
+pub mod flow;
+pub mod machine;
+pub mod page;
+mod present;
 pub mod snapshot;
-
-pub use effect::{Effect, Icon, Tone};
-pub use event::{Action, Event, EventFrame, Outcome, PageSeen};
-pub use snapshot::{Element, Ready, Snapshot};
-
-mod boundary;
 mod unprinted;
 
-pub use boundary::BrainHandle;
+pub use boundary::{BrainHandle, element_table_json};
+pub use effect::{Effect, Icon, Tone};
+pub use event::{Action, Event, EventFrame, Outcome, PageSeen};
+pub use machine::Brain;
+pub use snapshot::{Element, Ready, Snapshot};
 pub use unprinted::Unprinted;
