@@ -63,9 +63,9 @@ export class Entra {
   }
 
   state() { return this.control('/sim/state'); }
-  journal() { return this.control('/sim/journal'); }
   knobs(change) { return this.control('/sim/knobs', change); }
   pages(change) { return this.control('/sim/pages', change); }
+  async journal() { return (await this.control('/sim/pages')).journal; }
 
   tenant(name) {
     return this.details.tenants.find((tenant) => tenant.name === name);

@@ -74,8 +74,12 @@ test('what is no message gets an answer, not trust', () => {
   }
 });
 
-test('the state survives the worker', () => {
-  const { brain } = greeted();
-  const { feed } = started(brain.state());
-  assert.ok(asked(feed({ type: 'popup_opened' })).length >= 0);
+test('the state survives the worker, and a state that cannot be read counts as none', () => {
+  const { brain, feed, effects } = greeted();
+  const list = asked(effects).find(({ request }) => request.verb === 'list_tenants');
+  feed({ type: 'host_message', frame: { ...fixture('reply-tenants'), id: list.id } });
+  const saved = brain.state();
+  assert.match(saved, /Contoso/);
+  assert.match(started(saved).brain.state(), /Contoso/);
+  assert.doesNotMatch(started('{"half').brain.state(), /Contoso/);
 });

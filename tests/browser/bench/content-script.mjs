@@ -1,0 +1,66 @@
+// What the content script costs on the sign-in page: its main-thread time as a ratio to that of a 207-byte script that
+// looks for two fields and sends one message. Both are extensions in the same browser and run in the same page loads.
+// Out: one JSON line. In: see ../lab.mjs.
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { Browser, Entra, EXTENSION_ID, Machine, pause, programs } from '../lab.mjs';
+
+const LOADS = Number(process.env.LOADS ?? 21);
+const REFERENCE = `(() => { const u=document.querySelector('#i0116,[name=loginfmt]'),p=document.querySelector('#i0118,[name=passwd]'); if(!u&&!p) return; chrome.runtime.sendMessage({k:'seen',u:!!u,p:!!p}).catch(()=>{}); })();\n`;
+if (Buffer.byteLength(REFERENCE) !== 207) throw new Error(`the reference script has ${Buffer.byteLength(REFERENCE)} bytes`);
+
+// The smallest extension that can send a message: the same matches, the same moment, a worker that hears it.
+const reference = fs.mkdtempSync(path.join(os.tmpdir(), 'reference-'));
+const { content_scripts: [{ matches, run_at }] } = JSON.parse(fs.readFileSync(path.join(programs.extension, 'manifest.json'), 'utf8'));
+fs.writeFileSync(path.join(reference, 'manifest.json'), JSON.stringify({
+  manifest_version: 3, name: 'Reference', version: '1', background: { service_worker: 'worker.js' },
+  content_scripts: [{ matches, run_at, js: ['content.js'] }],
+}));
+fs.writeFileSync(path.join(reference, 'content.js'), REFERENCE);
+fs.writeFileSync(path.join(reference, 'worker.js'), 'chrome.runtime.onMessage.addListener(() => {});\n');
+
+const entra = await Entra.start();
+const machine = new Machine(entra);
+const browser = await Browser.start(machine, { extension: `${programs.extension},${reference}` });
+const page = await browser.page();
+const cdp = await browser.context.newCDPSession(page);
+const address = `https://login.microsoftonline.com/contoso.onmicrosoft.com/oauth2/v2.0/authorize?client_id=c44b4083-3bb0-49c1-b47d-974e53cbdf3c&response_type=code&redirect_uri=https%3A%2F%2Fportal.azure.com%2Fsignin%2Findex%2F`;
+
+const ours = [], theirs = [];
+for (let load = 0; load < LOADS + 2; load++) {
+  const events = [];
+  const collect = ({ value }) => events.push(...value);
+  cdp.on('Tracing.dataCollected', collect);
+  await cdp.send('Tracing.start', { transferMode: 'ReportEvents', traceConfig: { includedCategories: ['devtools.timeline', 'v8', 'disabled-by-default-v8.compile'] } });
+  await page.goto(`${address}&state=${load}`);
+  await page.waitForSelector('#i0116', { state: 'visible' });
+  await pause(700);
+  const complete = new Promise((done) => cdp.once('Tracing.tracingComplete', done));
+  await cdp.send('Tracing.end');
+  await complete;
+  cdp.off('Tracing.dataCollected', collect);
+  let [own, other] = [0, 0];
+  for (const { name, dur = 0, args } of events) {
+    const url = args?.data?.url ?? args?.fileName ?? '';
+    if (!['EvaluateScript', 'FunctionCall'].includes(name) || !url.startsWith('chrome-extension://')) continue;
+    if (url.includes(EXTENSION_ID)) own += dur / 1000;
+    else other += dur / 1000;
+  }
+  if (load >= 2) {
+    ours.push(own);
+    theirs.push(other);
+  }
+}
+await browser.close();
+await entra.stop();
+machine.forget();
+fs.rmSync(reference, { recursive: true });
+
+const median = (values) => [...values].sort((a, b) => a - b)[values.length >> 1];
+const round = (value) => Math.round(value * 100) / 100;
+process.stdout.write(`${JSON.stringify({
+  content_script_ratio: round(median(ours.map((own, load) => own / theirs[load]))),
+  content_script_ms: round(median(ours)),
+  reference_script_ms: round(median(theirs)),
+})}\n`);
