@@ -47,9 +47,40 @@ pub(crate) fn usage(message: impl Into<String>, next_step: impl Into<String>) ->
     ErrorBody::new(ErrorCode::ConfigurationInvalid, message, next_step)
 }
 
+/// The text as a sentence: a capital letter at the beginning unless that is a name, a full stop at the end.
+pub(crate) fn sentence(text: &str) -> String {
+    let text = text.trim();
+    let first_word = text.split_whitespace().next().unwrap_or_default();
+    let mut sentence = match text.chars().next() {
+        Some(first) if first.is_ascii_lowercase() && first_word.bytes().all(|byte| byte.is_ascii_alphabetic()) => {
+            first.to_ascii_uppercase().to_string() + &text[1..]
+        }
+        _ => text.to_owned(),
+    };
+    if !sentence.is_empty() && !sentence.ends_with(['.', '?', '!']) {
+        sentence.push('.');
+    }
+    sentence
+}
+
+/// An error as a person reads it: both its texts are sentences.
+pub(crate) fn in_sentences(mut error: ErrorBody) -> ErrorBody {
+    error.message = sentence(&error.message);
+    error.next_step = sentence(&error.next_step);
+    error
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn texts_become_sentences_and_names_stay() {
+        assert_eq!(sentence("the disk is full"), "The disk is full.");
+        assert_eq!(sentence("Did you mean A?"), "Did you mean A?");
+        assert_eq!(sentence("jit-alex@contoso.com is not ours"), "jit-alex@contoso.com is not ours.");
+        assert_eq!(sentence(""), "");
+    }
 
     #[test]
     fn every_family_of_errors_has_its_exit_code() {

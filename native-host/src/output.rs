@@ -82,6 +82,12 @@ impl Output {
         }
     }
 
+    /// Writes a problem and what to do about it.
+    pub(crate) fn problem(self, mark: Mark, problem: &ErrorBody) {
+        let problem = crate::failure::in_sentences(problem.clone());
+        self.marked(mark, format_args!("{} {}", problem.message, problem.next_step));
+    }
+
     /// Writes the result as a JSON document; nothing without `--json`.
     pub(crate) fn document(self, value: &impl Serialize) {
         if self.json {
@@ -106,6 +112,7 @@ impl Output {
 
     /// Reports the error that ends the command.
     pub(crate) fn error(self, error: &ErrorBody) {
+        let error = &crate::failure::in_sentences(error.clone());
         if self.json {
             let text = serde_json::to_string(error).unwrap_or_else(|_| error.message.clone());
             write_error(&format!("{text}\n"));

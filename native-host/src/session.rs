@@ -226,7 +226,7 @@ impl Shared {
             }
             Err(error) => {
                 tracing::warn!(code = error.name, request_id = error.graph_request_id, "{}", error.message);
-                HostFrame::Error { id: Some(id), error }
+                HostFrame::Error { id: Some(id), error: failure::in_sentences(error) }
             }
         };
         self.send(message).await;
@@ -314,8 +314,9 @@ impl Shared {
             let all = engine.leases(true).await?;
             changed.extend(all.into_iter().filter(|lease| closed.contains(&lease.lease_id)));
         }
-        for lease in changed {
+        for mut lease in changed {
             let first_sight = self.remember(&lease);
+            lease.problem = lease.problem.map(failure::in_sentences);
             // What was there before the browser came is in the list that it asks for.
             if !first_sight {
                 self.send(HostFrame::LeaseChanged { lease }).await;

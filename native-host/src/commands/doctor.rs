@@ -1,8 +1,238 @@
-//! `latchkey doctor`.
-use crate::{cli::Doctor, output::Output};
-use latchkey_protocol::ErrorBody;
+//! `latchkey doctor`: every link of the chain from the browser to Microsoft, each with what is to be done about it.
+//!
+//! Only looks. A check that cannot be made is a finding, not a reason to stop: the later links are checked all the same.
+
+mod links;
+mod network;
+
 use std::process::ExitCode;
+
+use latchkey_engine::Engine;
+use latchkey_protocol::{ErrorBody, cloud::Cloud};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::cli::Doctor;
+use crate::failure::sentence;
+use crate::key_store::{KeyStore, Prompting};
+use crate::machine;
+use crate::output::{Mark, Output};
+use crate::settings::{Folders, Settings};
+
+/// How a link is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum State {
+    /// As it should be.
+    Good,
+    /// Works, but somebody should look.
+    Warning,
+    /// Broken.
+    Broken,
+}
+
+/// What was found about one link.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Finding {
+    /// The link: `program`, `browser`, `schedule`, `key_store`, `store`, `disk`, `network`, `clock`, `tenant`, `lease`.
+    pub(crate) link: &'static str,
+    /// How it is.
+    pub(crate) state: State,
+    /// What was found, one sentence or name.
+    pub(crate) found: String,
+    /// What to do about it; empty when nothing is.
+    pub(crate) next_step: String,
+}
+
+impl Finding {
+    fn good(link: &'static str, found: impl Into<String>) -> Self {
+        Self { link, state: State::Good, found: found.into(), next_step: String::new() }
+    }
+
+    fn warning(link: &'static str, found: impl Into<String>, next_step: impl Into<String>) -> Self {
+        Self { link, state: State::Warning, found: found.into(), next_step: next_step.into() }
+    }
+
+    fn broken(link: &'static str, found: impl Into<String>, next_step: impl Into<String>) -> Self {
+        Self { link, state: State::Broken, found: found.into(), next_step: next_step.into() }
+    }
+
+    fn of_error(link: &'static str, error: &ErrorBody) -> Self {
+        let tenant = error.tenant.as_ref().map(|tenant| format!("{tenant}: ")).unwrap_or_default();
+        Self::broken(link, format!("{tenant}{}", sentence(&error.message)), sentence(&error.next_step))
+    }
+}
+
 pub(super) async fn examine(doctor: &Doctor, output: Output) -> Result<ExitCode, ErrorBody> {
-    let _ = (doctor.offline, output);
-    Ok(ExitCode::SUCCESS)
+    let folders = Folders::of_this_person()?;
+    let mut findings = vec![links::program()];
+    let settings = match Settings::load(&folders.configuration_file()) {
+        Ok(settings) => settings,
+        Err(error) => {
+            findings.push(Finding::of_error("configuration", &error));
+            Settings::default()
+        }
+    };
+    findings.extend(links::browsers(&settings));
+    findings.push(links::schedule(&folders, machine::now()));
+    findings.extend(links::proxy_for_the_schedule(&settings));
+    findings.push(key_store().await);
+    findings.extend(links::disk(&folders));
+
+    let engine = machine::open_engine_with(&folders, &settings, Prompting::Never).await;
+    let engine = match engine {
+        Ok(engine) => Some(engine),
+        Err(error) => {
+            findings.push(Finding::of_error("store", &error));
+            None
+        }
+    };
+    let mut clouds = Vec::new();
+    if let Some(engine) = &engine {
+        findings.push(store(engine, &folders).await);
+        findings.extend(leases(engine).await);
+        if let Ok(tenants) = engine.tenants().await {
+            clouds.extend(tenants.iter().map(|tenant| tenant.cloud));
+        }
+    }
+    if !doctor.offline {
+        let spinner = output.progress("reaching Microsoft");
+        clouds.dedup();
+        if clouds.is_empty() {
+            clouds.push(Cloud::Global);
+        }
+        let mut reachable = true;
+        for cloud in clouds {
+            let (found, answered) = network::reach(cloud, &settings.network, machine::now()).await;
+            findings.extend(found);
+            reachable &= answered;
+        }
+        // Without a network every tenant would only say the same again.
+        if let Some(engine) = engine.as_ref().filter(|_| reachable) {
+            findings.extend(tenants(engine).await);
+        }
+        drop(spinner);
+    }
+
+    show(&findings, &folders, output);
+    let broken = findings.iter().any(|finding| finding.state == State::Broken);
+    Ok(if broken { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn show(findings: &[Finding], folders: &Folders, output: Output) {
+    output.document(&json!({
+        "healthy": findings.iter().all(|finding| finding.state != State::Broken),
+        "findings": findings,
+        "log": folders.log(),
+        "database": folders.database(),
+        "configuration": folders.configuration_file(),
+    }));
+    for finding in findings {
+        let mark = match finding.state {
+            State::Good => Mark::Good,
+            State::Warning => Mark::Warning,
+            State::Broken => Mark::Bad,
+        };
+        output.marked(mark, format_args!("{}: {}", finding.link.replace('_', " "), finding.found));
+        if !finding.next_step.is_empty() {
+            output.line(format_args!("      {}", finding.next_step));
+        }
+    }
+    output.line(format_args!("    log: {}", folders.log().display()));
+}
+
+async fn key_store() -> Finding {
+    const LINK: &str = "key_store";
+    let state = tokio::task::spawn_blocking(|| KeyStore::new(Prompting::Never).state()).await;
+    match state {
+        Ok(Ok(kind)) if kind.survives_reboot() => Finding::good(LINK, format!("{}, unlocked", kind.name())),
+        Ok(Ok(kind)) => Finding::warning(
+            LINK,
+            format!("{}: client secrets are gone after a reboot.", kind.name()),
+            "Install and unlock a Secret Service (gnome-keyring, KWallet, KeePassXC), then run 'latchkey tenant add' again.",
+        ),
+        Ok(Err(latchkey_engine::SecretStoreError::Locked)) => Finding::broken(
+            LINK,
+            "It is locked.",
+            "Unlock it: sign in to the desktop with your password, or open your password manager.",
+        ),
+        Ok(Err(error)) => Finding::broken(
+            LINK,
+            sentence(&error.to_string()),
+            "Start a Secret Service in your session (gnome-keyring, KWallet, KeePassXC) and try again.",
+        ),
+        Err(_) => Finding::broken(LINK, "It could not be looked at.", "Look into the log."),
+    }
+}
+
+async fn store(engine: &Engine, folders: &Folders) -> Finding {
+    const LINK: &str = "store";
+    if let Err(error) = engine.check_store().await {
+        return Finding::of_error(LINK, &error.to_body());
+    }
+    match engine.verify_audit().await {
+        Ok(report) if report.is_whole() => Finding::good(
+            LINK,
+            format!("{}, sound; {} audit entries, none missing", folders.database().display(), report.entries),
+        ),
+        Ok(report) => Finding::broken(
+            LINK,
+            format!("The audit log was changed in {} places.", report.faults.len()),
+            "Run 'latchkey audit --verify', keep the database as it is, and find out who could write to it.",
+        ),
+        Err(error) => Finding::of_error(LINK, &error.to_body()),
+    }
+}
+
+async fn leases(engine: &Engine) -> Vec<Finding> {
+    let Ok(open) = engine.leases(false).await else { return Vec::new() };
+    let mut findings = Vec::new();
+    for lease in &open {
+        if let Some(problem) = &lease.problem {
+            let mut problem = problem.clone();
+            problem.tenant.get_or_insert_with(|| lease.tenant_name.clone());
+            findings.push(Finding::of_error("lease", &problem));
+        } else if lease.until + 120_000 < machine::now() {
+            findings.push(Finding::broken(
+                "lease",
+                format!("{} in {} should have ended.", lease.user_name, lease.tenant_name),
+                "Run 'latchkey sweep', and see what is wrong with the schedule.",
+            ));
+        }
+    }
+    findings
+}
+
+async fn tenants(engine: &Engine) -> Vec<Finding> {
+    const LINK: &str = "tenant";
+    let tenants = match engine.tenants().await {
+        Ok(tenants) => tenants,
+        Err(error) => return vec![Finding::of_error(LINK, &error.to_body())],
+    };
+    if tenants.is_empty() {
+        return vec![Finding::warning(LINK, "None is connected.", "Connect one with 'latchkey tenant add'.")];
+    }
+    let mut findings = Vec::new();
+    for tenant in tenants {
+        let health = match engine.check_tenant(tenant.tenant_id).await {
+            Ok(health) => health,
+            Err(error) => {
+                findings.push(Finding::of_error(LINK, &error.to_body()));
+                continue;
+            }
+        };
+        for problem in &health.problems {
+            let mut problem = problem.clone();
+            problem.tenant = Some(health.name.clone());
+            findings.push(Finding::of_error(LINK, &problem));
+        }
+        for remark in &health.remarks {
+            findings.push(Finding::warning(LINK, format!("{}: {remark}", health.name), ""));
+        }
+        if health.problems.is_empty() {
+            let state = if tenant.lease.is_some() { "active, as its lease says" } else { "dormant" };
+            findings.push(Finding::good(LINK, format!("{}: {} is {state}", health.name, health.user_name)));
+        }
+    }
+    findings
 }

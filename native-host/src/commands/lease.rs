@@ -74,7 +74,7 @@ fn show(leases: &[LeaseSummary], output: Output) {
     for (line, lease) in table(&rows).iter().zip(leases) {
         output.line(line);
         if let Some(problem) = &lease.problem {
-            output.marked(Mark::Bad, format_args!("{} {}", problem.message, problem.next_step));
+            output.problem(Mark::Bad, problem);
         }
     }
 }
@@ -218,7 +218,7 @@ pub(super) async fn sweep(output: Output) -> Result<ExitCode, ErrorBody> {
                 format_args!("{} in {}: {}", lease.user_name, lease.tenant_name, state_name(lease.state)),
             );
             if let Some(problem) = &lease.problem {
-                output.line(format_args!("    {} {}", problem.message, problem.next_step));
+                output.problem(Mark::Plain, problem);
             }
         }
     }

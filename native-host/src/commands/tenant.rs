@@ -41,7 +41,7 @@ pub(super) async fn add(add: TenantAdd, output: Output) -> Result<(), ErrorBody>
         // With --json the error alone would hide what else was found.
         output.document(&json!({"inspection": inspection}));
         for problem in inspection.problems.iter().skip(1) {
-            output.marked(Mark::Bad, format_args!("{} {}", problem.message, problem.next_step));
+            output.problem(Mark::Bad, problem);
         }
         return Err(first.clone());
     }
@@ -266,7 +266,7 @@ fn show_prepared(account: &PreparedAccount, output: Output) {
     let what = if account.created { "created" } else { "checked" };
     output.marked(Mark::Good, format_args!("{}: {what}, dormant", account.user_name));
     for problem in &account.problems {
-        output.marked(Mark::Warning, format_args!("{} {}", problem.message, problem.next_step));
+        output.problem(Mark::Warning, problem);
     }
 }
 
@@ -327,7 +327,7 @@ pub(super) async fn check(engine: &Engine, said: Option<&str>, output: Output) -
         let mark = if health.problems.is_empty() { Mark::Good } else { Mark::Bad };
         output.marked(mark, format_args!("{} ({})", health.name, health.user_name));
         for problem in &health.problems {
-            output.line(format_args!("      {} {}", problem.message, problem.next_step));
+            output.problem(Mark::Plain, problem);
         }
         for remark in &health.remarks {
             output.line(format_args!("      {remark}"));

@@ -1,0 +1,118 @@
+//! The way to Microsoft: name, proxy, certificates, and whose clock is right.
+
+use std::time::Duration;
+
+use latchkey_protocol::cloud::Cloud;
+
+use super::Finding;
+use crate::settings::Network;
+
+/// Farther from Microsoft's clock than this, in milliseconds, tokens and leases go wrong.
+const CLOCK_TOLERANCE: i64 = 2 * 60 * 1000;
+
+/// Asks the sign-in service of a cloud for anything at all; the second value tells whether it answered.
+pub(super) async fn reach(cloud: Cloud, network: &Network, now: i64) -> (Vec<Finding>, bool) {
+    const LINK: &str = "network";
+    let address = cloud.hosts().authority;
+    let client = match client(network) {
+        Ok(client) => client,
+        Err(finding) => return (vec![finding], false),
+    };
+    let answer = match client.get(format!("{address}/common/discovery/instance")).send().await {
+        Ok(answer) => answer,
+        Err(error) => return (vec![unreachable(address, &error, network)], false),
+    };
+    let mut findings = vec![Finding::good(LINK, format!("{address} answers"))];
+    let date = answer
+        .headers()
+        .get("date")
+        .and_then(|value| value.to_str().ok())
+        .and_then(|text| jiff::fmt::rfc2822::parse(text).ok().map(|time| time.timestamp().as_millisecond()));
+    findings.extend(date.map(|theirs| clock(theirs, now)));
+    (findings, true)
+}
+
+fn client(network: &Network) -> Result<reqwest::Client, Finding> {
+    const LINK: &str = "network";
+    let mut builder = reqwest::Client::builder()
+        .timeout(Duration::from_secs(15))
+        .connect_timeout(Duration::from_secs(10))
+        .redirect(reqwest::redirect::Policy::none());
+    if let Some(proxy) = &network.proxy {
+        let proxy = reqwest::Proxy::all(proxy.as_str());
+        builder = builder.proxy(proxy.map_err(|error| {
+            Finding::broken(LINK, format!("The proxy in config.toml cannot be used ({error})."), "Correct it there.")
+        })?);
+    }
+    if let Some(file) = &network.extra_root_certificate {
+        let certificates = std::fs::read(file)
+            .map_err(|error| error.to_string())
+            .and_then(|pem| reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| error.to_string()));
+        let certificates = certificates.map_err(|error| {
+            Finding::broken(
+                LINK,
+                format!("{} cannot be used as a certificate ({error}).", file.display()),
+                "Correct extra_root_certificate in config.toml: a PEM file.",
+            )
+        })?;
+        builder = certificates.into_iter().fold(builder, reqwest::ClientBuilder::add_root_certificate);
+    }
+    builder.build().map_err(|error| {
+        Finding::broken(
+            LINK,
+            format!("No HTTPS is possible ({error})."),
+            "Install the system's certificate store (ca-certificates).",
+        )
+    })
+}
+
+/// What kept the request from being answered, by the innermost cause that says it.
+fn unreachable(address: &str, error: &reqwest::Error, network: &Network) -> Finding {
+    let mut causes = vec![error.to_string()];
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        causes.push(cause.to_string());
+        source = cause.source();
+    }
+    let innermost = causes.last().cloned().unwrap_or_default();
+    let all = causes.join(" ").to_lowercase();
+    let by_proxy = network.proxy.is_some() || std::env::var_os("HTTPS_PROXY").is_some();
+    let next_step = if all.contains("certificate") || all.contains("unknownissuer") {
+        "If your network inspects HTTPS, add its certificate authority to the system's store, or name its PEM file in \
+         config.toml: [network], extra_root_certificate."
+    } else if all.contains("dns") || all.contains("lookup") || all.contains("resolve") {
+        "Check the name service; where only a proxy reaches the internet, set HTTPS_PROXY or [network] proxy in config.toml."
+    } else if by_proxy {
+        "Check that the proxy runs and lets CONNECT to port 443 through."
+    } else {
+        "Check the connection and the firewall: HTTPS to this address must be let through."
+    };
+    Finding::broken("network", format!("{address} cannot be reached ({innermost})."), next_step)
+}
+
+fn clock(theirs: i64, ours: i64) -> Finding {
+    const LINK: &str = "clock";
+    let off = ours - theirs;
+    if off.abs() <= CLOCK_TOLERANCE {
+        return Finding::good(LINK, "agrees with Microsoft's");
+    }
+    let direction = if off > 0 { "ahead of" } else { "behind" };
+    Finding::broken(
+        LINK,
+        format!("This machine's clock is {} {direction} Microsoft's.", crate::commands::duration(off.abs())),
+        "Switch on automatic time: leases would end at the wrong moment.",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::State;
+    use super::*;
+
+    #[test]
+    fn a_clock_is_wrong_in_both_directions() {
+        assert_eq!(clock(0, 60_000).state, State::Good);
+        assert!(clock(0, 3_600_000).found.contains("1 h ahead of"));
+        assert!(clock(3_600_000, 0).found.contains("1 h behind"));
+    }
+}
