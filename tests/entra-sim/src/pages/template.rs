@@ -83,8 +83,8 @@ fn section(wanted: bool, value: Option<&Value>, inner: &str, context: &Map<Strin
         return String::new();
     }
     match value {
-        Some(Value::Array(items)) => items.iter().map(|item| fill(inner, &with(context, item))).collect(),
-        Some(object @ Value::Object(_)) => fill(inner, &with(context, object)),
+        Some(Value::Array(items)) if wanted => items.iter().map(|item| fill(inner, &with(context, item))).collect(),
+        Some(object @ Value::Object(_)) if wanted => fill(inner, &with(context, object)),
         _ => fill(inner, context),
     }
 }
@@ -184,13 +184,14 @@ mod tests {
 
     #[test]
     fn sections_repeat_for_lists_and_vanish_for_absence() {
-        let context = json!({"list": [{"n": 1}, {"n": 2}], "plain": ["x"], "flag": true, "t": {"word": "W"}});
+        let context =
+            json!({"list": [{"n": 1}, {"n": 2}], "plain": ["x"], "flag": true, "empty": [], "t": {"word": "W"}});
         assert_eq!(
             filled(
-                "{{#list}}{{n}}{{t.word}}{{/list}}{{#plain}}{{.}}{{/plain}}{{#none}}no{{/none}}{{^none}}yes{{/none}}{{^flag}}no{{/flag}}",
+                "{{#list}}{{n}}{{t.word}}{{/list}}{{#plain}}{{.}}{{/plain}}{{#none}}no{{/none}}{{^none}}yes{{/none}}{{^flag}}no{{/flag}}{{^empty}}!{{/empty}}",
                 context
             ),
-            "1W2Wxyes"
+            "1W2Wxyes!"
         );
     }
 
