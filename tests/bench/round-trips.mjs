@@ -13,6 +13,7 @@ const entra = JSON.parse(LATCHKEY_ENTRA);
 const runs = Number(RUNS);
 const roundTrip = Number(ROUND_TRIP_MS);
 const contoso = entra.tenants.find((tenant) => tenant.name === 'Contoso');
+const domain = contoso.domains.find((entry) => entry.default).name;
 const origin = 'chrome-extension://' + process.env.EXTENSION_ID + '/';
 const environment = {
   ...process.env,
@@ -204,7 +205,7 @@ async function cipp() {
   const figures = { cipp_new_user: [], cipp_existing_user: [] };
   for (let run = 0; run < runs; run++) {
     await signInAsApp();
-    const name = `cipp-${process.pid}-${run}@${contoso.domains.find((domain) => domain.endsWith('.onmicrosoft.com'))}`;
+    const name = `cipp-${process.pid}-${run}@${domain}`;
     const [fresh, user] = await timed(() => cippNewUser(name));
     figures.cipp_new_user.push(fresh);
     await removeRoles(user);
@@ -217,7 +218,7 @@ async function cipp() {
 }
 
 const added = spawnSync(LATCHKEY, [
-  'tenant', 'add', '--name', 'Contoso', '--tenant-id', contoso.id, '--client-id', contoso.app.client_id, '--domain', contoso.domains[0],
+  'tenant', 'add', '--name', 'Contoso', '--tenant-id', contoso.id, '--client-id', contoso.app.client_id, '--domain', domain,
   '--role', 'User Administrator', '--technician', 'alex@msp.example', '--secret-stdin',
 ], { env: environment, input: contoso.app.client_secret, encoding: 'utf8' });
 if (added.status !== 0) throw new Error(`tenant add: ${added.stdout}${added.stderr}`);

@@ -38,7 +38,7 @@ async function clients(entra) {
   const https = `https://localhost:${entra.https_port}`;
   const tenantNamed = (name) => entra.tenants.find((tenant) => tenant.name === name);
   const contoso = tenantNamed('Contoso');
-  const domain = contoso.domains.find((name) => name.endsWith('.onmicrosoft.com')) ?? contoso.domains[0];
+  const domain = contoso.domains.find((entry) => entry.default).name;
 
   const application = (tenant, secret = tenant.app.client_secret) =>
     new ConfidentialClientApplication({
