@@ -30,10 +30,7 @@ impl Clock {
     /// A clock that shows the real time until it is moved.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            started: Instant::now(),
-            offset_milliseconds: AtomicI64::new(0),
-        }
+        Self { started: Instant::now(), offset_milliseconds: AtomicI64::new(0) }
     }
 
     /// Simulated time.
@@ -55,8 +52,7 @@ impl Clock {
 
     /// Sets how far simulated time is ahead of (or, negative, behind) the real one.
     pub fn set_offset_seconds(&self, seconds: i64) {
-        self.offset_milliseconds
-            .store(seconds.saturating_mul(1000), Ordering::Relaxed);
+        self.offset_milliseconds.store(seconds.saturating_mul(1000), Ordering::Relaxed);
     }
 
     /// How far simulated time is ahead of the real one.
@@ -67,8 +63,7 @@ impl Clock {
 
     /// Moves simulated time forward (or, negative, back) from where it is.
     pub fn advance_seconds(&self, seconds: i64) {
-        self.offset_milliseconds
-            .fetch_add(seconds.saturating_mul(1000), Ordering::Relaxed);
+        self.offset_milliseconds.fetch_add(seconds.saturating_mul(1000), Ordering::Relaxed);
     }
 }
 
@@ -87,9 +82,7 @@ pub fn error_time(at: Timestamp) -> String {
 /// `Sun, 22 Nov 2026 10:17:06 GMT`, the form of the `Date` header.
 #[must_use]
 pub fn http_time(at: Timestamp) -> String {
-    at.to_zoned(TimeZone::UTC)
-        .strftime("%a, %d %b %Y %H:%M:%S GMT")
-        .to_string()
+    at.to_zoned(TimeZone::UTC).strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 
 #[cfg(test)]

@@ -48,21 +48,16 @@ impl Directory {
     #[must_use]
     pub fn tenant_of_user_name(&self, user_name: &str) -> Option<&Tenant> {
         let (_, domain) = user_name.trim().rsplit_once('@')?;
-        self.tenants.iter().find(|tenant| {
-            tenant
-                .domains
-                .iter()
-                .any(|known| known.verified && known.name.eq_ignore_ascii_case(domain))
-        })
+        self.tenants
+            .iter()
+            .find(|tenant| tenant.domains.iter().any(|known| known.verified && known.name.eq_ignore_ascii_case(domain)))
     }
 
     /// A user anywhere, by user principal name.
     #[must_use]
     pub fn user_by_name(&self, user_name: &str) -> Option<(&Tenant, &User)> {
         let user_name = user_name.trim();
-        self.tenants
-            .iter()
-            .find_map(|tenant| Some((tenant, tenant.user(user_name)?)))
+        self.tenants.iter().find_map(|tenant| Some((tenant, tenant.user(user_name)?)))
     }
 }
 

@@ -5,12 +5,22 @@
 //! dependency of product code, and no traffic leaves the machine. Facts come from the Microsoft Graph reference, the
 //! Entra sign-in documentation and, for shapes, Microsoft's own schema.
 
+pub mod batch;
 pub mod clock;
+pub mod control;
 pub mod directory;
+pub mod endpoint;
+pub mod exchanges;
+pub mod faults;
+pub mod graph;
 pub mod knobs;
 pub mod pages;
+pub mod schema;
 pub mod serve;
 pub mod simulation;
+pub mod throttle;
+pub mod tls;
+pub mod token;
 
 pub use knobs::Knobs;
-pub use simulation::Simulation;
+pub use simulation::{Running, Settings, Simulation};

@@ -27,11 +27,7 @@ pub const BUILT_IN: &[BuiltInRole] = &[
     role("Global Administrator", GLOBAL_ADMINISTRATOR, true),
     role("Global Reader", "f2ef992c-3afb-46b9-b7cf-a126ee74c451", true),
     role("Privileged Role Administrator", "e8611ab8-c189-46e8-94e1-60213ab1f814", true),
-    role(
-        "Privileged Authentication Administrator",
-        PRIVILEGED_AUTHENTICATION_ADMINISTRATOR,
-        true,
-    ),
+    role("Privileged Authentication Administrator", PRIVILEGED_AUTHENTICATION_ADMINISTRATOR, true),
     role("Authentication Administrator", "c4e39bd9-1100-46d3-8c65-fb160da0071f", true),
     role("Authentication Policy Administrator", "0526716b-113d-4c15-b2c8-68e3c22b9f80", false),
     role("User Administrator", USER_ADMINISTRATOR, true),

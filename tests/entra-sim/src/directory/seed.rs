@@ -116,10 +116,7 @@ pub struct PassPolicyRecipe {
 /// The directory every simulation starts with.
 #[must_use]
 pub fn directory(clock: &Clock) -> Directory {
-    let domain = |name: &str| DomainRecipe {
-        name: name.to_owned(),
-        ..DomainRecipe::default()
-    };
+    let domain = |name: &str| DomainRecipe { name: name.to_owned(), ..DomainRecipe::default() };
     let recipes = [
         TenantRecipe {
             id: CONTOSO.to_owned(),
@@ -127,14 +124,8 @@ pub fn directory(clock: &Clock) -> Directory {
             domains: vec![
                 domain("contoso.onmicrosoft.com"),
                 domain("contoso.com"),
-                DomainRecipe {
-                    federated: true,
-                    ..domain("fed.contoso.com")
-                },
-                DomainRecipe {
-                    unverified: true,
-                    ..domain("unverified.contoso.com")
-                },
+                DomainRecipe { federated: true, ..domain("fed.contoso.com") },
+                DomainRecipe { unverified: true, ..domain("unverified.contoso.com") },
             ],
             client_id: "11111111-aaaa-4aaa-8aaa-111111111111".to_owned(),
             additional_permissions: [
@@ -154,10 +145,7 @@ pub fn directory(clock: &Clock) -> Directory {
             id: FABRIKAM.to_owned(),
             name: "Fabrikam".to_owned(),
             client_id: "22222222-aaaa-4aaa-8aaa-222222222222".to_owned(),
-            pass_policy: PassPolicyRecipe {
-                disabled: true,
-                ..PassPolicyRecipe::default()
-            },
+            pass_policy: PassPolicyRecipe { disabled: true, ..PassPolicyRecipe::default() },
             security_defaults: true,
             ..TenantRecipe::default()
         },
@@ -189,9 +177,7 @@ pub fn directory(clock: &Clock) -> Directory {
     }
     if let Some(contoso) = directory.tenant_mut(CONTOSO) {
         contoso.branding = Branding {
-            boilerplate: Some(
-                "Contoso service desk: never give anybody your password. Phone 555-0100.".to_owned(),
-            ),
+            boilerplate: Some("Contoso service desk: never give anybody your password. Phone 555-0100.".to_owned()),
             user_name_hint: Some("someone@contoso.com".to_owned()),
             background: Some("#0b3d5c".to_owned()),
             keep_me_signed_in_disabled: false,
@@ -213,10 +199,7 @@ pub fn tenant(recipe: TenantRecipe, clock: &Clock) -> Tenant {
     let mut domains = recipe.domains.clone();
     if domains.is_empty() {
         let stem: String = name.to_ascii_lowercase().chars().filter(char::is_ascii_alphanumeric).collect();
-        domains.push(DomainRecipe {
-            name: format!("{stem}.onmicrosoft.com"),
-            ..DomainRecipe::default()
-        });
+        domains.push(DomainRecipe { name: format!("{stem}.onmicrosoft.com"), ..DomainRecipe::default() });
     }
     let id = or_new(&recipe.id);
     let service_principal_id = derived_id(&id, "service principal");
@@ -228,9 +211,7 @@ pub fn tenant(recipe: TenantRecipe, clock: &Clock) -> Tenant {
             .map(|(position, domain)| Domain {
                 name: domain.name.to_ascii_lowercase(),
                 kind: if domain.federated {
-                    DomainKind::Federated {
-                        sign_in_url: format!("https://adfs.{}/adfs/ls/", domain.name),
-                    }
+                    DomainKind::Federated { sign_in_url: format!("https://adfs.{}/adfs/ls/", domain.name) }
                 } else {
                     DomainKind::Managed
                 },

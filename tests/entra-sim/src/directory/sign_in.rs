@@ -208,13 +208,7 @@ impl Directory {
             Some(url) => Preferred::Federation(url),
             None => Preferred::Password,
         };
-        CredentialType {
-            exists,
-            tenant_id: Some(tenant.id.clone()),
-            preferred,
-            has_access_pass,
-            has_password,
-        }
+        CredentialType { exists, tenant_id: Some(tenant.id.clone()), preferred, has_access_pass, has_password }
     }
 
     /// Signs in with a password. `tenant_hint` is what the URL named: a tenant id or domain, or `common` /
@@ -417,9 +411,7 @@ impl Directory {
 }
 
 fn has_usable_pass(tenant: &Tenant, user: &User, now: Timestamp) -> bool {
-    user.access_pass
-        .as_ref()
-        .is_some_and(|pass| pass.usability(now, tenant.pass_allowed(&user.id)).0)
+    user.access_pass.as_ref().is_some_and(|pass| pass.usability(now, tenant.pass_allowed(&user.id)).0)
 }
 
 fn usable(user: &User, clock: &Clock, knobs: &Knobs) -> bool {

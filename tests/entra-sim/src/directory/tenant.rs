@@ -247,9 +247,7 @@ impl RoleAssignment {
     /// Whether it counts now (PIM assignments have a start and an end).
     #[must_use]
     pub fn active(&self, now: Timestamp) -> bool {
-        self.schedule
-            .as_ref()
-            .is_none_or(|schedule| schedule.start <= now && schedule.end.is_none_or(|end| now < end))
+        self.schedule.as_ref().is_none_or(|schedule| schedule.start <= now && schedule.end.is_none_or(|end| now < end))
     }
 }
 
@@ -323,9 +321,7 @@ impl Tenant {
     /// The application with this client id.
     #[must_use]
     pub fn application(&self, client_id: &str) -> Option<&Application> {
-        self.applications
-            .iter()
-            .find(|application| application.client_id.eq_ignore_ascii_case(client_id))
+        self.applications.iter().find(|application| application.client_id.eq_ignore_ascii_case(client_id))
     }
 
     /// Groups that hold `principal`, through other groups too.
@@ -374,10 +370,7 @@ impl Tenant {
     #[must_use]
     pub fn in_role_assignable_group(&self, principal: &str) -> bool {
         self.groups_of(principal).iter().any(|group| group.role_assignable)
-            || self
-                .groups
-                .values()
-                .any(|group| group.role_assignable && group.owners.contains(principal))
+            || self.groups.values().any(|group| group.role_assignable && group.owners.contains(principal))
     }
 
     /// Whether the pass policy covers this user.

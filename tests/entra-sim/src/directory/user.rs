@@ -93,9 +93,7 @@ impl User {
     /// Whether this account comes from an on-premises directory and is read-only here.
     #[must_use]
     pub fn is_synchronised(&self) -> bool {
-        self.attributes
-            .get("onPremisesSyncEnabled")
-            .is_some_and(|value| value == &Value::Bool(true))
+        self.attributes.get("onPremisesSyncEnabled").is_some_and(|value| value == &Value::Bool(true))
     }
 }
 
@@ -124,9 +122,7 @@ impl AccessPass {
     /// The first instant at which it is no longer usable.
     #[must_use]
     pub fn end(&self) -> Timestamp {
-        self.start
-            .checked_add(Duration::from_secs(u64::from(self.lifetime_minutes) * 60))
-            .unwrap_or(Timestamp::MAX)
+        self.start.checked_add(Duration::from_secs(u64::from(self.lifetime_minutes) * 60)).unwrap_or(Timestamp::MAX)
     }
 
     /// `methodUsabilityReason` and `isUsable` as Graph shows them.

@@ -1,0 +1,177 @@
+//! PIM: role assignments with a time frame. Needs Entra ID P2 in the tenant.
+
+use std::time::Duration;
+
+use jiff::{Span, Timestamp};
+use serde_json::{Value, json};
+
+use super::query::{Shape, collection};
+use super::{Context, GraphError, Handled, Reply};
+use crate::clock::graph_time;
+use crate::directory::seed::assignment_id;
+use crate::directory::{Licence, RoleAssignment, Schedule, Tenant, new_id, roles};
+
+const REQUESTS: Shape = Shape {
+    context: "roleManagement/directory/roleAssignmentScheduleRequests",
+    usual: &[],
+    known: &[],
+    directory_object: false,
+    deaf: false,
+};
+
+/// An assignment cannot be taken back sooner than this.
+const MINIMUM_ACTIVE: Duration = Duration::from_secs(5 * 60);
+
+pub(super) fn requests(tenant: &mut Tenant, context: &Context<'_>) -> Handled {
+    need_licence(tenant)?;
+    collection(context.call, REQUESTS, tenant.schedule_requests.clone())
+}
+
+pub(super) fn request(tenant: &mut Tenant, context: &Context<'_>) -> Handled {
+    need_licence(tenant)?;
+    let call = context.call;
+    let body = call.object()?;
+    let action = call.required("action")?;
+    let role = call.required("roleDefinitionId")?.to_ascii_lowercase();
+    let principal = call.required("principalId")?.to_ascii_lowercase();
+    let scope = call.required("directoryScopeId")?.to_owned();
+    if roles::by_id(&role).is_none() {
+        return Err(refused("RoleDefinitionDoesNotExist", "The role definition does not exist."));
+    }
+    super::roles::check_principal(tenant, context, &principal)
+        .map_err(|_| refused("SubjectNotFound", "The subject is not found."))?;
+    let existing = tenant.assignments.iter().position(|known| {
+        known.role == role && known.principal == principal && known.scope == scope && known.active(context.now)
+    });
+    let schedule_id = match action {
+        "adminAssign" => {
+            if body.get("justification").and_then(Value::as_str).is_none_or(str::is_empty) {
+                return Err(refused(
+                    "RoleAssignmentRequestPolicyValidationFailed",
+                    "The following policy rules failed: [\"JustificationRule\"]",
+                ));
+            }
+            if existing.is_some() {
+                return Err(refused("RoleAssignmentExists", "The Role assignment already exists."));
+            }
+            let schedule = schedule(body.get("scheduleInfo"), context.now)?;
+            let id = schedule.id.clone();
+            tenant.assignments.push(RoleAssignment {
+                id: assignment_id(&role, &principal, &scope),
+                role: role.clone(),
+                principal: principal.clone(),
+                scope: scope.clone(),
+                schedule: Some(schedule),
+            });
+            id
+        }
+        "adminRemove" => {
+            let position =
+                existing.ok_or_else(|| refused("RoleAssignmentDoesNotExist", "The Role assignment does not exist."))?;
+            let young = tenant.assignments[position]
+                .schedule
+                .as_ref()
+                .is_some_and(|schedule| context.now.duration_since(schedule.start).unsigned_abs() < MINIMUM_ACTIVE);
+            if young && context.knobs.pim_minimum_active {
+                return Err(refused(
+                    "ActiveDurationTooShort",
+                    "The active duration is too short. Minimum required is 5 minutes.",
+                ));
+            }
+            let removed = tenant.assignments.remove(position);
+            super::roles::note_end(tenant, &removed.principal, context);
+            removed.schedule.map_or_else(new_id, |schedule| schedule.id)
+        }
+        other => return Err(refused("InvalidAction", &format!("The action '{other}' is not for applications."))),
+    };
+    let made = json!({
+        "id": new_id(),
+        "status": if action == "adminRemove" { "Revoked" } else { "Provisioned" },
+        "action": action,
+        "createdDateTime": graph_time(context.now),
+        "completedDateTime": graph_time(context.now),
+        "principalId": principal,
+        "roleDefinitionId": role,
+        "directoryScopeId": scope,
+        "isValidationOnly": false,
+        "justification": body.get("justification"),
+        "scheduleInfo": body.get("scheduleInfo"),
+        "targetScheduleId": schedule_id,
+    });
+    tenant.schedule_requests.push(made.clone());
+    Ok(Reply::created(made))
+}
+
+pub(super) fn instances(tenant: &mut Tenant, context: &Context<'_>) -> Handled {
+    need_licence(tenant)?;
+    let shape = Shape { context: "roleManagement/directory/roleAssignmentScheduleInstances", ..REQUESTS };
+    let values = tenant
+        .assignments
+        .iter()
+        .filter(|assignment| assignment.active(context.now))
+        .map(|assignment| {
+            let schedule = assignment.schedule.as_ref();
+            json!({
+                "id": assignment.id,
+                "principalId": assignment.principal,
+                "roleDefinitionId": assignment.role,
+                "directoryScopeId": assignment.scope,
+                "assignmentType": "Assigned",
+                "memberType": "Direct",
+                "roleAssignmentOriginId": assignment.id,
+                "roleAssignmentScheduleId": schedule.map_or(&assignment.id, |schedule| &schedule.id),
+                "startDateTime": schedule.map(|schedule| graph_time(schedule.start)),
+                "endDateTime": schedule.and_then(|schedule| schedule.end).map(graph_time),
+            })
+        })
+        .collect();
+    collection(context.call, shape, values)
+}
+
+fn need_licence(tenant: &Tenant) -> Result<(), GraphError> {
+    if tenant.licence >= Licence::P2 {
+        Ok(())
+    } else {
+        Err(refused(
+            "AadPremiumLicenseRequired",
+            "The tenant needs to have Microsoft Entra ID P2 or Microsoft Entra ID Governance license.",
+        ))
+    }
+}
+
+fn schedule(info: Option<&Value>, now: Timestamp) -> Result<Schedule, GraphError> {
+    let info = info.filter(|info| info.is_object()).ok_or_else(expiration)?;
+    let start = match info.get("startDateTime").and_then(Value::as_str) {
+        Some(text) => text.parse::<Timestamp>().map_err(|_| expiration())?,
+        None => now,
+    };
+    let expiry = info.get("expiration").unwrap_or(&Value::Null);
+    let end = match expiry.get("type").and_then(Value::as_str) {
+        Some("noExpiration") => None,
+        Some("afterDuration") => {
+            let length: Span = expiry
+                .get("duration")
+                .and_then(Value::as_str)
+                .and_then(|text| text.parse().ok())
+                .ok_or_else(expiration)?;
+            Some(start.checked_add(length).map_err(|_| expiration())?)
+        }
+        Some("afterDateTime") => Some(
+            expiry
+                .get("endDateTime")
+                .and_then(Value::as_str)
+                .and_then(|text| text.parse().ok())
+                .ok_or_else(expiration)?,
+        ),
+        _ => return Err(expiration()),
+    };
+    Ok(Schedule { id: new_id(), start, end })
+}
+
+fn expiration() -> GraphError {
+    refused("RoleAssignmentRequestPolicyValidationFailed", "The following policy rules failed: [\"ExpirationRule\"]")
+}
+
+fn refused(code: &'static str, message: &str) -> GraphError {
+    GraphError::new(400, code, message)
+}

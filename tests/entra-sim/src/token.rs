@@ -1,0 +1,538 @@
+//! The token endpoint and its neighbours: client credentials by secret or certificate, discovery documents, keys.
+//!
+//! Unknown form fields and query parameters are tolerated, as clients send many. Refusals carry the AADSTS number
+//! and body of the Entra error reference. A token is signed, so that Graph can tell a real one from an invented one.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Mutex, PoisonError};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use rcgen::KeyPair;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::clock::{Clock, graph_time};
+use crate::directory::tenant::Certificate;
+use crate::directory::{Application, Directory, Tenant, new_id};
+
+/// How long a token lives, seconds.
+pub const LIFETIME: u64 = 3599;
+/// Key id of the one signing key.
+const KEY_ID: &str = "entra-sim-1";
+
+/// The claims of an app-only access token.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Claims {
+    /// Which Graph the token is for.
+    pub aud: String,
+    /// Who issued it.
+    pub iss: String,
+    /// Issued at, seconds.
+    pub iat: i64,
+    /// Not before, seconds.
+    pub nbf: i64,
+    /// Expires, seconds.
+    pub exp: i64,
+    /// Client id.
+    pub appid: String,
+    /// Name of the application.
+    pub app_displayname: String,
+    /// How the client proved itself: 1 secret, 2 certificate.
+    pub appidacr: String,
+    /// Always `app`.
+    pub idtyp: String,
+    /// Object id of the service principal.
+    pub oid: String,
+    /// As `oid`.
+    pub sub: String,
+    /// Directory id.
+    pub tid: String,
+    /// Granted application permissions; absent when there are none.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub roles: BTreeSet<String>,
+    /// Directory roles of the service principal.
+    #[serde(default)]
+    pub wids: Vec<String>,
+    /// Client capabilities that were asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub xms_cc: Vec<String>,
+    /// Token version.
+    pub ver: String,
+    /// Id of this token.
+    pub uti: String,
+}
+
+/// A refusal of the token endpoint.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TokenError {
+    /// HTTP status.
+    pub status: u16,
+    /// OAuth error.
+    pub error: &'static str,
+    /// AADSTS number.
+    pub number: u32,
+    /// What is wrong, without the number.
+    pub message: String,
+}
+
+impl TokenError {
+    fn new(status: u16, error: &'static str, number: u32, message: impl Into<String>) -> Self {
+        Self { status, error, number, message: message.into() }
+    }
+
+    /// The body, as Entra writes it.
+    #[must_use]
+    pub fn body(&self, clock: &Clock, trace: &str, correlation: &str) -> Value {
+        let time = graph_time(clock.now()).replace('T', " ");
+        json!({
+            "error": self.error,
+            "error_description": format!(
+                "AADSTS{}: {} Trace ID: {trace} Correlation ID: {correlation} Timestamp: {time}",
+                self.number, self.message
+            ),
+            "error_codes": [self.number],
+            "timestamp": time,
+            "trace_id": trace,
+            "correlation_id": correlation,
+            "error_uri": format!("https://login.microsoftonline.com/error?code={}", self.number),
+        })
+    }
+}
+
+/// A request to the token endpoint, as far as it matters.
+#[derive(Clone, Debug, Default)]
+pub struct TokenRequest {
+    /// Tenant segment of the URL.
+    pub tenant: String,
+    /// Host the request was for.
+    pub host: String,
+    /// The endpoint's own URL: the audience of an assertion.
+    pub endpoint: String,
+    /// Form fields.
+    pub form: HashMap<String, String>,
+    /// `Authorization` header.
+    pub authorization: Option<String>,
+}
+
+/// Signs tokens and recognises its own.
+pub struct TokenIssuer {
+    signing: EncodingKey,
+    verifying: DecodingKey,
+    public_point: Vec<u8>,
+    /// Digests of tokens that were verified before: a signature check costs more than a test should pay per call.
+    verified: Mutex<HashMap<[u8; 32], Claims>>,
+}
+
+impl std::fmt::Debug for TokenIssuer {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("TokenIssuer").finish_non_exhaustive()
+    }
+}
+
+impl TokenIssuer {
+    /// An issuer with a fresh key.
+    ///
+    /// # Errors
+    /// The operating system gave no randomness.
+    pub fn new() -> anyhow::Result<Self> {
+        let key = KeyPair::generate()?;
+        let point = key.public_key_raw().to_vec();
+        anyhow::ensure!(point.len() == 65, "an uncompressed P-256 point has 65 bytes");
+        Ok(Self {
+            signing: EncodingKey::from_ec_der(key.serialized_der()),
+            verifying: DecodingKey::from_ec_components(
+                &URL_SAFE_NO_PAD.encode(&point[1..33]),
+                &URL_SAFE_NO_PAD.encode(&point[33..]),
+            )?,
+            public_point: point,
+            verified: Mutex::new(HashMap::new()),
+        })
+    }
+
+    /// The key set that `/discovery/v2.0/keys` serves.
+    #[must_use]
+    pub fn keys(&self) -> Value {
+        json!({"keys": [{
+            "kty": "EC", "use": "sig", "crv": "P-256", "alg": "ES256", "kid": KEY_ID,
+            "x": URL_SAFE_NO_PAD.encode(&self.public_point[1..33]),
+            "y": URL_SAFE_NO_PAD.encode(&self.public_point[33..]),
+        }]})
+    }
+
+    /// Answers a request for a token: the success body, or the refusal. The tenant is named in both cases when it
+    /// was found.
+    pub fn grant(
+        &self,
+        request: &TokenRequest,
+        directory: &Directory,
+        clock: &Clock,
+    ) -> (Option<String>, Result<Value, TokenError>) {
+        match self.find_tenant(request, directory) {
+            Err(error) => (None, Err(error)),
+            Ok(tenant) => (Some(tenant.id.clone()), self.grant_in(request, tenant, clock)),
+        }
+    }
+
+    /// The claims of a token this issuer signed; `None` for anything else. Says nothing about its age.
+    #[must_use]
+    pub fn verify(&self, token: &str) -> Option<Claims> {
+        let digest: [u8; 32] = Sha256::digest(token.as_bytes()).into();
+        let mut verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(claims) = verified.get(&digest) {
+            return Some(claims.clone());
+        }
+        let mut validation = Validation::new(Algorithm::ES256);
+        // Simulated time is not the time this library knows: the caller compares `exp` itself.
+        validation.validate_exp = false;
+        validation.validate_aud = false;
+        validation.required_spec_claims.clear();
+        let claims = jsonwebtoken::decode::<Claims>(token, &self.verifying, &validation).ok()?.claims;
+        verified.insert(digest, claims.clone());
+        Some(claims)
+    }
+
+    fn find_tenant<'a>(&self, request: &TokenRequest, directory: &'a Directory) -> Result<&'a Tenant, TokenError> {
+        if matches!(request.tenant.as_str(), "common" | "organizations" | "consumers") {
+            return Err(TokenError::new(
+                400,
+                "invalid_request",
+                9_001_023,
+                format!(
+                    "The grant type is not supported over the /{} endpoint. Please use the tenant-specific endpoint.",
+                    request.tenant
+                ),
+            ));
+        }
+        let known = directory
+            .tenants
+            .iter()
+            .find(|tenant| !request.tenant.is_empty() && names(tenant, &request.tenant))
+            .filter(|tenant| {
+                let chinese = request.host.ends_with(".cn");
+                let governmental = request.host.ends_with(".us");
+                match tenant.cloud {
+                    _ if request.host == "localhost" || request.host == "127.0.0.1" => true,
+                    crate::directory::Cloud::Global => !chinese && !governmental,
+                    crate::directory::Cloud::China => chinese,
+                    crate::directory::Cloud::UsGovernment | crate::directory::Cloud::UsGovernmentDod => governmental,
+                }
+            });
+        known.ok_or_else(|| {
+            TokenError::new(
+                400,
+                "invalid_request",
+                90_002,
+                format!(
+                    "Tenant '{}' not found. Check to make sure you have the correct tenant ID and are signing into \
+                     the correct cloud.",
+                    request.tenant
+                ),
+            )
+        })
+    }
+
+    fn grant_in(&self, request: &TokenRequest, tenant: &Tenant, clock: &Clock) -> Result<Value, TokenError> {
+        let field = |name: &str| request.form.get(name).map(String::as_str).filter(|value| !value.is_empty());
+        let basic = request.authorization.as_deref().and_then(basic_credentials);
+        let grant = field("grant_type").ok_or_else(|| missing("grant_type"))?;
+        if grant != "client_credentials" {
+            return Err(TokenError::new(
+                400,
+                "unsupported_grant_type",
+                70_003,
+                format!("The app requested an unsupported grant type '{grant}'."),
+            ));
+        }
+        let client_id = field("client_id").or_else(|| basic.as_ref().map(|(id, _)| id.as_str())).ok_or_else(|| {
+            TokenError::new(
+                400,
+                "invalid_request",
+                900_144,
+                "The request body must contain the following parameter: 'client_id'.",
+            )
+        })?;
+        let scope = field("scope").ok_or_else(|| missing("scope"))?;
+        let audience = audience(scope, tenant)?;
+        let application = tenant.application(client_id).ok_or_else(|| {
+            TokenError::new(
+                400,
+                "unauthorized_client",
+                700_016,
+                format!(
+                    "Application with identifier '{client_id}' was not found in the directory '{}'. This can happen \
+                     if the application has not been installed by the administrator of the tenant or consented to \
+                     by any user in the tenant. You may have sent your authentication request to the wrong tenant.",
+                    tenant.display_name
+                ),
+            )
+        })?;
+        let secret = field("client_secret").or_else(|| basic.as_ref().map(|(_, secret)| secret.as_str()));
+        let proof = match (secret, field("client_assertion")) {
+            (Some(secret), _) => check_secret(application, secret, clock)?,
+            (None, Some(assertion)) => check_assertion(application, tenant, request, assertion, clock)?,
+            (None, None) => {
+                return Err(TokenError::new(
+                    401,
+                    "invalid_client",
+                    7_000_218,
+                    "The request body must contain the following parameter: 'client_assertion' or 'client_secret'.",
+                ));
+            }
+        };
+        if !application.enabled {
+            return Err(TokenError::new(
+                400,
+                "unauthorized_client",
+                7_000_112,
+                format!("Application '{client_id}'({}) is disabled.", application.display_name),
+            ));
+        }
+        let now = clock.now().as_second();
+        let claims = Claims {
+            aud: audience,
+            iss: format!("https://sts.windows.net/{}/", tenant.id),
+            iat: now,
+            nbf: now,
+            exp: now.saturating_add_unsigned(LIFETIME),
+            appid: application.client_id.clone(),
+            app_displayname: application.display_name.clone(),
+            appidacr: proof.to_owned(),
+            idtyp: "app".to_owned(),
+            oid: application.service_principal_id.clone(),
+            sub: application.service_principal_id.clone(),
+            tid: tenant.id.clone(),
+            roles: application.permissions.clone(),
+            wids: tenant.roles_of(&application.service_principal_id, clock.now()),
+            xms_cc: capabilities(field("claims")),
+            ver: "1.0".to_owned(),
+            uti: new_id(),
+        };
+        let mut header = Header::new(Algorithm::ES256);
+        header.kid = Some(KEY_ID.to_owned());
+        let token = jsonwebtoken::encode(&header, &claims, &self.signing)
+            .map_err(|error| TokenError::new(500, "server_error", 50_000, format!("Signing failed: {error}.")))?;
+        Ok(json!({
+            "token_type": "Bearer",
+            "expires_in": LIFETIME,
+            "ext_expires_in": LIFETIME,
+            "access_token": token,
+        }))
+    }
+}
+
+/// `/{tenant}/v2.0/.well-known/openid-configuration`.
+#[must_use]
+pub fn openid_configuration(base: &str, tenant_segment: &str, tenant: &Tenant) -> Value {
+    let root = format!("{base}/{tenant_segment}");
+    json!({
+        "token_endpoint": format!("{root}/oauth2/v2.0/token"),
+        "token_endpoint_auth_methods_supported": ["client_secret_post", "private_key_jwt", "client_secret_basic"],
+        "jwks_uri": format!("{root}/discovery/v2.0/keys"),
+        "response_modes_supported": ["query", "fragment", "form_post"],
+        "subject_types_supported": ["pairwise"],
+        "id_token_signing_alg_values_supported": ["RS256"],
+        "response_types_supported": ["code", "id_token", "code id_token", "id_token token"],
+        "scopes_supported": ["openid", "profile", "email", "offline_access"],
+        "issuer": format!("{base}/{}/v2.0", tenant.id),
+        "request_uri_parameter_supported": false,
+        "authorization_endpoint": format!("{root}/oauth2/v2.0/authorize"),
+        "device_authorization_endpoint": format!("{root}/oauth2/v2.0/devicecode"),
+        "end_session_endpoint": format!("{root}/oauth2/v2.0/logout"),
+        "claims_supported": ["sub", "iss", "aud", "exp", "iat", "tid", "ver"],
+        "tenant_region_scope": "EU",
+        "cloud_instance_name": tenant.cloud.authority_host().trim_start_matches("login."),
+        "cloud_graph_host_name": "graph.windows.net",
+        "msgraph_host": tenant.cloud.graph_host(),
+    })
+}
+
+/// `/common/discovery/instance`.
+#[must_use]
+pub fn instance_discovery(base: &str, authorization_endpoint: Option<&str>) -> Value {
+    let named = authorization_endpoint
+        .and_then(|endpoint| url::Url::parse(endpoint).ok())
+        .and_then(|endpoint| {
+            let tenant = endpoint.path_segments()?.next()?.to_owned();
+            Some(format!("{}/{tenant}", endpoint.origin().ascii_serialization()))
+        })
+        .unwrap_or_else(|| format!("{base}/common"));
+    let own = base.rsplit('/').next().unwrap_or_default().to_owned();
+    let mut metadata = vec![
+        json!({
+            "preferred_network": "login.microsoftonline.com", "preferred_cache": "login.windows.net",
+            "aliases": ["login.microsoftonline.com", "login.windows.net", "login.microsoft.com", "sts.windows.net"]
+        }),
+        json!({
+            "preferred_network": "login.partner.microsoftonline.cn",
+            "preferred_cache": "login.partner.microsoftonline.cn",
+            "aliases": ["login.partner.microsoftonline.cn", "login.chinacloudapi.cn"]
+        }),
+        json!({
+            "preferred_network": "login.microsoftonline.us", "preferred_cache": "login.microsoftonline.us",
+            "aliases": ["login.microsoftonline.us", "login.usgovcloudapi.net"]
+        }),
+    ];
+    if own.starts_with("localhost") || own.starts_with("127.0.0.1") {
+        metadata.push(json!({"preferred_network": own, "preferred_cache": own, "aliases": [own]}));
+    }
+    json!({
+        "tenant_discovery_endpoint": format!("{named}/v2.0/.well-known/openid-configuration"),
+        "api-version": "1.1",
+        "metadata": metadata,
+    })
+}
+
+fn names(tenant: &Tenant, segment: &str) -> bool {
+    tenant.id.eq_ignore_ascii_case(segment)
+        || tenant.domains.iter().any(|domain| domain.verified && domain.name.eq_ignore_ascii_case(segment))
+}
+
+fn missing(name: &str) -> TokenError {
+    TokenError::new(
+        400,
+        "invalid_request",
+        900_144,
+        format!("The request body must contain the following parameter: '{name}'."),
+    )
+}
+
+fn audience(scope: &str, tenant: &Tenant) -> Result<String, TokenError> {
+    let resource = scope.strip_suffix("/.default").ok_or_else(|| {
+        TokenError::new(
+            400,
+            "invalid_scope",
+            70_011,
+            format!("The provided request must include a 'scope' input parameter. The scope {scope} is not valid."),
+        )
+    })?;
+    let host = url::Url::parse(resource).ok().and_then(|url| url.host_str().map(str::to_owned));
+    let own = tenant.cloud.graph_host();
+    match host.as_deref() {
+        Some(host) if host == own || host == "localhost" || host == "127.0.0.1" => Ok(format!("https://{own}")),
+        None if resource == "00000003-0000-0000-c000-000000000000" => Ok(format!("https://{own}")),
+        _ => Err(TokenError::new(
+            400,
+            "invalid_resource",
+            500_011,
+            format!(
+                "The resource principal named {resource} was not found in the tenant named {}.",
+                tenant.display_name
+            ),
+        )),
+    }
+}
+
+fn check_secret(application: &Application, secret: &str, clock: &Clock) -> Result<&'static str, TokenError> {
+    let Some(known) = application.secrets.iter().find(|known| known.value == secret) else {
+        return Err(TokenError::new(
+            401,
+            "invalid_client",
+            7_000_215,
+            format!(
+                "Invalid client secret provided. Ensure the secret being sent in the request is the client secret \
+                 value, not the client secret ID, for a secret added to app '{}'.",
+                application.client_id
+            ),
+        ));
+    };
+    if known.expires <= clock.now() {
+        return Err(TokenError::new(
+            401,
+            "invalid_client",
+            7_000_222,
+            format!("The provided client secret keys for app '{}' are expired.", application.client_id),
+        ));
+    }
+    Ok("1")
+}
+
+#[derive(Deserialize)]
+struct AssertionClaims {
+    aud: String,
+    iss: String,
+    sub: String,
+    exp: i64,
+    nbf: Option<i64>,
+}
+
+fn check_assertion(
+    application: &Application,
+    tenant: &Tenant,
+    request: &TokenRequest,
+    assertion: &str,
+    clock: &Clock,
+) -> Result<&'static str, TokenError> {
+    let refused = |number, message: String| TokenError::new(401, "invalid_client", number, message);
+    let bearer = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+    if request.form.get("client_assertion_type").map(String::as_str) != Some(bearer) {
+        return Err(missing("client_assertion_type"));
+    }
+    let malformed = || refused(50_027, "JWT token is invalid or malformed.".to_owned());
+    let header = jsonwebtoken::decode_header(assertion).map_err(|_| malformed())?;
+    let certificate =
+        application.certificates.iter().find(|certificate| is_named(certificate, &header)).ok_or_else(|| {
+            refused(
+                700_027,
+                "The certificate with identifier used to sign the client assertion is not registered on application."
+                    .to_owned(),
+            )
+        })?;
+    if !matches!(header.alg, Algorithm::PS256 | Algorithm::RS256) {
+        return Err(malformed());
+    }
+    let mut validation = Validation::new(header.alg);
+    validation.validate_exp = false;
+    validation.validate_aud = false;
+    validation.required_spec_claims.clear();
+    let key = DecodingKey::from_rsa_der(&certificate.rsa_public_key);
+    let claims = jsonwebtoken::decode::<AssertionClaims>(assertion, &key, &validation)
+        .map_err(|_| refused(700_027, "Client assertion failed signature validation.".to_owned()))?
+        .claims;
+    let now = clock.now().as_second();
+    if claims.exp <= now || claims.nbf.is_some_and(|from| from > now + 300) {
+        return Err(refused(700_024, "Client assertion is not within its valid time range.".to_owned()));
+    }
+    if claims.iss != application.client_id || claims.sub != application.client_id {
+        return Err(refused(700_021, "Client assertion issuer or subject is not the application.".to_owned()));
+    }
+    let accepted = [
+        request.endpoint.clone(),
+        format!("https://{}/{}/v2.0", tenant.cloud.authority_host(), tenant.id),
+        format!("https://{}/{}/oauth2/v2.0/token", tenant.cloud.authority_host(), tenant.id),
+    ];
+    if !accepted.contains(&claims.aud) {
+        return Err(refused(700_023, format!("Client assertion audience '{}' is not this endpoint.", claims.aud)));
+    }
+    Ok("2")
+}
+
+fn is_named(certificate: &Certificate, header: &Header) -> bool {
+    let thumbprint = URL_SAFE_NO_PAD.encode(Sha256::digest(&certificate.der));
+    match (&header.x5t_s256, &header.x5t) {
+        (Some(named), _) => named.trim_end_matches('=') == thumbprint,
+        // SHA-1 thumbprints are not computed here: with one registered certificate the signature decides.
+        (None, Some(_)) => true,
+        (None, None) => false,
+    }
+}
+
+fn basic_credentials(header: &str) -> Option<(String, String)> {
+    let encoded = header.strip_prefix("Basic ")?;
+    let text = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
+    let (id, secret) = text.split_once(':')?;
+    let decode = |part: &str| {
+        url::form_urlencoded::parse(format!("v={part}").as_bytes()).next().map(|(_, value)| value.into_owned())
+    };
+    Some((decode(id)?, decode(secret)?))
+}
+
+fn capabilities(claims: Option<&str>) -> Vec<String> {
+    claims
+        .and_then(|text| serde_json::from_str::<Value>(text).ok())
+        .and_then(|claims| claims.pointer("/access_token/xms_cc/values").cloned())
+        .and_then(|values| serde_json::from_value::<Vec<String>>(values).ok())
+        .unwrap_or_default()
+}
