@@ -5,14 +5,17 @@
 //! [`ElementKey::table`]); a test compares the two. A selector only decides *which step* a page shows. Whether the
 //! page may be trusted is decided by its origin, elsewhere. Facts: the public descriptions of Entra's sign-in page.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
+
+use crate::json::Read;
 
 macro_rules! elements {
     ($($(#[doc = $doc:literal])+ $variant:ident = $key:literal, $selector:literal;)+) => {
         /// A known element of the sign-in page.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum ElementKey {
-            $($(#[doc = $doc])+ #[serde(rename = $key)] $variant,)+
+            $($(#[doc = $doc])+ $variant,)+
         }
 
         impl ElementKey {
@@ -94,4 +97,35 @@ elements! {
     SelfSubmitting = "self_submitting", "form[name=hiddenform]";
     /// The cover that lies over a view while the page works.
     Busy = "busy", ".lightbox-cover.disable-lightbox";
+}
+
+impl ElementKey {
+    /// The key on the wire.
+    #[must_use]
+    pub fn key(self) -> &'static str {
+        Self::table().iter().find(|(element, ..)| *element == self).map_or("", |(_, key, _)| key)
+    }
+
+    fn of_key(key: &str) -> Option<Self> {
+        Self::table().iter().find(|(_, known, _)| *known == key).map(|(element, ..)| *element)
+    }
+}
+
+impl Serialize for ElementKey {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.key())
+    }
+}
+
+impl<'de> Deserialize<'de> for ElementKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let key = String::deserialize(deserializer)?;
+        Self::of_key(&key).ok_or_else(|| serde::de::Error::custom("this is not a known element"))
+    }
+}
+
+impl Read for ElementKey {
+    fn read(value: &Value) -> Option<Self> {
+        Self::of_key(value.as_str()?)
+    }
 }

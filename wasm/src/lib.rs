@@ -6,5 +6,6 @@
 #[cfg(feature = "brain")]
 pub mod brain;
 pub mod elements;
+pub mod json;
 pub mod popup;
 pub mod words;

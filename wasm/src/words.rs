@@ -50,9 +50,9 @@ impl Text {
 macro_rules! words {
     ($($(#[doc = $group:literal])* $variant:ident = $key:literal, $english:literal;)+) => {
         /// A message key.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Word {
-            $(#[doc = $english] #[serde(rename = $key)] $variant,)+
+            $(#[doc = $english] $variant,)+
         }
 
         impl Word {

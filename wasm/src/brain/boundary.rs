@@ -3,7 +3,7 @@
 use wasm_bindgen::prelude::*;
 
 use super::{Brain, Effect};
-use crate::elements::ElementKey;
+use crate::{elements::ElementKey, json::read_text};
 
 /// The brain in the service worker.
 ///
@@ -27,12 +27,10 @@ impl BrainHandle {
 
     /// Takes one `EventFrame`, gives an array of `Effect`. Anything else gives an `Effect::Log` that repeats nothing of it.
     pub fn on_event(&mut self, event_json: &str) -> String {
-        let effects = match serde_json::from_str(event_json) {
-            Ok(frame) => self.brain.on_event(frame),
-            // The error's own words would repeat what was sent, which may be a secret.
-            Err(error) => vec![Effect::Log {
-                message: ["an event could not be read, at character ", &error.column().to_string()].concat(),
-            }],
+        let effects = match read_text(event_json) {
+            Some(frame) => self.brain.on_event(frame),
+            // What was sent is not repeated: it may be a secret.
+            None => vec![Effect::Log { message: String::from("an event could not be read") }],
         };
         serde_json::to_string(&effects).unwrap_or_else(|_| String::from("[]"))
     }
@@ -48,7 +46,7 @@ impl BrainHandle {
 #[wasm_bindgen]
 #[must_use]
 pub fn element_table_json() -> String {
-    let table: serde_json::Map<_, _> =
-        ElementKey::table().iter().map(|(_, key, selector)| ((*key).to_owned(), (*selector).into())).collect();
+    let table: std::collections::BTreeMap<_, _> =
+        ElementKey::table().iter().map(|(_, key, selector)| (*key, *selector)).collect();
     serde_json::to_string(&table).unwrap_or_default()
 }

@@ -5,9 +5,11 @@
 //! never from a message's content.
 
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
+use serde_json::Value;
 
 use super::{Unprinted, snapshot::Snapshot};
+use crate::json::{Read, fields, member, names};
+pub use crate::popup::action::Action;
 
 /// One event with its time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,7 +62,7 @@ pub enum Event {
     /// A message from the native host, as it came.
     HostMessage {
         /// A `HostFrame` of the protocol crate; anything else is answered with a sentence, not trusted.
-        frame: Unprinted<serde_json::Value>,
+        frame: Unprinted<Value>,
     },
     /// `port.onDisconnect`, or `connectNative` threw.
     HostGone {
@@ -107,53 +109,6 @@ pub struct PageSeen {
     pub snapshot: Snapshot,
 }
 
-/// What the technician did in the popup.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "action", rename_all = "snake_case")]
-pub enum Action {
-    /// Took a tenant from the list; the popup now asks to confirm.
-    Choose {
-        /// The tenant.
-        tenant_id: Uuid,
-    },
-    /// Back to the list of tenants.
-    List {},
-    /// The click: activate the account, and sign in on the popup's tab if that shows a sign-in page.
-    Start {
-        /// The tenant.
-        tenant_id: Uuid,
-        /// How long; the tenant's default when absent.
-        #[serde(default)]
-        minutes: Option<u32>,
-    },
-    /// The click, for a lease that is open: sign in with it on the popup's tab.
-    SignIn {
-        /// The tenant.
-        tenant_id: Uuid,
-    },
-    /// End the lease now.
-    EndNow {
-        /// The lease.
-        lease_id: Uuid,
-    },
-    /// Show the credential. Answered with [`super::Effect::ShowSecret`].
-    Reveal {
-        /// The lease.
-        lease_id: Uuid,
-    },
-    /// Stop the sign-in on this tab; the lease stays as it is.
-    StopSignIn {},
-    /// Open a portal of the tenant's cloud in a new tab, for the lease's account.
-    OpenPortal {
-        /// The tenant.
-        tenant_id: Uuid,
-        /// Place in the list that the view showed.
-        portal: u32,
-    },
-    /// Try again what failed: the host, the activation, or the sign-in.
-    Retry {},
-}
-
 /// What came of a fill or a click.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -170,4 +125,37 @@ pub enum Outcome {
     Covered,
     /// The field did not keep the value.
     ValueLost,
+}
+
+fields!(EventFrame { now, event });
+fields!(PageSeen { tab_id, frame_id, document_id, url, origin, snapshot });
+names!(Outcome {
+    "done" = Done, "document_gone" = DocumentGone, "page_changed" = PageChanged, "not_there" = NotThere, "covered" = Covered,
+    "value_lost" = ValueLost,
+});
+
+impl Read for Event {
+    fn read(value: &Value) -> Option<Self> {
+        let object = value.as_object()?;
+        Some(match object.get("type")?.as_str()? {
+            "worker_started" => Self::WorkerStarted {},
+            "page_seen" => Self::PageSeen(Read::read(value)?),
+            "tab_navigated" => Self::TabNavigated { tab_id: member(object, "tab_id")?, url: member(object, "url")? },
+            "tab_closed" => Self::TabClosed { tab_id: member(object, "tab_id")? },
+            "popup_opened" => Self::PopupOpened { tab_id: member(object, "tab_id")?, url: member(object, "url")? },
+            "popup_closed" => Self::PopupClosed {},
+            "popup_action" => Self::PopupAction { action: member(object, "action")? },
+            "host_message" => Self::HostMessage { frame: Unprinted(object.get("frame")?.clone()) },
+            "host_gone" => Self::HostGone { reason: member(object, "reason")? },
+            "timer_rang" => Self::TimerRang { name: member(object, "name")? },
+            "acted" => Self::Acted {
+                tab_id: member(object, "tab_id")?,
+                document_id: member(object, "document_id")?,
+                act: member(object, "act")?,
+                outcome: member(object, "outcome")?,
+                snapshot: member(object, "snapshot")?,
+            },
+            _ => return None,
+        })
+    }
 }

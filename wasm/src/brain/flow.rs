@@ -4,12 +4,14 @@
 //! nothing of a page but its ids.
 
 use latchkey_protocol::{CredentialKind, FillField, cloud::Cloud};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::page::View;
 use crate::{
     elements::ElementKey,
+    json::{Read, fields, member, names},
     popup::view::StepProgress,
     words::{Text, Word},
 };
@@ -47,7 +49,7 @@ pub enum Step {
 }
 
 /// One sign-in on one tab.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Flow {
     /// The tab.
     pub tab_id: i32,
@@ -67,7 +69,8 @@ pub struct Flow {
     pub steps: [StepProgress; 6],
     /// What has been done to each document.
     pub documents: Vec<DocumentRecord>,
-    /// The click that the page has not answered yet.
+    /// The click that the page has not answered yet. Not saved: what must not happen twice is in the documents.
+    #[serde(skip)]
     pub pressed: Option<Pressed>,
     /// A fill or a click that `content.js` has not answered yet.
     #[serde(skip)]
@@ -102,7 +105,7 @@ pub struct Flow {
 }
 
 /// How a sign-in ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Over {
     /// Signed in.
     SignedIn,
@@ -113,7 +116,7 @@ pub enum Over {
 }
 
 /// What has been done to one document. A document comes back from the back-forward cache with the same id, and is not filled again.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct DocumentRecord {
     /// The browser's id.
     pub id: String,
@@ -136,7 +139,7 @@ pub struct DocumentRecord {
 }
 
 /// A click that the page has not answered yet.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pressed {
     /// Where.
     pub document_id: String,
@@ -180,7 +183,7 @@ pub struct Asking {
 }
 
 /// Why something is clicked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Purpose {
     /// Next after the user name.
     Next,
@@ -234,7 +237,7 @@ impl Reason {
 }
 
 /// Waiting that grows.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Backoff {
     /// How often it has waited.
     pub tries: u32,
@@ -371,5 +374,51 @@ pub const fn key_of(field: FillField) -> ElementKey {
     match field {
         FillField::Password => ElementKey::Password,
         FillField::AccessPass => ElementKey::AccessPass,
+    }
+}
+
+fields!(DocumentRecord {
+    id,
+    page_id,
+    user_name_filled,
+    secret_asked,
+    secret_filled,
+    submitted,
+    nexts,
+    backs,
+    attempts
+});
+fields!(Backoff { tries, since, until, about });
+names!(Over { "SignedIn" = SignedIn, "Registration" = Registration, "GivenUp" = GivenUp });
+
+impl Read for Flow {
+    fn read(value: &Value) -> Option<Self> {
+        let object = value.as_object()?;
+        Some(Self {
+            tab_id: member(object, "tab_id")?,
+            tenant_id: member(object, "tenant_id")?,
+            tenant_name: member(object, "tenant_name")?,
+            user_name: member(object, "user_name")?,
+            cloud: member(object, "cloud")?,
+            credential: member(object, "credential")?,
+            lease_id: member(object, "lease_id")?,
+            steps: member(object, "steps")?,
+            documents: member(object, "documents")?,
+            pressed: None,
+            acting: None,
+            asking: None,
+            waits: member(object, "waits")?,
+            allowed: member(object, "allowed")?,
+            allowed_once: member(object, "allowed_once")?,
+            submitted: member(object, "submitted")?,
+            detours: member(object, "detours")?,
+            presses: member(object, "presses")?,
+            starts: member(object, "starts")?,
+            status: member(object, "status")?,
+            needs_person: member(object, "needs_person")?,
+            can_retry: member(object, "can_retry")?,
+            away: member(object, "away")?,
+            over: member(object, "over")?,
+        })
     }
 }

@@ -10,7 +10,8 @@ use latchkey_protocol::{
     Document, ErrorBody, ErrorCode, Hello, HostFrame, LeaseState, LeaseSummary, PROTOCOL_VERSION, Progress, Reply,
     Request, RequestFrame, RequestId, Secret, Step as HostStep, TenantHint, TenantSummary, cloud::SignInOrigin,
 };
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
@@ -24,6 +25,7 @@ use super::{
 };
 use crate::{
     elements::ElementKey,
+    json::{Read, fields, member, read_text},
     popup::view::{PopupView, StepProgress},
     words::{Text, Word},
 };
@@ -71,7 +73,7 @@ pub struct Brain {
 }
 
 /// What outlives the worker. Nothing secret.
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Default, Serialize)]
 pub(super) struct State {
     next_request: u32,
     next_act: u32,
@@ -83,7 +85,7 @@ pub(super) struct State {
 }
 
 /// An activation that was asked for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Activation {
     pub(super) tenant_id: Uuid,
     minutes: Option<u32>,
@@ -101,10 +103,10 @@ pub(super) struct Activation {
 }
 
 /// Why the host cannot be reached.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct HostProblem {
-    pub(super) title: Word,
-    pub(super) advice: Word,
+    pub(super) title: Text,
+    pub(super) advice: Text,
     pub(super) detail: Option<String>,
 }
 
@@ -150,7 +152,7 @@ impl Brain {
     /// A brain, from an earlier [`Self::state`] or fresh. A state that cannot be read counts as none.
     #[must_use]
     pub fn new(state: Option<&str>, extension_version: &str) -> Self {
-        let mut state: State = state.and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
+        let mut state: State = state.and_then(read_text).unwrap_or_default();
         for lease in &mut state.leases {
             // The host that held it was started by a worker that is gone.
             lease.credential_held = false;
@@ -667,8 +669,8 @@ impl Brain {
         }
     }
 
-    fn host_message(&mut self, frame: Unprinted<serde_json::Value>) {
-        let Ok(frame) = serde_json::from_value::<HostFrame>(frame.0) else {
+    fn host_message(&mut self, frame: Unprinted<Value>) {
+        let Some(frame) = HostFrame::read(&frame.0) else {
             self.host_failed(Word::HostGarbled, Word::HostGarbledAdvice, None);
             return;
         };
@@ -888,7 +890,11 @@ impl Brain {
         // started is not, and one that nobody needs may stop.
         let is_revived = self.state.flows.iter().any(Flow::is_running);
         if !was_ready || (was_in_use && !is_revived) {
-            self.state.host_problem = Some(HostProblem { title, advice, detail: reason.map(str::to_owned) });
+            self.state.host_problem = Some(HostProblem {
+                title: Text::of(title),
+                advice: Text::of(advice),
+                detail: reason.map(str::to_owned),
+            });
         }
     }
 
@@ -896,7 +902,7 @@ impl Brain {
     fn host_failed(&mut self, title: Word, advice: Word, detail: Option<String>) {
         self.out.push(Effect::DisconnectHost {});
         self.link_lost();
-        self.state.host_problem = Some(HostProblem { title, advice, detail });
+        self.state.host_problem = Some(HostProblem { title: Text::of(title), advice: Text::of(advice), detail });
     }
 
     fn link_lost(&mut self) {
@@ -1101,7 +1107,7 @@ impl Brain {
                 && grant == Grant::None
                 && !flow.submitted
             {
-                flow.status = Text::of(problem.title);
+                flow.status = problem.title.clone();
                 flow.needs_person = true;
                 flow.can_retry = true;
                 return;
@@ -1387,5 +1393,23 @@ fn why_gone(reason: Option<&str>) -> (Word, Word) {
         (Word::HostGarbled, Word::HostGarbledAdvice)
     } else {
         (Word::HostExited, Word::HostExitedAdvice)
+    }
+}
+
+fields!(State { next_request, next_act, tenants, leases, flows, activations, host_problem });
+fields!(HostProblem { title, advice, detail });
+
+impl Read for Activation {
+    fn read(value: &Value) -> Option<Self> {
+        let object = value.as_object()?;
+        Some(Self {
+            tenant_id: member(object, "tenant_id")?,
+            minutes: member(object, "minutes")?,
+            created: member(object, "created")?,
+            request: None,
+            wanted: member(object, "wanted")?,
+            reveal: false,
+            failure: member(object, "failure")?,
+        })
     }
 }

@@ -4,13 +4,11 @@
 //! speak. No text, colour or picture is used. A page that fits nothing is [`View::Unknown`]. Facts: the public descriptions of
 //! Entra's sign-in page (`PageID`, `data-viewid`, element ids).
 
-use serde::{Deserialize, Serialize};
-
 use super::snapshot::{Ready, Snapshot};
 use crate::elements::ElementKey as Key;
 
 /// What a page shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum View {
     /// The form has not been built yet, or the page moves on by itself.
     Loading,

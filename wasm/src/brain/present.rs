@@ -110,8 +110,8 @@ impl Brain {
         }
         if let Some(problem) = &self.state.host_problem {
             return PopupView::HostMissing {
-                title: Text::of(problem.title),
-                advice: Text::of(problem.advice),
+                title: problem.title.clone(),
+                advice: problem.advice.clone(),
                 detail: problem.detail.clone(),
             };
         }

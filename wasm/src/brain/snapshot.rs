@@ -22,7 +22,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::elements::ElementKey;
+use crate::{
+    elements::ElementKey,
+    json::{fields, names},
+};
 
 /// One look at one document.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,6 +102,12 @@ pub struct Element {
     #[serde(default)]
     pub value: Option<String>,
 }
+
+fields!(Snapshot {
+    ; fingerprint, page_id, error_code, post_url, elements, views, identity, tiles, form_origin, top, ready, on_screen, focused
+});
+fields!(Element { key; count, visible, enabled, read_only, clear, input_type, empty, value });
+names!(Ready { "loading" = Loading, "interactive" = Interactive, "complete" = Complete });
 
 impl Snapshot {
     /// The element, if the page has one that a person can see.

@@ -8,12 +8,13 @@
 //!
 //! It imports from `./shell.js` (module of the extension, next to the generated JavaScript):
 //! - `words(key: string, args: string[]) -> string`: `chrome.i18n.getMessage`, empty when there is no such key;
-//! - `act(action_json: string)`: hands an [`crate::brain::event::Action`] to the worker as `PopupAction`;
+//! - `act(action_json: string)`: hands an [`action::Action`] to the worker as `PopupAction`;
 //! - `copy(text: string, secret: boolean)`: writes to the clipboard; with `secret`, clears it after 30 s;
 //! - `close()`: `window.close()`.
 //!
 //! No `innerHTML`, no style attributes: classes only, named in `render.rs` (`screen`, `screen-confirm`, …).
 
+pub mod action;
 pub mod view;
 
 #[cfg(feature = "popup")]
