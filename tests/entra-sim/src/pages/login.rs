@@ -4,6 +4,7 @@
 use axum::response::Response;
 use serde_json::Value;
 
+use super::hosts::Host;
 use super::journal::Attempt;
 use super::session::Transaction;
 use super::visit::Visit;
@@ -78,7 +79,11 @@ pub(super) fn observed(visit: &Visit) -> Value {
 
 /// Notes an attempt: kinds of fields, never their values.
 pub(super) fn note(pages: &Pages, visit: &Visit, user_name: &str, error: u32) {
-    let fields = SECRET_FIELDS.into_iter().filter(|name| !visit.posted(name).is_empty()).collect();
+    let fields: Vec<&str> = SECRET_FIELDS.into_iter().filter(|name| !visit.posted(name).is_empty()).collect();
+    // Browsers post all sorts of things to all sorts of hosts; only a credential is worth a note there.
+    if fields.is_empty() && visit.kind != Host::SignIn {
+        return;
+    }
     pages.note(|journal, at_ms| {
         journal.attempts.push(Attempt {
             at_ms,
