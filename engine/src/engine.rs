@@ -1,13 +1,30 @@
 //! The door to the engine.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, PoisonError},
+};
 
-use latchkey_protocol::{Document, FillField, LeaseSummary, Progress, Secret, TenantHint, TenantSummary};
+use latchkey_protocol::{
+    Document, ErrorBody, FillField, LeaseState, LeaseSummary, Progress, Secret, TenantHint, TenantSummary,
+    cloud::SignInOrigin,
+};
+use secrecy::ExposeSecret as _;
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
-    AuditEntry, AuditQuery, AuditReport, Caller, Clock, EngineError, EngineSettings, Failure, Inspection, NewTenant,
-    PreparedAccount, SecretStore, StartLease, SweepReport, TenantHealth,
+    AccountFound, AuditEntry, AuditEvent, AuditQuery, AuditReport, Caller, Clock, EngineError, EngineSettings, Failure,
+    Inspection, NewTenant, PreparedAccount, SecretStore, StartLease, SweepReport, TenantHealth,
+    account::AccountName,
+    credential::{self, Held, HeldCredentials},
+    drive::Goal,
+    graph::{self, Http, Priority, SecretSource, Session},
+    lifecycle,
+    plan::{Desired, Password, plan},
+    preflight::{self, Inspected},
+    store::{self, AccountRow, LeaseRow, NewEntry, Store, TenantRow, leases},
+    sweep,
 };
 
 /// Hears about each step as it happens.
@@ -22,8 +39,101 @@ pub struct Engine {
     shared: Arc<Shared>,
 }
 
-struct Shared {
-    settings: EngineSettings,
+/// What all clones of an engine, and everything that works for it, share.
+pub(crate) struct Shared {
+    pub(crate) settings: EngineSettings,
+    pub(crate) store: Store,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) http: Arc<Http>,
+    pub(crate) held: HeldCredentials,
+    secrets: Arc<dyn SecretStore>,
+    sessions: Mutex<HashMap<Uuid, Arc<Session>>>,
+    /// The clock offset that was written down last.
+    offset_written: Mutex<Option<(i64, i64)>>,
+}
+
+/// A clock offset that another process saw is believed for so long, in milliseconds.
+const OFFSET_LASTS: i64 = 1_800_000;
+/// An offset is written down again when it has moved by more, in milliseconds.
+const OFFSET_MOVED: i64 = 2_000;
+
+impl Shared {
+    /// The time by which leases end: this machine's, or Microsoft's if that is later. So a clock that is behind keeps
+    /// nothing enabled for longer.
+    pub(crate) fn now(&self) -> i64 {
+        self.clock.now() + self.http.offset().unwrap_or(0).max(0)
+    }
+
+    /// The session of a tenant, made anew when its application or cloud has changed.
+    pub(crate) fn session(&self, tenant: &TenantRow) -> Arc<Session> {
+        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(session) = sessions.get(&tenant.tenant_id)
+            && session.client_id() == tenant.client_id
+            && session.cloud() == tenant.cloud
+        {
+            return Arc::clone(session);
+        }
+        let session = Arc::new(Session::new(
+            Arc::clone(&self.http),
+            tenant.tenant_id,
+            tenant.client_id,
+            tenant.cloud,
+            SecretSource::Store(Arc::clone(&self.secrets)),
+        ));
+        sessions.insert(tenant.tenant_id, Arc::clone(&session));
+        session
+    }
+
+    fn forget_session(&self, tenant_id: Uuid) {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).remove(&tenant_id);
+    }
+
+    /// Writes down how Microsoft's clock compares with ours, for processes that do not ask Microsoft.
+    pub(crate) async fn remember_clock(&self) -> Result<(), EngineError> {
+        if !self.http.has_measured() {
+            return Ok(());
+        }
+        let Some(offset) = self.http.offset() else { return Ok(()) };
+        let now = self.clock.now();
+        let stale = {
+            let written = self.offset_written.lock().unwrap_or_else(PoisonError::into_inner);
+            written.is_none_or(|(old, at)| (offset - old).abs() > OFFSET_MOVED || (now - at).abs() > OFFSET_LASTS / 2)
+        };
+        if stale {
+            self.store.remember_clock_offset(offset, now).await?;
+            *self.offset_written.lock().unwrap_or_else(PoisonError::into_inner) = Some((offset, now));
+        }
+        Ok(())
+    }
+
+    /// An audit entry of this moment.
+    pub(crate) fn entry<'a>(
+        &'a self,
+        tenant_id: Uuid,
+        event: AuditEvent,
+        caller: &'a Caller,
+        lease_id: Option<Uuid>,
+        user_name: Option<&'a str>,
+        detail: serde_json::Value,
+    ) -> NewEntry<'a> {
+        let technician = self.settings.technician.name.as_str();
+        NewEntry { tenant_id, at: self.clock.now(), event, technician, caller, lease_id, user_name, detail }
+    }
+
+    /// Writes an audit entry on its own.
+    pub(crate) async fn audit(
+        &self,
+        tenant_id: Uuid,
+        event: AuditEvent,
+        caller: &Caller,
+        lease_id: Option<Uuid>,
+        user_name: Option<&str>,
+        detail: serde_json::Value,
+    ) -> Result<(), EngineError> {
+        let mut write = self.store.write().await?;
+        store::append(&mut write, &self.entry(tenant_id, event, caller, lease_id, user_name, detail)).await?;
+        store::commit(write).await
+    }
 }
 
 impl Engine {
@@ -36,8 +146,23 @@ impl Engine {
         secrets: Arc<dyn SecretStore>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, EngineError> {
-        let _ = (secrets, clock);
-        Ok(Self { shared: Arc::new(Shared { settings }) })
+        // A name that cannot be an account's is refused before anything is opened.
+        AccountName::new(&settings, "example.com")?;
+        let store = Store::open(&settings.database_path).await?;
+        let offset = store.clock_offset(clock.now(), OFFSET_LASTS).await?;
+        let http = Arc::new(Http::new(settings.network.clone(), Arc::clone(&clock), offset));
+        Ok(Self {
+            shared: Arc::new(Shared {
+                settings,
+                store,
+                clock,
+                http,
+                held: HeldCredentials::default(),
+                secrets,
+                sessions: Mutex::default(),
+                offset_written: Mutex::default(),
+            }),
+        })
     }
 
     /// Looks at a tenant without saving or changing anything.
@@ -45,8 +170,7 @@ impl Engine {
     /// # Errors
     /// When no token can be had or Graph cannot be asked; what is merely missing is in the inspection.
     pub async fn inspect_tenant(&self, new: &NewTenant) -> Result<Inspection, EngineError> {
-        let _ = new;
-        self.pending()
+        Ok(self.inspect(new).await?.inspection)
     }
 
     /// Inspects, saves the secret to the key store and the tenant to the database, and makes the dormant account.
@@ -61,8 +185,53 @@ impl Engine {
         caller: &Caller,
         on_progress: OnProgress<'_>,
     ) -> Result<(TenantSummary, PreparedAccount), EngineError> {
-        let _ = (new, caller, on_progress);
-        self.pending()
+        let shared = &self.shared;
+        let Inspected { inspection, failures, capabilities, pass_policy } = self.inspect(&new).await?;
+        if let Some(failure) = failures.into_iter().next() {
+            return Err(EngineError::from(failure).in_tenant(&inspection.name));
+        }
+        let (store, tenant_id, secret) = (Arc::clone(&shared.secrets), new.tenant_id, new.client_secret.clone());
+        graph::blocking(move || store.set(tenant_id, &secret)).await?;
+
+        let mut domains = vec![inspection.domain.clone()];
+        domains.extend(
+            inspection
+                .domains
+                .iter()
+                .filter(|domain| domain.verified && domain.name != inspection.domain)
+                .map(|domain| domain.name.clone()),
+        );
+        let mut write = shared.store.write().await?;
+        let tenant = TenantRow {
+            tenant_id,
+            name: inspection.name.clone(),
+            cloud: new.cloud,
+            client_id: new.client_id,
+            domain: inspection.domain.clone(),
+            domains,
+            roles: inspection.roles.clone(),
+            groups: new.groups.clone(),
+            minutes: new.minutes,
+            maximum_minutes: new.maximum_minutes,
+            capabilities,
+            pass_policy,
+            pass_refused_at: None,
+            account_id: store::ensure(&mut write, tenant_id, &inspection.user_name).await?,
+            last_used: None,
+        };
+        store::save_tenant(&mut write, &tenant).await?;
+        let detail = json!({
+            "name": tenant.name, "client_id": tenant.client_id, "domain": tenant.domain, "minutes": tenant.minutes,
+            "roles": tenant.roles.iter().map(|role| &role.name).collect::<Vec<_>>(), "groups": tenant.groups,
+        });
+        let user_name = Some(inspection.user_name.as_str());
+        let entry = shared.entry(tenant_id, AuditEvent::TenantAdded, caller, None, user_name, detail);
+        store::append(&mut write, &entry).await?;
+        store::commit(write).await?;
+        // The secret may be another one now.
+        shared.forget_session(tenant_id);
+        let prepared = self.prepare_account(tenant_id, caller, on_progress).await?;
+        Ok((self.tenant_summary(&shared.store.tenant(tenant_id).await?).await?, prepared))
     }
 
     /// Ends the tenant's leases, deletes the JIT account if asked, and forgets the secret.
@@ -76,8 +245,25 @@ impl Engine {
         caller: &Caller,
         on_progress: OnProgress<'_>,
     ) -> Result<(), EngineError> {
-        let _ = (tenant_id, delete_account, caller, on_progress);
-        self.pending()
+        let shared = &self.shared;
+        let tenant = shared.store.tenant(tenant_id).await?;
+        for account in shared.store.accounts_of(tenant_id).await? {
+            for lease in shared.store.open_leases_of(account.account_id).await? {
+                lifecycle::end(shared, lease.lease_id, caller, on_progress).await?;
+            }
+            if delete_account && account.object_id.is_some() {
+                self.delete_account(&tenant, account.account_id, caller).await?;
+            }
+        }
+        let mut write = shared.store.write().await?;
+        let detail = json!({ "name": tenant.name, "accounts_deleted": delete_account });
+        let entry = shared.entry(tenant_id, AuditEvent::TenantRemoved, caller, None, None, detail);
+        store::append(&mut write, &entry).await?;
+        store::remove_tenant(&mut write, tenant_id, shared.clock.now()).await?;
+        store::commit(write).await?;
+        shared.forget_session(tenant_id);
+        let secrets = Arc::clone(&shared.secrets);
+        graph::blocking(move || secrets.delete(tenant_id)).await.map_err(|failure| EngineError::from(failure).in_tenant(&tenant.name))
     }
 
     /// Makes the dormant JIT account, or makes the one that is there dormant.
@@ -90,8 +276,10 @@ impl Engine {
         caller: &Caller,
         on_progress: OnProgress<'_>,
     ) -> Result<PreparedAccount, EngineError> {
-        let _ = (tenant_id, caller, on_progress);
-        self.pending()
+        let shared = &self.shared;
+        let tenant = shared.store.tenant(tenant_id).await?;
+        let prepared = self.prepare(&tenant, caller, on_progress).await;
+        prepared.map_err(|error| error.in_tenant(&tenant.name))
     }
 
     /// Every connected tenant, most recently used first.
@@ -99,7 +287,11 @@ impl Engine {
     /// # Errors
     /// When the database cannot be read.
     pub async fn tenants(&self) -> Result<Vec<TenantSummary>, EngineError> {
-        self.pending()
+        let mut summaries = Vec::new();
+        for tenant in self.shared.store.tenants().await? {
+            summaries.push(self.tenant_summary(&tenant).await?);
+        }
+        Ok(summaries)
     }
 
     /// Which tenant a sign-in page's address means.
@@ -107,8 +299,23 @@ impl Engine {
     /// # Errors
     /// When the database cannot be read.
     pub async fn recognize(&self, hint: &TenantHint) -> Result<Option<Uuid>, EngineError> {
-        let _ = hint;
-        self.pending()
+        let tenants = self.shared.store.tenants().await?;
+        let of_domain = |domain: &str| {
+            let mut found = tenants
+                .iter()
+                .filter(|tenant| tenant.domains.iter().any(|known| known.eq_ignore_ascii_case(domain)));
+            // A domain is one tenant's; should two claim it, neither is recognised.
+            found.next().filter(|_| found.next().is_none()).map(|tenant| tenant.tenant_id)
+        };
+        let by_path = hint.tenant.as_deref().and_then(|segment| match Uuid::parse_str(segment) {
+            Ok(id) => tenants.iter().find(|tenant| tenant.tenant_id == id).map(|tenant| tenant.tenant_id),
+            Err(_) => of_domain(segment),
+        });
+        if by_path.is_some() || hint.tenant.is_some() {
+            return Ok(by_path);
+        }
+        let name = hint.user_name.as_deref().unwrap_or_default();
+        Ok(of_domain(name.rsplit('@').next().unwrap_or(name)))
     }
 
     /// Fetches the token and opens the connection, so that the next lease starts in one round trip. Does nothing
@@ -117,8 +324,22 @@ impl Engine {
     /// # Errors
     /// What a lease would stumble over: key store, token, network.
     pub async fn warm(&self, tenant_id: Uuid) -> Result<(), EngineError> {
-        let _ = tenant_id;
-        self.pending()
+        let tenant = self.shared.store.tenant(tenant_id).await?;
+        let session = self.shared.session(&tenant);
+        let named = |error: EngineError| error.in_tenant(&tenant.name);
+        let capabilities =
+            session.capabilities().await.map_err(|trouble| named(trouble.to_error("issue a token")))?;
+        if capabilities != tenant.capabilities {
+            self.shared.store.remember_capabilities(tenant_id, &capabilities).await?;
+        }
+        if !session.is_warm() {
+            // The smallest thing that the documented permissions can ask for: it opens the connection to Graph.
+            session
+                .send(&graph::read_organization(), Priority::Normal)
+                .await
+                .map_err(|trouble| named(trouble.to_error("be reached")))?;
+        }
+        self.shared.remember_clock().await
     }
 
     /// Activates the JIT account. Returns once a credential can be filled. An own open lease is answered again; its
@@ -131,8 +352,7 @@ impl Engine {
         start: StartLease,
         on_progress: OnProgress<'_>,
     ) -> Result<LeaseSummary, EngineError> {
-        let _ = (start, on_progress);
-        self.pending()
+        lifecycle::start(&self.shared, &start, on_progress).await
     }
 
     /// A sign-in with the lease's credential reached its end.
@@ -140,8 +360,16 @@ impl Engine {
     /// # Errors
     /// `LeaseUnknown`, `LeaseOver`.
     pub async fn confirm_sign_in(&self, lease_id: Uuid, caller: &Caller) -> Result<LeaseSummary, EngineError> {
-        let _ = (lease_id, caller);
-        self.pending()
+        let shared = &self.shared;
+        let lease = self.live_lease(lease_id).await?;
+        let mut write = shared.store.write().await?;
+        if leases::usable(&mut write, lease_id).await? {
+            let entry =
+                shared.entry(lease.tenant_id, AuditEvent::SignInConfirmed, caller, Some(lease_id), None, json!({}));
+            store::append(&mut write, &entry).await?;
+        }
+        store::commit(write).await?;
+        lifecycle::summary(shared, &shared.store.lease(lease_id).await?).await
     }
 
     /// Hands out the credential for one field of one document, once. Audited before.
@@ -155,8 +383,27 @@ impl Engine {
         document: &Document,
         caller: &Caller,
     ) -> Result<Secret, EngineError> {
-        let _ = (lease_id, field, document, caller);
-        self.pending()
+        let shared = &self.shared;
+        let (lease, held) = self.held_credential(lease_id).await?;
+        let tenant = shared.store.tenant(lease.tenant_id).await?;
+        let named = |failure: Failure| EngineError::from(failure).in_tenant(&tenant.name);
+        let allowed = SignInOrigin::of_address(&document.origin).is_some_and(|origin| tenant.cloud.signs_in_at(&origin));
+        if !allowed {
+            return Err(named(Failure::OriginNotAllowed(shortened(&document.origin))));
+        }
+        if field.takes() != held.kind {
+            return Err(named(Failure::FieldMismatch));
+        }
+        shared.held.fill_once(lease_id, document).map_err(named)?;
+        let detail = json!({
+            "field": field, "origin": document.origin, "tab_id": document.tab_id,
+            "document_id": shortened(&document.document_id),
+        });
+        let user_name = Some(held.user_name.as_str());
+        shared
+            .audit(lease.tenant_id, AuditEvent::CredentialFilled, caller, Some(lease_id), user_name, detail)
+            .await?;
+        Ok(secret_of(lease_id, &held))
     }
 
     /// Shows the credential to the technician. Audited before.
@@ -164,8 +411,11 @@ impl Engine {
     /// # Errors
     /// `LeaseOver`, `LeaseNotUsable`, `CredentialGone`.
     pub async fn reveal_credential(&self, lease_id: Uuid, caller: &Caller) -> Result<Secret, EngineError> {
-        let _ = (lease_id, caller);
-        self.pending()
+        let (lease, held) = self.held_credential(lease_id).await?;
+        let user_name = Some(held.user_name.as_str());
+        let event = AuditEvent::CredentialRevealed;
+        self.shared.audit(lease.tenant_id, event, caller, Some(lease_id), user_name, json!({})).await?;
+        Ok(secret_of(lease_id, &held))
     }
 
     /// Takes the lease back and reads it back. A lease that has ended is answered as it is.
@@ -178,8 +428,7 @@ impl Engine {
         caller: &Caller,
         on_progress: OnProgress<'_>,
     ) -> Result<LeaseSummary, EngineError> {
-        let _ = (lease_id, caller, on_progress);
-        self.pending()
+        lifecycle::end(&self.shared, lease_id, caller, on_progress).await
     }
 
     /// Leases, ending soonest first; with `include_closed` also those that are over, newest first after the open ones.
@@ -187,8 +436,16 @@ impl Engine {
     /// # Errors
     /// When the database cannot be read.
     pub async fn leases(&self, include_closed: bool) -> Result<Vec<LeaseSummary>, EngineError> {
-        let _ = include_closed;
-        self.pending()
+        let mut rows = self.shared.store.open_leases().await?;
+        if include_closed {
+            rows.extend(self.shared.store.closed_leases().await?);
+        }
+        let mut names = BTreeMap::new();
+        let mut summaries = Vec::with_capacity(rows.len());
+        for row in &rows {
+            summaries.push(lifecycle::summarize(&self.shared, row, &mut names).await?);
+        }
+        Ok(summaries)
     }
 
     /// When something is due next, Unix time in milliseconds: call [`Engine::sweep`] then.
@@ -196,7 +453,7 @@ impl Engine {
     /// # Errors
     /// When the database cannot be read.
     pub async fn next_due(&self) -> Result<Option<i64>, EngineError> {
-        self.pending()
+        sweep::next_due(&self.shared).await
     }
 
     /// Ends what is due, repairs what drifted, looks again at what ended lately. Without anything due it only reads
@@ -205,7 +462,7 @@ impl Engine {
     /// # Errors
     /// When the database cannot be used. What Graph answers is in the report and on the leases.
     pub async fn sweep(&self) -> Result<SweepReport, EngineError> {
-        self.pending()
+        sweep::sweep(self).await
     }
 
     /// Reads the audit log, oldest first.
@@ -213,8 +470,7 @@ impl Engine {
     /// # Errors
     /// When the database cannot be read.
     pub async fn audit(&self, query: &AuditQuery) -> Result<Vec<AuditEntry>, EngineError> {
-        let _ = query;
-        self.pending()
+        self.shared.store.audit(query).await
     }
 
     /// Recomputes every chain.
@@ -222,7 +478,7 @@ impl Engine {
     /// # Errors
     /// When the database cannot be read.
     pub async fn verify_audit(&self) -> Result<AuditReport, EngineError> {
-        self.pending()
+        self.shared.store.verify_audit().await
     }
 
     /// Checks the database file.
@@ -230,7 +486,7 @@ impl Engine {
     /// # Errors
     /// `StoreDamaged` with what is wrong.
     pub async fn check_store(&self) -> Result<(), EngineError> {
-        self.pending()
+        self.shared.store.check().await
     }
 
     /// Checks a connected tenant: key store, token, permissions, domain, roles, account.
@@ -238,11 +494,219 @@ impl Engine {
     /// # Errors
     /// `TenantUnknown`, or the database cannot be read; everything else is in the answer.
     pub async fn check_tenant(&self, tenant_id: Uuid) -> Result<TenantHealth, EngineError> {
-        let _ = tenant_id;
-        self.pending()
+        let tenant = self.shared.store.tenant(tenant_id).await?;
+        let account = self.shared.store.account(tenant.account_id).await?;
+        let mut health = TenantHealth {
+            tenant_id,
+            name: tenant.name.clone(),
+            user_name: account.user_name.clone(),
+            account_as_expected: false,
+            problems: Vec::new(),
+            remarks: Vec::new(),
+        };
+        if let Err(error) = self.examine(&tenant, &account, &mut health).await {
+            health.problems.push(error.in_tenant(&tenant.name).to_body());
+        }
+        Ok(health)
     }
 
-    fn pending<T>(&self) -> Result<T, EngineError> {
-        Err(Failure::Internal(format!("not there yet for {}", self.shared.settings.technician.name)).into())
+    pub(crate) const fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
+
+    async fn inspect(&self, new: &NewTenant) -> Result<Inspected, EngineError> {
+        let secret = SecretSource::Given(new.client_secret.clone());
+        let session = Session::new(Arc::clone(&self.shared.http), new.tenant_id, new.client_id, new.cloud, secret);
+        preflight::inspect(&self.shared.settings, &session, new, self.shared.clock.now()).await
+    }
+
+    /// Drives the account to dormant, making it if it is not there, and tries whether its password may be set.
+    async fn prepare(
+        &self,
+        tenant: &TenantRow,
+        caller: &Caller,
+        on_progress: OnProgress<'_>,
+    ) -> Result<PreparedAccount, EngineError> {
+        let shared = &self.shared;
+        let Some(claim) = shared.store.claim(tenant.account_id, shared.clock.now()).await? else {
+            return Err(Failure::Busy("the account".to_owned()).into());
+        };
+        let mut drive = lifecycle::drive(shared, tenant, claim, caller, Priority::High, on_progress).await?;
+        let outcome = async {
+            let created = drive.ensure_exists().await?;
+            let mut problems = Vec::new();
+            let has_leases = !shared.store.open_leases_of(tenant.account_id).await?.is_empty();
+            if !has_leases {
+                // Nobody was told the password, so that this only replaces one unknown by another; what it shows is
+                // whether the application may.
+                drive.account.known.password = Password::Issued;
+                match drive.drive(&mut Goal::Settle).await {
+                    Ok(()) => {}
+                    Err(error) if matches!(error.failure(), Failure::GraphRefused { status: 403, .. }) => {
+                        let refusal = Failure::PasswordNotAllowed(drive.account.user_name.clone());
+                        problems.push(EngineError::from(refusal).in_tenant(&tenant.name).to_body());
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            let Some(object_id) = drive.account.object_id else {
+                return Err(Failure::AccountNotReplicated(drive.account.user_name.clone()).into());
+            };
+            let user_name = drive.account.user_name.clone();
+            Ok(PreparedAccount { user_name, object_id, created, problems })
+        }
+        .await;
+        drive.account.looked_at = Some(shared.clock.now());
+        shared.store.save_known(&drive.claim, &drive.account).await?;
+        shared.store.release(&claim).await?;
+        shared.remember_clock().await?;
+        outcome
+    }
+
+    async fn delete_account(&self, tenant: &TenantRow, account_id: Uuid, caller: &Caller) -> Result<(), EngineError> {
+        let shared = &self.shared;
+        let Some(claim) = shared.store.claim(account_id, shared.clock.now()).await? else {
+            return Err(Failure::Busy("the account".to_owned()).into());
+        };
+        let mut account = shared.store.account(account_id).await?;
+        let Some(object_id) = account.object_id else { return Ok(()) };
+        let user_name = account.user_name.clone();
+        shared
+            .audit(tenant.tenant_id, AuditEvent::AccountDeleting, caller, None, Some(&user_name), json!({}))
+            .await?;
+        let session = shared.session(tenant);
+        let action = "delete the account";
+        let answer = session
+            .send(&graph::delete_account(object_id), Priority::High)
+            .await
+            .map_err(|trouble| trouble.to_error(action))?;
+        if !answer.is_success() && answer.status != 404 {
+            return Err(graph::Trouble::of_answer(&answer).to_error(action).in_tenant(&tenant.name));
+        }
+        account.object_id = None;
+        account.created_at = None;
+        account.settle_from = None;
+        account.known = crate::plan::Observed::absent();
+        account.certain = true;
+        shared.store.save_known(&claim, &account).await?;
+        shared.store.release(&claim).await
+    }
+
+    async fn tenant_summary(&self, tenant: &TenantRow) -> Result<TenantSummary, EngineError> {
+        let shared = &self.shared;
+        let account = shared.store.account(tenant.account_id).await?;
+        let open = shared.store.open_leases_of(tenant.account_id).await?;
+        let lease = match open.first() {
+            Some(lease) => Some(lifecycle::summary(shared, lease).await?),
+            None => None,
+        };
+        Ok(TenantSummary {
+            tenant_id: tenant.tenant_id,
+            name: tenant.name.clone(),
+            domains: tenant.domains.clone(),
+            cloud: tenant.cloud,
+            user_name: account.user_name,
+            roles: tenant.roles.iter().map(|role| role.name.clone()).collect(),
+            minutes: tenant.minutes,
+            maximum_minutes: tenant.maximum_minutes,
+            credential: credential::choose(tenant, &tenant.capabilities, shared.clock.now()),
+            lease,
+            last_used: tenant.last_used,
+        })
+    }
+
+    /// A lease that is active and whose time is not up.
+    async fn live_lease(&self, lease_id: Uuid) -> Result<LeaseRow, EngineError> {
+        let lease = self.shared.store.lease(lease_id).await?;
+        match lease.state {
+            LeaseState::Requested | LeaseState::Activating => Err(Failure::LeaseNotUsable.into()),
+            _ if !lease.is_live() || lease.until <= self.shared.now() => Err(Failure::LeaseOver.into()),
+            _ => Ok(lease),
+        }
+    }
+
+    /// A live lease and its credential, if this process holds the one that was issued last.
+    async fn held_credential(&self, lease_id: Uuid) -> Result<(LeaseRow, Held), EngineError> {
+        let lease = match self.live_lease(lease_id).await {
+            Ok(lease) => lease,
+            Err(error) => {
+                if *error.failure() == Failure::LeaseOver {
+                    self.shared.held.forget(lease_id);
+                }
+                return Err(error);
+            }
+        };
+        let account = self.shared.store.account(lease.account_id).await?;
+        let held = self
+            .shared
+            .held
+            .get(lease_id, account.credential_generation)
+            .ok_or(Failure::CredentialGone)?;
+        Ok((lease, held))
+    }
+
+    async fn examine(
+        &self,
+        tenant: &TenantRow,
+        account: &AccountRow,
+        health: &mut TenantHealth,
+    ) -> Result<(), EngineError> {
+        let shared = &self.shared;
+        let (secrets, tenant_id) = (Arc::clone(&shared.secrets), tenant.tenant_id);
+        let secret = graph::blocking(move || secrets.get(tenant_id)).await?.ok_or(Failure::SecretMissing)?;
+        let wish = NewTenant {
+            tenant_id,
+            client_id: tenant.client_id,
+            client_secret: secret,
+            cloud: tenant.cloud,
+            name: Some(tenant.name.clone()),
+            domain: Some(tenant.domain.clone()),
+            roles: tenant.roles.iter().map(|role| role.id.to_string()).collect(),
+            groups: tenant.groups.clone(),
+            minutes: tenant.minutes,
+            maximum_minutes: tenant.maximum_minutes,
+        };
+        let Inspected { inspection, capabilities, .. } = self.inspect(&wish).await?;
+        shared.store.remember_capabilities(tenant_id, &capabilities).await?;
+        health.problems.extend(inspection.problems);
+        health.remarks.extend(inspection.remarks);
+        health.remarks.extend(inspection.credential.because);
+        if inspection.account == AccountFound::Absent {
+            health.remarks.push(format!("The account {} is not there; the next lease makes it.", account.user_name));
+        }
+        let Some(claim) = shared.store.claim(account.account_id, shared.clock.now()).await? else {
+            health.remarks.push("The account is being worked on just now.".to_owned());
+            health.account_as_expected = true;
+            return Ok(());
+        };
+        let quiet = |_: Progress| {};
+        let mut drive =
+            lifecycle::drive(shared, tenant, claim, &Caller::CommandLine, Priority::Normal, &quiet).await?;
+        let observed = drive.observe().await;
+        shared.store.release(&claim).await?;
+        observed.map_err(|trouble| trouble.to_error("read the account"))?;
+        let leases = shared.store.open_leases_of(account.account_id).await?;
+        health.account_as_expected = if leases.is_empty() {
+            plan(&Desired::Dormant, &drive.account.known).is_empty()
+        } else {
+            leases.iter().all(|lease| lease.problem.is_none())
+        };
+        let mut of_leases: Vec<ErrorBody> = leases.into_iter().filter_map(|lease| lease.problem).collect();
+        health.problems.append(&mut of_leases);
+        shared.remember_clock().await
+    }
+}
+
+fn secret_of(lease_id: Uuid, held: &Held) -> Secret {
+    Secret {
+        lease_id,
+        credential: held.kind,
+        user_name: held.user_name.clone(),
+        value: held.value.expose_secret().to_owned(),
+    }
+}
+
+/// What a caller sent, short enough for a log.
+fn shortened(text: &str) -> String {
+    text.chars().take(200).collect()
 }

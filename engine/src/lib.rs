@@ -11,12 +11,19 @@
 mod account;
 mod audit;
 mod clock;
+mod credential;
+mod drive;
 mod engine;
 mod error;
+mod graph;
 mod lease;
+mod lifecycle;
+mod password;
+mod plan;
 mod preflight;
 mod secrets;
 mod settings;
+mod store;
 mod sweep;
 mod tenant;
 

@@ -1,12 +1,21 @@
 //! The check, before anyone clicks, that a tenant can do what its settings promise.
 //!
+//! It reads and changes nothing. Works with exactly the 12 documented permissions and says what it could not see.
 //! Facts: Microsoft Graph permissions reference, and the 12 application permissions that customers are told to grant.
 
 use latchkey_protocol::{CredentialPlan, ErrorBody, cloud::Cloud};
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::Role;
+use crate::{
+    EngineError, EngineSettings, Failure, NewTenant, Role,
+    account::AccountName,
+    credential,
+    graph::{
+        self, Answer, Capabilities, FoundAccount, Page, PassPolicy, Priority, RoleDefinition, Session, Trouble,
+    },
+    store::TenantRow,
+};
 
 /// Why a permission is on the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -198,5 +207,370 @@ impl Inspection {
     #[must_use]
     pub const fn is_ready(&self) -> bool {
         self.problems.is_empty()
+    }
+}
+
+/// An inspection and what only the engine needs of it.
+pub(crate) struct Inspected {
+    pub(crate) inspection: Inspection,
+    pub(crate) failures: Vec<Failure>,
+    pub(crate) capabilities: Capabilities,
+    pub(crate) pass_policy: Option<PassPolicy>,
+}
+
+/// The longest a lease may be made, in minutes: Microsoft's limit for a pass.
+const LONGEST: u32 = 43_200;
+
+/// Looks at everything a lease will need.
+pub(crate) async fn inspect(
+    settings: &EngineSettings,
+    session: &Session,
+    new: &NewTenant,
+    now: i64,
+) -> Result<Inspected, EngineError> {
+    let mut failures = Vec::new();
+    let mut remarks = Vec::new();
+    if new.minutes == 0 || new.minutes > new.maximum_minutes || new.maximum_minutes > LONGEST {
+        failures.push(Failure::ConfigurationInvalid(format!(
+            "a lease of {} minutes with a maximum of {} is not possible (1 to {LONGEST})",
+            new.minutes, new.maximum_minutes
+        )));
+    }
+    let capabilities = session.capabilities().await.map_err(|trouble| trouble.to_error("issue a token"))?;
+    let permissions = check_permissions(&capabilities);
+    note_missing(&permissions, new, &mut failures, &mut remarks);
+
+    let has_passes = new.cloud.hosts().has_temporary_access_pass;
+    let mut requests = vec![graph::read_organization(), graph::read_domains()];
+    if let Some(application) = capabilities.object_id {
+        requests.push(graph::read_role_assignments(application));
+    }
+    if has_passes && capabilities.pass_policy() {
+        requests.push(graph::pass_policy());
+    }
+    let mut answers = session
+        .batch(&requests, false, Priority::High)
+        .await
+        .map_err(|trouble| trouble.to_error("describe the tenant"))?
+        .into_iter();
+    let organization = answers.next().and_then(organization_name);
+    let domains = answers.next().map(|answer| or_refusal(answer, graph::domains, "list the domains"));
+    let application_assignments = capabilities.object_id.and_then(|_| answers.next()).and_then(graph::assignments);
+    let policy_answer = answers.next();
+    let pass_policy: Option<PassPolicy> = policy_answer
+        .filter(Answer::is_success)
+        .and_then(|answer| serde_json::from_value(answer.body).ok());
+    let domains = match domains {
+        Some(Ok(domains)) => domains,
+        Some(Err(failure)) => {
+            failures.push(failure);
+            Vec::new()
+        }
+        None => Vec::new(),
+    };
+    let domain = choose_domain(new.domain.as_deref(), &domains, &mut failures);
+
+    let definitions = session
+        .collect(graph::read_role_definitions(), Priority::High)
+        .await
+        .map_err(|trouble| trouble.to_error("list the directory roles"))?;
+    let definitions = match or_refusal(definitions, Page::<RoleDefinition>::of, "list the directory roles") {
+        Ok(definitions) => definitions,
+        Err(failure) => {
+            failures.push(failure);
+            Vec::new()
+        }
+    };
+    let roles = if definitions.is_empty() { Vec::new() } else { resolve_roles(&new.roles, &definitions, &mut failures) };
+    if new.roles.is_empty() && new.groups.is_empty() {
+        failures.push(Failure::ConfigurationInvalid("a lease grants neither a role nor a group".to_owned()));
+    }
+    let application_roles: Vec<String> = application_assignments
+        .unwrap_or_default()
+        .values()
+        .map(|id| {
+            definitions
+                .iter()
+                .find(|definition| definition.id == *id)
+                .map_or_else(|| id.to_string(), |definition| definition.display_name.clone())
+        })
+        .collect();
+
+    let name = AccountName::new(settings, &domain)?;
+    let account = if domain.is_empty() { AccountFound::Absent } else { find(session, &name).await? };
+    if account == AccountFound::NotOurs {
+        failures.push(Failure::AccountNotOurs(name.user_name.clone()));
+    }
+    let organization = organization.unwrap_or_else(|| domain.clone());
+    let row = TenantRow {
+        tenant_id: new.tenant_id,
+        name: new.name.clone().unwrap_or_else(|| organization.clone()),
+        cloud: new.cloud,
+        client_id: new.client_id,
+        domain: domain.clone(),
+        domains: Vec::new(),
+        roles: roles.clone(),
+        groups: new.groups.clone(),
+        minutes: new.minutes,
+        maximum_minutes: new.maximum_minutes,
+        capabilities: capabilities.clone(),
+        pass_policy: pass_policy.clone(),
+        pass_refused_at: None,
+        account_id: Uuid::nil(),
+        last_used: None,
+    };
+    let credential = credential::choose(&row, &capabilities, now);
+    if has_passes && capabilities.passes() && pass_policy.is_none() {
+        remarks.push(
+            "Whether the tenant allows Temporary Access Passes cannot be read (Policy.Read.AuthenticationMethod): it \
+             is tried, and a password is used if it does not."
+                .to_owned(),
+        );
+    }
+    let problems = failures
+        .iter()
+        .map(|failure| EngineError::from(failure.clone()).in_tenant(&row.name).to_body())
+        .collect();
+    let inspection = Inspection {
+        tenant_id: new.tenant_id,
+        cloud: new.cloud,
+        name: row.name,
+        organization,
+        permissions,
+        application_roles,
+        domains,
+        domain,
+        user_name: name.user_name,
+        account,
+        roles,
+        credential,
+        problems,
+        remarks,
+    };
+    Ok(Inspected { inspection, failures, capabilities, pass_policy })
+}
+
+/// Every permission on the list against the token.
+fn check_permissions(capabilities: &Capabilities) -> Vec<PermissionCheck> {
+    PERMISSIONS
+        .iter()
+        .map(|permission| PermissionCheck {
+            permission: *permission,
+            granted: capabilities.has(permission.name),
+            covered_by: permission
+                .covered_by
+                .iter()
+                .find(|other| !capabilities.has(permission.name) && capabilities.has(other))
+                .map(|other| (*other).to_owned()),
+        })
+        .collect()
+}
+
+fn note_missing(
+    checks: &[PermissionCheck],
+    new: &NewTenant,
+    failures: &mut Vec<Failure>,
+    remarks: &mut Vec<String>,
+) {
+    let mut missing = Vec::new();
+    for check in checks.iter().filter(|check| !check.granted && check.covered_by.is_none()) {
+        let Permission { name, need, purpose, .. } = check.permission;
+        // Only groups need this one, and this tenant's leases have none.
+        let for_groups = name == "Directory.ReadWrite.All" && new.groups.is_empty();
+        match need {
+            Need::Required if !for_groups => missing.push(name.to_owned()),
+            Need::Required | Need::Documented => {
+                remarks.push(format!("The documented permission {name} is not granted ({purpose})."));
+            }
+            Need::Optional => remarks.push(format!("With {name} Latchkey also {purpose}.")),
+        }
+    }
+    if !missing.is_empty() {
+        failures.push(Failure::PermissionMissing(missing));
+    }
+}
+
+/// The members of an answer, or why there are none.
+fn or_refusal<T>(
+    answer: Answer,
+    read: impl FnOnce(Answer) -> Option<Vec<T>>,
+    action: &'static str,
+) -> Result<Vec<T>, Failure> {
+    if answer.is_success() {
+        return read(answer).ok_or_else(|| Failure::Internal(format!("cannot read the answer to: {action}")));
+    }
+    Err(Trouble::of_answer(&answer).to_error(action).failure().clone())
+}
+
+fn organization_name(answer: Answer) -> Option<String> {
+    let organizations: Vec<serde_json::Value> = Page::of(answer)?;
+    organizations.first()?["displayName"].as_str().map(ToOwned::to_owned)
+}
+
+/// The domain that was asked for, or the one the tenant began with; verified and managed, or a failure says why not.
+fn choose_domain(asked: Option<&str>, domains: &[DomainFound], failures: &mut Vec<Failure>) -> String {
+    if domains.is_empty() {
+        return asked.unwrap_or_default().to_lowercase();
+    }
+    let found = match asked {
+        Some(asked) => domains.iter().find(|domain| domain.name.eq_ignore_ascii_case(asked)),
+        None => domains
+            .iter()
+            .find(|domain| domain.initial && domain.managed)
+            .or_else(|| domains.iter().find(|domain| domain.verified && domain.managed)),
+    };
+    let Some(found) = found else {
+        let asked = asked.unwrap_or("(none)").to_lowercase();
+        failures.push(Failure::DomainNotVerified(asked.clone()));
+        return asked;
+    };
+    if !found.verified {
+        failures.push(Failure::DomainNotVerified(found.name.clone()));
+    } else if !found.managed {
+        failures.push(Failure::DomainFederated(found.name.clone()));
+    }
+    found.name.clone()
+}
+
+/// Names (in any case) or ids to roles; every unknown one is a failure that names what looks like it.
+fn resolve_roles(asked: &[String], definitions: &[RoleDefinition], failures: &mut Vec<Failure>) -> Vec<Role> {
+    let mut roles: Vec<Role> = Vec::new();
+    for wish in asked {
+        let wish = wish.trim();
+        let found = definitions.iter().find(|definition| {
+            definition.display_name.eq_ignore_ascii_case(wish)
+                || Uuid::parse_str(wish).is_ok_and(|id| id == definition.id)
+        });
+        match found {
+            Some(found) if roles.iter().any(|role| role.id == found.id) => {}
+            Some(found) => roles.push(Role { id: found.id, name: found.display_name.clone() }),
+            None => failures.push(Failure::RoleUnknown { name: wish.to_owned(), similar: similar(wish, definitions) }),
+        }
+    }
+    roles
+}
+
+/// Up to three names that share most letters pairs with what was asked for.
+fn similar(wish: &str, definitions: &[RoleDefinition]) -> Vec<String> {
+    let pairs = |text: &str| -> Vec<(char, char)> {
+        let letters: Vec<char> = text.to_lowercase().chars().filter(|letter| letter.is_alphanumeric()).collect();
+        letters.windows(2).map(|pair| (pair[0], pair[1])).collect()
+    };
+    let wanted = pairs(wish);
+    let mut scored: Vec<(usize, &str)> = definitions
+        .iter()
+        .map(|definition| {
+            let mut left = pairs(&definition.display_name);
+            let total = wanted.len() + left.len();
+            let shared = wanted
+                .iter()
+                .filter(|pair| {
+                    let place = left.iter().position(|other| other == *pair);
+                    place.map(|place| left.swap_remove(place)).is_some()
+                })
+                .count();
+            (shared * 200 / total.max(1), definition.display_name.as_str())
+        })
+        .filter(|(score, _)| *score >= 55)
+        .collect();
+    scored.sort_by(|one, other| other.0.cmp(&one.0).then(one.1.cmp(other.1)));
+    scored.into_iter().take(3).map(|(_, name)| name.to_owned()).collect()
+}
+
+/// Whether an account of the name is there, and whose it is.
+async fn find(session: &Session, name: &AccountName) -> Result<AccountFound, EngineError> {
+    let action = "look for the account";
+    let answer = session
+        .send(&graph::find_account(&name.user_name), Priority::High)
+        .await
+        .map_err(|trouble| trouble.to_error(action))?;
+    if answer.status == 404 {
+        return Ok(AccountFound::Absent);
+    }
+    if !answer.is_success() {
+        // What is missing for reading users is among the permissions already.
+        tracing::warn!(status = answer.status, "the account cannot be looked for");
+        return Ok(AccountFound::Absent);
+    }
+    let found: FoundAccount = serde_json::from_value(answer.body)
+        .map_err(|_| Failure::Internal("an account without an id".to_owned()))?;
+    Ok(if found.mark() == Some(name.mark.as_str()) { AccountFound::Ours(found.id) } else { AccountFound::NotOurs })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn definitions() -> Vec<RoleDefinition> {
+        ["Global Administrator", "Global Reader", "User Administrator", "Helpdesk Administrator"]
+            .iter()
+            .enumerate()
+            .map(|(number, name)| RoleDefinition {
+                id: Uuid::from_u128(number as u128 + 1),
+                display_name: (*name).to_owned(),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn roles_are_found_by_name_in_any_case_and_by_id() {
+        let mut failures = Vec::new();
+        let asked = ["global administrator".to_owned(), Uuid::from_u128(2).to_string(), "GLOBAL READER".to_owned()];
+        let roles = resolve_roles(&asked, &definitions(), &mut failures);
+        let names: Vec<_> = roles.iter().map(|role| role.name.as_str()).collect();
+        assert_eq!(names, ["Global Administrator", "Global Reader"]);
+        assert!(failures.is_empty());
+    }
+
+    #[test]
+    fn an_unknown_role_names_what_looks_like_it() {
+        let mut failures = Vec::new();
+        resolve_roles(&["Global Admin".to_owned()], &definitions(), &mut failures);
+        let [Failure::RoleUnknown { name, similar }] = failures.as_slice() else {
+            unreachable!("one role is unknown");
+        };
+        assert_eq!(name, "Global Admin");
+        assert_eq!(similar.first().map(String::as_str), Some("Global Administrator"));
+    }
+
+    fn domain(name: &str, verified: bool, managed: bool) -> DomainFound {
+        DomainFound { name: name.to_owned(), verified, managed, initial: name.ends_with("onmicrosoft.com"), default: false }
+    }
+
+    #[test]
+    fn only_a_verified_managed_domain_will_do() {
+        let domains = [
+            domain("contoso.com", true, false),
+            domain("new.contoso.com", false, true),
+            domain("contoso.onmicrosoft.com", true, true),
+        ];
+        let mut failures = Vec::new();
+        assert_eq!(choose_domain(None, &domains, &mut failures), "contoso.onmicrosoft.com");
+        assert!(failures.is_empty());
+        for (asked, expected) in [
+            ("Contoso.com", Failure::DomainFederated("contoso.com".to_owned())),
+            ("new.contoso.com", Failure::DomainNotVerified("new.contoso.com".to_owned())),
+            ("fabrikam.com", Failure::DomainNotVerified("fabrikam.com".to_owned())),
+        ] {
+            let mut failures = Vec::new();
+            choose_domain(Some(asked), &domains, &mut failures);
+            assert_eq!(failures, [expected]);
+        }
+    }
+
+    #[test]
+    fn the_documented_set_is_twelve_and_enough() {
+        let documented: Vec<_> =
+            PERMISSIONS.iter().filter(|permission| permission.need != Need::Optional).collect();
+        assert_eq!(documented.len(), 12);
+        let capabilities = Capabilities {
+            object_id: None,
+            permissions: documented.iter().map(|permission| permission.name.to_owned()).collect(),
+        };
+        let missing = check_permissions(&capabilities)
+            .into_iter()
+            .filter(|check| check.permission.need == Need::Required && !check.granted && check.covered_by.is_none())
+            .count();
+        assert_eq!(missing, 0);
     }
 }

@@ -1,7 +1,39 @@
-//! The pass that ends leases that are due and repairs what drifted.
+//! The pass that ends leases that are due, looks again at what ended lately, and compares every account with the store.
+//!
+//! A request that was given up on may still take effect: an account that was read back is looked at again after 35 s,
+//! 2 min and 10 min. And every 15 min everything is, because only that finds what no rule foresaw.
 
-use latchkey_protocol::LeaseSummary;
+use std::collections::{BTreeMap, BTreeSet};
+
+use latchkey_protocol::{ErrorBody, ErrorCode, LeaseState, LeaseSummary};
 use serde::Serialize;
+use serde_json::json;
+use tokio::task::JoinSet;
+use uuid::Uuid;
+
+use crate::{
+    AuditEvent, Caller, EngineError,
+    drive::Drive,
+    engine::{Engine, Shared},
+    graph::Priority,
+    lifecycle::{begin_ending, drive, settle, summarize},
+    plan::{Desired, Observed, plan},
+    store::{AccountRow, LOAN, LeaseRow},
+};
+use std::{sync::Arc, time::Duration};
+
+/// When an account that was read back is looked at again, after the ending was verified.
+const SETTLE_CHECKS: [i64; 3] = [35_000, 120_000, 600_000];
+/// How often every account is looked at.
+const SCAN_EVERY: i64 = 900_000;
+/// A tenant that could not be asked is asked again after so long.
+const ASK_AGAIN: i64 = 60_000;
+/// A lease that begins later than this from now was written under another clock.
+const FUTURE: i64 = 120_000;
+/// How many accounts are worked on at once.
+const AT_ONCE: usize = 8;
+/// How long one account may take before it is left to the next sweep.
+const PATIENCE: Duration = Duration::from_secs(8);
 
 /// What a sweep did.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -14,8 +46,245 @@ pub struct SweepReport {
     pub changed: Vec<LeaseSummary>,
     /// User names of accounts without a lease that were found active and are dormant again.
     pub repaired: Vec<String>,
+    /// Tenants that could not be asked, and why; they are asked again at the next sweep.
+    pub problems: Vec<ErrorBody>,
     /// How many accounts were looked at in the directory.
     pub looked_at: usize,
     /// When something is due next, Unix time in milliseconds.
     pub next_due: Option<i64>,
 }
+
+/// What was found at one account.
+#[derive(Default)]
+struct Look {
+    looked: bool,
+    repaired: Option<String>,
+    changed: Option<Uuid>,
+    problem: Option<ErrorBody>,
+}
+
+/// One sweep.
+pub(crate) async fn sweep(engine: &Engine) -> Result<SweepReport, EngineError> {
+    let shared = engine.shared();
+    let ending = begin_what_is_due(shared).await?;
+    let mut accounts: BTreeSet<Uuid> = ending.iter().map(|lease| lease.account_id).collect();
+    let now = shared.clock.now();
+    accounts.extend(
+        shared
+            .store
+            .accounts()
+            .await?
+            .iter()
+            .filter(|account| next_look(account, now) <= now)
+            .map(|account| account.account_id),
+    );
+
+    let mut report = SweepReport::default();
+    let mut changed = Vec::new();
+    let mut waiting = accounts.into_iter();
+    let mut working = JoinSet::new();
+    loop {
+        while working.len() < AT_ONCE {
+            let Some(account_id) = waiting.next() else { break };
+            let shared = Arc::clone(shared);
+            working.spawn(async move { look_after(&shared, account_id).await });
+        }
+        let Some(finished) = working.join_next().await else { break };
+        let look = finished.map_err(|error| crate::Failure::Internal(format!("a look was interrupted: {error}")))??;
+        report.looked_at += usize::from(look.looked);
+        report.repaired.extend(look.repaired);
+        report.problems.extend(look.problem);
+        changed.extend(look.changed);
+    }
+
+    let mut names = BTreeMap::new();
+    for lease in ending {
+        let lease = shared.store.lease(lease.lease_id).await?;
+        let summary = summarize(shared, &lease, &mut names).await?;
+        if lease.state.is_closed() { report.ended.push(summary) } else { report.failing.push(summary) }
+    }
+    for lease_id in changed {
+        let lease = shared.store.lease(lease_id).await?;
+        report.changed.push(summarize(shared, &lease, &mut names).await?);
+    }
+    shared.remember_clock().await?;
+    report.next_due = next_due(shared).await?;
+    Ok(report)
+}
+
+/// When something is due next; never earlier than in a second, so that whoever waits for it does not spin.
+pub(crate) async fn next_due(shared: &Shared) -> Result<Option<i64>, EngineError> {
+    let now = shared.clock.now();
+    let lease = shared.store.first_due().await?.map(|due| due - (shared.now() - now));
+    let accounts = shared.store.accounts().await?;
+    let look = accounts.iter().map(|account| next_look(account, now)).min();
+    Ok(lease.into_iter().chain(look).min().map(|due| due.max(now + 1_000)))
+}
+
+/// Moves every lease whose time is up, and every activation that was left, to its ending. Returns all that are to be
+/// worked on.
+async fn begin_what_is_due(shared: &Shared) -> Result<Vec<LeaseRow>, EngineError> {
+    let (local, now) = (shared.clock.now(), shared.now());
+    let mut ending = Vec::new();
+    for lease in shared.store.due_leases(now, local + FUTURE).await? {
+        let why = if lease.is_ending() {
+            None
+        } else if lease.from > local + FUTURE {
+            Some("it begins in the future: the clock was set back")
+        } else if lease.until <= now {
+            Some("its time was up")
+        } else if matches!(lease.state, LeaseState::Activating | LeaseState::Requested) {
+            if shared.store.is_claimed(lease.account_id, local).await? {
+                continue;
+            }
+            Some("its activation was left half-way")
+        } else {
+            continue;
+        };
+        if let Some(why) = why {
+            begin_ending(shared, &lease, &Caller::Sweep, why).await?;
+        }
+        ending.push(lease);
+    }
+    Ok(ending)
+}
+
+/// When an account is to be looked at next.
+fn next_look(account: &AccountRow, now: i64) -> i64 {
+    let settle = account.settle_from.and_then(|from| {
+        let stage = usize::try_from(account.settle_stage).ok()?;
+        // Under a clock that was set back nothing waits for the future to come again.
+        Some(if from > now { now } else { from + SETTLE_CHECKS.get(stage)? })
+    });
+    let scan = match account.looked_at {
+        Some(at) if at <= now => at + SCAN_EVERY,
+        _ => now,
+    };
+    settle.map_or(scan, |settle| settle.min(scan))
+}
+
+async fn look_after(shared: &Shared, account_id: Uuid) -> Result<Look, EngineError> {
+    let Some(claim) = shared.store.claim(account_id, shared.clock.now()).await? else {
+        // Somebody is at it; if that comes to nothing the next sweep finds it.
+        return Ok(Look::default());
+    };
+    let account = shared.store.account(account_id).await?;
+    let tenant = shared.store.tenant(account.tenant_id).await?;
+    let quiet = |_| {};
+    let mut drive = drive(shared, &tenant, claim, &Caller::Sweep, Priority::Low, &quiet).await?;
+    drive.patience = PATIENCE;
+    drive.replication_patience = PATIENCE;
+    let outcome = look(&mut drive).await;
+    let look = match outcome {
+        Ok(look) => look,
+        Err(error) => {
+            let now = shared.clock.now();
+            // Not now, but not only in a quarter of an hour either.
+            let mut account = shared.store.account(account_id).await?;
+            account.looked_at = Some(now - SCAN_EVERY + ASK_AGAIN);
+            account.settle_from = account.settle_from.map(|from| from + ASK_AGAIN);
+            shared.store.save_known(&claim, &account).await?;
+            let mut problem = error.in_tenant(&tenant.name).to_body();
+            problem.tenant.get_or_insert_with(|| tenant.name.clone());
+            Look { problem: Some(problem), ..Look::default() }
+        }
+    };
+    shared.store.release(&claim).await?;
+    Ok(look)
+}
+
+async fn look(drive: &mut Drive<'_>) -> Result<Look, EngineError> {
+    let shared = drive.shared;
+    let leases = shared.store.open_leases_of(drive.account.account_id).await?;
+    if leases.iter().any(LeaseRow::is_ending) {
+        drive.priority = Priority::Normal;
+        settle(drive).await?;
+        return Ok(Look { looked: true, ..Look::default() });
+    }
+    if leases.iter().any(|lease| lease.state == LeaseState::Activating) {
+        return Ok(Look::default());
+    }
+    drive.observe().await.map_err(|trouble| trouble.to_error("read the account"))?;
+    let mut found = Look { looked: true, ..Look::default() };
+    if leases.is_empty() {
+        if !plan(&Desired::Dormant, &drive.account.known).is_empty() {
+            let known = &drive.account.known;
+            let detail = json!({
+                "enabled": known.enabled, "roles": known.roles.values().collect::<Vec<_>>(),
+                "passes": known.passes.len(), "groups": known.groups.keys().collect::<Vec<_>>(),
+            });
+            let user_name = Some(drive.account.user_name.as_str());
+            shared
+                .audit(drive.tenant.tenant_id, AuditEvent::DriftFound, &Caller::Sweep, None, user_name, detail)
+                .await?;
+            drive.priority = Priority::Normal;
+            settle(drive).await?;
+            found.repaired = Some(drive.account.user_name.clone());
+        }
+        if drive.account.settle_from.is_some() {
+            drive.account.settle_stage += 1;
+            if usize::try_from(drive.account.settle_stage).is_ok_and(|stage| stage >= SETTLE_CHECKS.len()) {
+                drive.account.settle_from = None;
+            }
+        }
+    } else {
+        found.changed = compare(drive, &leases).await?;
+    }
+    drive.account.looked_at = Some(shared.clock.now());
+    shared.store.save_known(&drive.claim, &drive.account).await?;
+    Ok(found)
+}
+
+/// Compares an active account with what its leases say. Whoever changed it may have had a reason: nothing is granted
+/// again, and what was added is removed when the lease ends.
+async fn compare(drive: &Drive<'_>, leases: &[LeaseRow]) -> Result<Option<Uuid>, EngineError> {
+    let shared = drive.shared;
+    let differences = differences(&drive.account.known, leases);
+    let problem = (!differences.is_empty()).then(|| {
+        let mut body = ErrorBody::new(
+            ErrorCode::GraphRefused,
+            format!("Somebody else changed the account: {}.", differences.join(", ")),
+            "End the lease and ask again if you need it; what was added is removed when it ends.",
+        );
+        body.tenant = Some(drive.tenant.name.clone());
+        body
+    });
+    let mut changed = None;
+    for lease in leases {
+        if shared.store.mark_modified(lease.lease_id, problem.as_ref()).await? {
+            changed = Some(lease.lease_id);
+            if problem.is_some() {
+                let user_name = Some(drive.account.user_name.as_str());
+                let detail = json!({ "differences": differences });
+                let event = AuditEvent::ExternallyModified;
+                shared.audit(lease.tenant_id, event, &Caller::Sweep, Some(lease.lease_id), user_name, detail).await?;
+            }
+        }
+    }
+    Ok(changed)
+}
+
+fn differences(known: &Observed, leases: &[LeaseRow]) -> Vec<String> {
+    if !known.exists {
+        return vec!["it was deleted".to_owned()];
+    }
+    let mut differences = Vec::new();
+    if !known.enabled {
+        differences.push("it was disabled".to_owned());
+    }
+    let held: BTreeSet<_> = known.roles.values().copied().collect();
+    let wanted: BTreeMap<_, _> =
+        leases.iter().flat_map(|lease| &lease.roles).map(|role| (role.id, role.name.as_str())).collect();
+    differences.extend(
+        wanted.iter().filter(|(id, _)| !held.contains(id)).map(|(_, name)| format!("the role {name} was removed")),
+    );
+    differences.extend(held.iter().filter(|id| !wanted.contains_key(id)).map(|id| format!("the role {id} was added")));
+    let groups: BTreeSet<_> = leases.iter().flat_map(|lease| &lease.groups).collect();
+    differences.extend(
+        groups.iter().filter(|group| !known.groups.contains_key(group)).map(|group| format!("the group {group} was left")),
+    );
+    differences
+}
+
+// A loan must outlast an exchange, and the first settle check must come after whatever was sent under it.
+const _: () = assert!(SETTLE_CHECKS[0] > LOAN, "a late effect of a lapsed loan must be seen");

@@ -1,0 +1,170 @@
+//! Which credential a lease gets, and the credentials that this process holds.
+//!
+//! A held credential is in memory only. It leaves for one field of one document, or for the technician's eyes.
+//! Facts: Microsoft Graph temporaryAccessPassAuthenticationMethod: lifetime 10 to 43,200 minutes and within the
+//! tenant's policy, whose defaults are 60 and 480.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Mutex,
+};
+
+use latchkey_protocol::{CredentialKind, CredentialPlan, Document};
+use secrecy::SecretString;
+use uuid::Uuid;
+
+use crate::{
+    Failure,
+    graph::{Capabilities, PassLifetime, PassPolicy},
+    plan::Issue,
+    store::TenantRow,
+};
+
+/// What Microsoft allows at all, in minutes.
+const PASS_MINUTES: (u32, u32) = (10, 43_200);
+/// What a policy allows that nobody has changed, in minutes.
+const USUAL_POLICY: (u32, u32) = (60, 480);
+/// A tenant that refused a pass is not asked again for so long, in milliseconds.
+const REFUSAL_LASTS: i64 = 3_600_000;
+
+/// What the next lease of a tenant gets, and why not something better.
+pub(crate) fn choose(tenant: &TenantRow, capabilities: &Capabilities, now: i64) -> CredentialPlan {
+    let password = |because: &str| CredentialPlan {
+        kind: CredentialKind::Password,
+        because: Some(format!("{because}, so a password is used: the portals will ask to register MFA.")),
+    };
+    if !tenant.cloud.hosts().has_temporary_access_pass {
+        return password("This cloud has no Temporary Access Passes");
+    }
+    if !capabilities.passes() {
+        return password("The application lacks the permission UserAuthMethod-TAP.ReadWrite.All");
+    }
+    if tenant.pass_policy.as_ref().is_some_and(|policy| policy.state != "enabled") {
+        return password("Temporary Access Passes are switched off in the tenant's authentication methods");
+    }
+    if tenant.pass_refused_at.is_some_and(|at| (0..REFUSAL_LASTS).contains(&(now - at))) {
+        return password("The tenant refused a Temporary Access Pass a short while ago");
+    }
+    CredentialPlan { kind: CredentialKind::TemporaryAccessPass, because: None }
+}
+
+/// The credential as a step of a plan.
+pub(crate) const fn issue(kind: CredentialKind) -> Issue {
+    match kind {
+        CredentialKind::TemporaryAccessPass => Issue::Pass,
+        CredentialKind::Password => Issue::Password,
+    }
+}
+
+/// The lifetime of a pass: that of the lease, as far as the policy allows. Where the policy cannot be read the usual
+/// one is assumed; if that is wrong the tenant refuses and its own default is taken.
+pub(crate) fn lifetime(minutes: u32, policy: Option<&PassPolicy>) -> PassLifetime {
+    let shortest = policy.map_or(Some(USUAL_POLICY.0), |policy| policy.minimum_lifetime_in_minutes);
+    let longest = policy.map_or(Some(USUAL_POLICY.1), |policy| policy.maximum_lifetime_in_minutes);
+    let shortest = shortest.unwrap_or(PASS_MINUTES.0).clamp(PASS_MINUTES.0, PASS_MINUTES.1);
+    let longest = longest.unwrap_or(PASS_MINUTES.1).clamp(shortest, PASS_MINUTES.1);
+    PassLifetime::Minutes {
+        minutes: minutes.clamp(shortest, longest),
+        once: policy.and_then(|policy| policy.is_usable_once).unwrap_or(false),
+    }
+}
+
+/// The credentials that this process holds, by lease.
+#[derive(Default)]
+pub(crate) struct HeldCredentials {
+    held: Mutex<HashMap<Uuid, Held>>,
+}
+
+/// One credential.
+#[derive(Clone)]
+pub(crate) struct Held {
+    pub(crate) kind: CredentialKind,
+    pub(crate) value: SecretString,
+    pub(crate) user_name: String,
+    /// Which issue of the account's credential it is: a later one makes it worthless.
+    pub(crate) generation: i64,
+    filled: HashSet<(i32, String)>,
+}
+
+impl Held {
+    pub(crate) fn new(kind: CredentialKind, value: SecretString, user_name: String, generation: i64) -> Self {
+        Self { kind, value, user_name, generation, filled: HashSet::new() }
+    }
+}
+
+impl HeldCredentials {
+    pub(crate) fn keep(&self, lease_id: Uuid, credential: Held) {
+        self.with(|held| {
+            held.insert(lease_id, credential);
+        });
+    }
+
+    pub(crate) fn forget(&self, lease_id: Uuid) {
+        self.with(|held| {
+            held.remove(&lease_id);
+        });
+    }
+
+    /// The credential of a lease, if it is the one that was issued last.
+    pub(crate) fn get(&self, lease_id: Uuid, generation: i64) -> Option<Held> {
+        self.with(|held| held.get(&lease_id).filter(|credential| credential.generation == generation).cloned())
+    }
+
+    /// Notes that a document is being filled. Each is filled once, whatever comes of it.
+    pub(crate) fn fill_once(&self, lease_id: Uuid, document: &Document) -> Result<(), Failure> {
+        self.with(|held| {
+            let credential = held.get_mut(&lease_id).ok_or(Failure::CredentialGone)?;
+            let filled = (document.tab_id, document.document_id.clone());
+            if credential.filled.insert(filled) { Ok(()) } else { Err(Failure::AlreadyFilled) }
+        })
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut HashMap<Uuid, Held>) -> T) -> T {
+        // A thread that panicked inside left a map that is whole.
+        work(&mut self.held.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy(minimum: u32, maximum: u32, once: bool) -> PassPolicy {
+        PassPolicy {
+            state: "enabled".to_owned(),
+            minimum_lifetime_in_minutes: Some(minimum),
+            maximum_lifetime_in_minutes: Some(maximum),
+            is_usable_once: Some(once),
+        }
+    }
+
+    #[test]
+    fn a_pass_lives_as_long_as_the_lease_within_the_policy() {
+        let minutes = |asked, policy: Option<&PassPolicy>| match lifetime(asked, policy) {
+            PassLifetime::Minutes { minutes, .. } => minutes,
+            PassLifetime::AsThePolicySays => 0,
+        };
+        assert_eq!(minutes(240, Some(&policy(60, 480, false))), 240);
+        assert_eq!(minutes(15, Some(&policy(60, 480, false))), 60);
+        assert_eq!(minutes(900, Some(&policy(60, 480, false))), 480);
+        assert_eq!(minutes(1, Some(&policy(1, 99_999, false))), 10);
+        assert_eq!(minutes(240, None), 240);
+        assert_eq!(lifetime(60, Some(&policy(60, 480, true))), PassLifetime::Minutes { minutes: 60, once: true });
+    }
+
+    #[test]
+    fn a_document_is_filled_once() {
+        let held = HeldCredentials::default();
+        let lease = Uuid::from_u128(1);
+        held.keep(lease, Held::new(CredentialKind::Password, SecretString::from("x"), "u".to_owned(), 3));
+        let document = Document { tab_id: 1, document_id: "d".to_owned(), origin: String::new() };
+        assert_eq!(held.fill_once(lease, &document), Ok(()));
+        assert_eq!(held.fill_once(lease, &document), Err(Failure::AlreadyFilled));
+        let next = Document { document_id: "e".to_owned(), ..document };
+        assert_eq!(held.fill_once(lease, &next), Ok(()));
+        assert!(held.get(lease, 3).is_some());
+        assert!(held.get(lease, 4).is_none());
+        held.forget(lease);
+        assert_eq!(held.fill_once(lease, &next), Err(Failure::CredentialGone));
+    }
+}

@@ -1,0 +1,769 @@
+//! The one loop: drives an account from what is observed to what is desired.
+//!
+//! Activation, deactivation, repair after a crash, drift and orphans differ in the desired state alone. The loop works
+//! under a loan on the account's row, writes down what it is about to allow before it sends it, sends nothing that
+//! grants unless it can arrive in time, and believes that an account is dormant only after reading it back.
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+
+use backon::{BackoffBuilder as _, ExponentialBuilder};
+use latchkey_protocol::{CredentialKind, ErrorBody, Progress, Step, StepState};
+use secrecy::SecretString;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::{
+    AuditEvent, Caller, EngineError, Failure, OnProgress,
+    account::AccountName,
+    engine::Shared,
+    graph::{
+        self, Answer, EXCHANGE_TIMEOUT, FoundAccount, PassLifetime, Priority, Session, Trouble, Verdict, judge,
+    },
+    password::random_password,
+    plan::{Action, Desired, Issue, Observed, Password, Purpose, plan},
+    store::{AccountRow, Claim, TenantRow},
+};
+use std::sync::Arc;
+
+/// How long a new account may be missing from some replicas.
+const REPLICATION: i64 = 180_000;
+/// How long the directory may still take an account for an administrator after its roles were removed.
+const ROLE_REMOVAL_LAG: Duration = Duration::from_secs(60);
+/// While waiting, the loan is renewed so often.
+const HOLD_EVERY: Duration = Duration::from_secs(5);
+const BATCH_LIMIT: usize = 20;
+/// How many passwords are tried before a refusal is believed to be about something else.
+const PASSWORD_TRIES: u32 = 4;
+
+/// What a drive is for.
+pub(crate) enum Goal {
+    /// Make the account active for one lease, and issue a credential.
+    Activate(Activation),
+    /// Leave the account no more than the live leases need: dormant when there are none. Read back.
+    Settle,
+}
+
+/// An activation under way.
+pub(crate) struct Activation {
+    pub(crate) lease_id: Uuid,
+    /// When the lease ends: nothing that grants is sent unless it can arrive before.
+    pub(crate) until: i64,
+    pub(crate) issue: Issue,
+    pub(crate) lifetime: PassLifetime,
+    /// Why a better credential was not issued.
+    pub(crate) because: Option<String>,
+    /// What was issued. Only ever in memory.
+    pub(crate) issued: Option<(CredentialKind, SecretString)>,
+}
+
+/// A drive of one account under a loan.
+pub(crate) struct Drive<'a> {
+    pub(crate) shared: &'a Shared,
+    pub(crate) tenant: TenantRow,
+    pub(crate) session: Arc<Session>,
+    pub(crate) account: AccountRow,
+    pub(crate) claim: Claim,
+    pub(crate) priority: Priority,
+    pub(crate) patience: Duration,
+    /// The same while a new account has not arrived everywhere.
+    pub(crate) replication_patience: Duration,
+    pub(crate) caller: Caller,
+    pub(crate) on_progress: OnProgress<'a>,
+    /// An account of our name that is somebody else's was found.
+    pub(crate) not_ours: bool,
+    /// The store says already that something may have been granted.
+    pub(crate) intent_written: bool,
+}
+
+/// How an account's last steps went: what the loop must remember between rounds.
+struct Pace {
+    started: Instant,
+    delays: backon::ExponentialBackoff,
+    /// In a chain each step waits for the one before. After a failure what takes back goes out independently, so that
+    /// one step that is refused does not keep the others from happening.
+    chain: bool,
+    passwords_refused: u32,
+    denied: u32,
+    unclear: u32,
+    tokens_rejected: u32,
+    administrator_until: Option<Instant>,
+}
+
+impl Pace {
+    fn new() -> Self {
+        Self {
+            started: Instant::now(),
+            delays: ExponentialBuilder::new()
+                .with_min_delay(Duration::from_millis(400))
+                .with_max_delay(Duration::from_secs(30))
+                .with_factor(2.0)
+                .with_jitter()
+                .without_max_times()
+                .build(),
+            chain: true,
+            passwords_refused: 0,
+            denied: 0,
+            unclear: 0,
+            tokens_rejected: 0,
+            administrator_until: None,
+        }
+    }
+
+    fn next(&mut self) -> Duration {
+        self.delays.next().unwrap_or(Duration::from_secs(60)).min(Duration::from_secs(60))
+    }
+
+    /// Whether roles were removed so lately that the directory may not have noticed everywhere.
+    fn was_administrator(&self) -> bool {
+        self.administrator_until.is_some_and(|until| Instant::now() < until)
+    }
+}
+
+/// Why a round did not finish.
+struct Setback {
+    trouble: Trouble,
+    action: &'static str,
+    /// The account is new and has not arrived everywhere.
+    replication: bool,
+}
+
+impl Drive<'_> {
+    /// Drives until the goal is reached, or for as long as a person would wait.
+    ///
+    /// On an error whatever was granted is still on record as possibly granted; the caller ends the lease and the
+    /// sweep goes on.
+    pub(crate) async fn drive(&mut self, goal: &mut Goal) -> Result<(), EngineError> {
+        let mut pace = Pace::new();
+        let mut read_back = false;
+        loop {
+            self.hold().await?;
+            if !self.account.certain {
+                match self.observe().await {
+                    Ok(()) => read_back = true,
+                    Err(trouble) => {
+                        let replication = trouble.status == 404;
+                        let setback = Setback { trouble, action: "read the account back", replication };
+                        self.pause(&mut pace, setback).await?;
+                        continue;
+                    }
+                }
+            }
+            let desired = self.desired(goal).await?;
+            let mut actions = plan(&desired, &self.account.known);
+            actions.truncate(BATCH_LIMIT);
+            if actions.is_empty() {
+                if read_back || matches!(goal, Goal::Activate(_)) {
+                    return Ok(());
+                }
+                self.account.certain = false;
+                continue;
+            }
+            read_back = false;
+            if let Goal::Activate(activation) = goal {
+                self.check_deadline(activation)?;
+            }
+            let round = if matches!(actions.first(), Some(Action::Create)) {
+                self.create(&mut pace).await?
+            } else {
+                self.write_intent(&actions).await?;
+                self.carry_out(&actions, goal, &mut pace).await?
+            };
+            if let Some(setback) = round {
+                if matches!(goal, Goal::Settle) {
+                    pace.chain = false;
+                }
+                self.pause(&mut pace, setback).await?;
+            }
+        }
+    }
+
+    /// Makes the account if it is not there. Returns whether it had to be made.
+    pub(crate) async fn ensure_exists(&mut self) -> Result<bool, EngineError> {
+        let mut pace = Pace::new();
+        loop {
+            self.hold().await?;
+            if !self.account.certain {
+                if let Err(trouble) = self.observe().await {
+                    let replication = trouble.status == 404;
+                    self.pause(&mut pace, Setback { trouble, action: "read the account", replication }).await?;
+                    continue;
+                }
+            } else if self.account.known.exists {
+                return Ok(false);
+            }
+            if self.account.known.exists {
+                return Ok(false);
+            }
+            match self.create(&mut pace).await? {
+                Some(setback) => self.pause(&mut pace, setback).await?,
+                None if self.account.known.exists => return Ok(true),
+                None => {}
+            }
+        }
+    }
+
+    /// Renews the loan. Whoever has lost it stops at once.
+    pub(crate) async fn hold(&mut self) -> Result<(), EngineError> {
+        if self.shared.store.renew(&mut self.claim, self.shared.clock.now()).await? {
+            Ok(())
+        } else {
+            Err(Failure::Busy(self.account.user_name.clone()).into())
+        }
+    }
+
+    /// What the leases in the store call for now: their union, counted and not flagged.
+    async fn desired(&self, goal: &Goal) -> Result<Desired, EngineError> {
+        let now = self.shared.now();
+        let leases = self.shared.store.open_leases_of(self.account.account_id).await?;
+        let live: Vec<_> = leases.iter().filter(|lease| lease.is_live() && lease.until > now).collect();
+        let roles: BTreeSet<_> = live.iter().flat_map(|lease| &lease.roles).map(|role| role.id).collect();
+        let groups: BTreeSet<_> = live.iter().flat_map(|lease| &lease.groups).copied().collect();
+        match goal {
+            Goal::Activate(activation) => {
+                if !live.iter().any(|lease| lease.lease_id == activation.lease_id) {
+                    return Err(Failure::LeaseOver.into());
+                }
+                Ok(Desired::Active { credential: activation.issue, roles, groups })
+            }
+            Goal::Settle if live.is_empty() => Ok(Desired::Dormant),
+            Goal::Settle => Ok(Desired::AtMost { roles, groups }),
+        }
+    }
+
+    /// Nothing that grants is sent when the lease would be over, or the loan lost, by the time it could arrive.
+    fn check_deadline(&self, activation: &Activation) -> Result<(), EngineError> {
+        let arrives = i64::try_from(EXCHANGE_TIMEOUT.as_millis()).unwrap_or(i64::MAX);
+        if self.shared.now() + arrives >= activation.until || self.shared.clock.now() + arrives >= self.claim.until {
+            return Err(Failure::LeaseOver.into());
+        }
+        Ok(())
+    }
+
+    /// Before the first step that grants goes out, the store says that it may have.
+    async fn write_intent(&mut self, actions: &[Action]) -> Result<(), EngineError> {
+        if self.intent_written || !actions.iter().any(Action::grants) {
+            return Ok(());
+        }
+        let mut intent = self.account.clone();
+        expect_grant(&mut intent, actions);
+        if !self.shared.store.save_known(&self.claim, &intent).await? {
+            return Err(Failure::Busy(self.account.user_name.clone()).into());
+        }
+        self.intent_written = true;
+        Ok(())
+    }
+
+    /// Sends the steps in one exchange and takes in what was answered.
+    async fn carry_out(
+        &mut self,
+        actions: &[Action],
+        goal: &mut Goal,
+        pace: &mut Pace,
+    ) -> Result<Option<Setback>, EngineError> {
+        let Some(object_id) = self.account.object_id else {
+            return Err(Failure::Internal("steps are planned for an account without an id".to_owned()).into());
+        };
+        let lifetime = match goal {
+            Goal::Activate(activation) => activation.lifetime,
+            Goal::Settle => PassLifetime::AsThePolicySays,
+        };
+        let mut credential = None;
+        let mut requests = Vec::with_capacity(actions.len());
+        for action in actions {
+            let password = match action {
+                Action::SetPassword(purpose) => {
+                    let password = random_password()?;
+                    if *purpose == Purpose::Credential {
+                        credential = Some(password.clone());
+                    }
+                    Some(password)
+                }
+                _ => None,
+            };
+            requests.push(graph::action_request(action, object_id, self.session.cloud(), password, lifetime));
+        }
+        // What grants is always a chain: roles must not be there before the credential and the enabling are.
+        let chain = pace.chain || matches!(goal, Goal::Activate(_));
+        self.report_all(actions, StepState::Started);
+        let answers = match self.session.batch(&requests, chain, self.priority).await {
+            Ok(answers) => answers,
+            Err(trouble) => {
+                if trouble.may_have_happened {
+                    expect_grant(&mut self.account, actions);
+                }
+                self.report_all(actions, StepState::Retrying);
+                let action = actions.first().map_or("change the account", describe);
+                return Ok(Some(Setback { trouble, action, replication: false }));
+            }
+        };
+        // Revoked sessions may come back until the account is disabled and its password replaced: without a chain
+        // there is no telling which was first.
+        let revocation_counts = chain
+            || !actions.iter().any(|action| matches!(action, Action::Disable | Action::SetPassword(Purpose::Forget)));
+        let mut setback = None;
+        for (action, answer) in actions.iter().zip(answers) {
+            let verdict = judge(action, &answer);
+            if matches!(verdict, Verdict::Done) {
+                if matches!(action, Action::RemoveRole { .. } | Action::RemoveGroup(_)) {
+                    pace.administrator_until = Some(Instant::now() + ROLE_REMOVAL_LAG);
+                }
+                if matches!(action, Action::RevokeSessions) && !revocation_counts {
+                    continue;
+                }
+                let id = take_result(action, answer, &mut credential, goal);
+                self.account.known.apply(action, id);
+                self.report(action.step(), StepState::Done);
+                continue;
+            }
+            if matches!(verdict, Verdict::Skipped) {
+                continue;
+            }
+            self.report(action.step(), StepState::Retrying);
+            let found = self.take_in(action, verdict, goal, pace).await?;
+            setback = worse(setback, found);
+        }
+        Ok(setback)
+    }
+
+    /// What follows from an answer that is no success. `None`: go on at once.
+    async fn take_in(
+        &mut self,
+        action: &Action,
+        verdict: Verdict,
+        goal: &mut Goal,
+        pace: &mut Pace,
+    ) -> Result<Option<Setback>, EngineError> {
+        let name = describe(action);
+        let later = |trouble| Ok(Some(Setback { trouble, action: name, replication: false }));
+        match verdict {
+            Verdict::Done | Verdict::Skipped => Ok(None),
+            Verdict::Later(trouble) => {
+                if trouble.may_have_happened {
+                    expect_grant(&mut self.account, std::slice::from_ref(action));
+                }
+                later(trouble)
+            }
+            Verdict::TokenRejected(trouble) => {
+                self.session.forget_token().await;
+                pace.tokens_rejected += 1;
+                if pace.tokens_rejected <= 1 { Ok(None) } else { later(trouble) }
+            }
+            Verdict::NotFound(trouble) => {
+                if self.is_young() {
+                    return Ok(Some(Setback { trouble, action: name, replication: true }));
+                }
+                // It was there when we last looked: reading tells whether it still is.
+                self.account.certain = false;
+                pace.unclear += 1;
+                if pace.unclear <= 2 { Ok(None) } else { later(trouble) }
+            }
+            Verdict::Unclear(trouble) => {
+                self.account.certain = false;
+                pace.unclear += 1;
+                if pace.unclear <= 1 {
+                    return Ok(None);
+                }
+                if matches!(goal, Goal::Activate(_)) && pace.unclear > 6 {
+                    return Err(trouble.to_error(name));
+                }
+                let replication = self.is_young();
+                Ok(Some(Setback { trouble, action: name, replication }))
+            }
+            Verdict::PasswordRejected(trouble) => {
+                pace.passwords_refused += 1;
+                if pace.passwords_refused < PASSWORD_TRIES {
+                    return Ok(None);
+                }
+                if matches!(goal, Goal::Activate(_)) { Err(trouble.to_error(name)) } else { later(trouble) }
+            }
+            Verdict::Refused(trouble) => self.take_in_refusal(action, trouble, goal, pace).await,
+        }
+    }
+
+    async fn take_in_refusal(
+        &mut self,
+        action: &Action,
+        trouble: Trouble,
+        goal: &mut Goal,
+        pace: &mut Pace,
+    ) -> Result<Option<Setback>, EngineError> {
+        let name = describe(action);
+        let denied = trouble.status == 403 && action.is_sensitive();
+        // Somebody may have made the account an administrator: then its roles must go first, and reading shows them.
+        if denied {
+            pace.denied += 1;
+            if pace.denied == 1 {
+                self.account.certain = false;
+                return Ok(None);
+            }
+            if pace.was_administrator() && self.account.known.roles.is_empty() {
+                return Ok(Some(Setback { trouble, action: name, replication: false }));
+            }
+        }
+        match goal {
+            Goal::Activate(activation) => {
+                if matches!(action, Action::IssuePass) {
+                    let policy_known = self.tenant.pass_policy.is_some();
+                    if trouble.status == 400 && !policy_known && activation.lifetime != PassLifetime::AsThePolicySays {
+                        activation.lifetime = PassLifetime::AsThePolicySays;
+                        return Ok(None);
+                    }
+                    activation.issue = Issue::Password;
+                    activation.because = Some(
+                        "The tenant refused a Temporary Access Pass (switch the method on for all users under \
+                         Authentication methods), so a password is used: the portals will ask to register MFA."
+                            .to_owned(),
+                    );
+                    self.shared.store.remember_pass_refusal(self.tenant.tenant_id, Some(self.shared.clock.now())).await?;
+                    pace.denied = 0;
+                    return Ok(None);
+                }
+                Err(self.refused(action, &trouble).await)
+            }
+            Goal::Settle => {
+                let harmless = matches!(action, Action::SetPassword(Purpose::Forget))
+                    && denied
+                    && self.account.known.password == Password::Suspect
+                    && self.account.known.roles.is_empty();
+                if harmless {
+                    // Nobody was ever told this password; the application is not allowed to replace it.
+                    tracing::warn!(account = %self.account.user_name, "the password cannot be replaced");
+                    self.account.known.password = Password::Forgotten;
+                    return Ok(None);
+                }
+                self.account.certain = false;
+                Ok(Some(Setback { trouble, action: name, replication: false }))
+            }
+        }
+    }
+
+    /// A refusal as a person can act on it.
+    async fn refused(&self, action: &Action, trouble: &Trouble) -> EngineError {
+        let needed: &[&str] = match action {
+            Action::SetPassword(_) => &["User-PasswordProfile.ReadWrite.All"],
+            Action::Enable | Action::Disable => &["User.EnableDisableAccount.All", "User.ReadWrite.All"],
+            Action::AssignRole(_) | Action::RemoveRole { .. } => &["RoleManagement.ReadWrite.Directory"],
+            Action::AddGroup(_) | Action::RemoveGroup(_) => {
+                &["Directory.ReadWrite.All", "GroupMember.ReadWrite.All", "Group.ReadWrite.All"]
+            }
+            Action::Create | Action::RevokeSessions => &["User.ReadWrite.All"],
+            Action::IssuePass | Action::DeletePass(_) => &["UserAuthMethod-TAP.ReadWrite.All"],
+        };
+        let capabilities = self.session.capabilities().await.unwrap_or_default();
+        let missing = trouble.status == 403 && !needed.iter().any(|permission| capabilities.has(permission));
+        let error: EngineError = if missing {
+            Failure::PermissionMissing(vec![needed[0].to_owned()]).into()
+        } else if trouble.status == 403 && matches!(action, Action::SetPassword(_)) {
+            Failure::PasswordNotAllowed(self.account.user_name.clone()).into()
+        } else {
+            trouble.to_error(describe(action))
+        };
+        error.with_request_id(trouble.request_id.clone())
+    }
+
+    /// Makes the account: disabled, marked as ours, its password random and forgotten.
+    async fn create(&mut self, pace: &mut Pace) -> Result<Option<Setback>, EngineError> {
+        if self.not_ours {
+            return Err(Failure::AccountNotOurs(self.account.user_name.clone()).into());
+        }
+        let name = AccountName::new(&self.shared.settings, &self.tenant.domain)?;
+        if name.user_name != self.account.user_name {
+            return Err(Failure::Internal("an account of an earlier name cannot be made again".to_owned()).into());
+        }
+        self.report(Step::CreateAccount, StepState::Started);
+        self.shared
+            .audit(self.tenant.tenant_id, AuditEvent::AccountCreating, &self.caller, None, Some(&name.user_name), json!({}))
+            .await?;
+        let request = graph::create_account(&name, random_password()?);
+        let answer = match self.session.send(&request, self.priority).await {
+            Ok(answer) => answer,
+            Err(trouble) => {
+                self.account.certain &= !trouble.may_have_happened;
+                self.report(Step::CreateAccount, StepState::Retrying);
+                return Ok(Some(Setback { trouble, action: "create the account", replication: false }));
+            }
+        };
+        let trouble = Trouble::of_answer(&answer);
+        if answer.is_success() {
+            let created: FoundAccount = serde_json::from_value(answer.body)
+                .map_err(|_| Failure::Internal("Graph created an account without an id".to_owned()))?;
+            self.account.object_id = Some(created.id);
+            self.account.created_at = Some(self.shared.clock.now());
+            self.account.known = Observed::created();
+            self.account.certain = true;
+            let mut written = self.account.clone();
+            written.certain = !self.intent_written;
+            if !self.shared.store.save_known(&self.claim, &written).await? {
+                return Err(Failure::Busy(self.account.user_name.clone()).into());
+            }
+            self.report(Step::CreateAccount, StepState::Done);
+            return Ok(None);
+        }
+        self.report(Step::CreateAccount, StepState::Retrying);
+        if trouble.passes() {
+            self.account.certain &= !trouble.may_have_happened;
+            return Ok(Some(Setback { trouble, action: "create the account", replication: false }));
+        }
+        if trouble.status == 400 {
+            pace.passwords_refused += 1;
+            // The name is taken (by ours, that another process made or a crash left, or by somebody else's), or the
+            // password was not good enough. Looking for the name tells.
+            self.account.certain = false;
+            let taken = trouble.details.iter().any(|detail| detail == "ObjectConflict");
+            if taken && pace.passwords_refused > 1 {
+                return Ok(Some(Setback { trouble, action: "create the account", replication: true }));
+            }
+            if pace.passwords_refused < PASSWORD_TRIES {
+                return Ok(None);
+            }
+        }
+        Err(self.refused(&Action::Create, &trouble).await)
+    }
+
+    /// Reads the account, its roles, groups and passes.
+    pub(crate) async fn observe(&mut self) -> Result<(), Trouble> {
+        self.report(Step::ReadBack, StepState::Started);
+        let observed = self.read().await;
+        let state = if observed.is_ok() { StepState::Done } else { StepState::Retrying };
+        self.report(Step::ReadBack, state);
+        observed
+    }
+
+    async fn read(&mut self) -> Result<(), Trouble> {
+        self.not_ours = false;
+        let passes = self.session.capabilities().await?.passes() && self.tenant.cloud.hosts().has_temporary_access_pass;
+        let object_id = match self.account.object_id {
+            Some(object_id) => object_id,
+            None => match self.find().await? {
+                Some(object_id) => object_id,
+                None => {
+                    self.account.known = Observed::absent();
+                    self.account.certain = true;
+                    return Ok(());
+                }
+            },
+        };
+        let ours: BTreeSet<Uuid> = match self.shared.store.groups_ever_granted(self.account.account_id).await {
+            Ok(groups) => groups.into_iter().chain(self.tenant.groups.iter().copied()).collect(),
+            Err(error) => return Err(Trouble::before_sending(error.failure().clone(), None)),
+        };
+        let requests = graph::members_of_account(object_id, passes);
+        let mut answers = self.session.batch(&requests, false, self.priority).await?.into_iter();
+        let mut next = || answers.next().ok_or_else(|| Trouble::silence("an answer is missing".to_owned(), true));
+        let (user, roles, groups) = (next()?, next()?, next()?);
+        if user.status == 401 {
+            self.session.forget_token().await;
+        }
+        if user.status == 404 && !self.is_young() {
+            // Deleted by somebody. What is deleted cannot sign in; a new one is found by its name.
+            self.account.object_id = None;
+            self.account.created_at = None;
+            self.account.known = Observed::absent();
+            self.account.certain = true;
+            return Ok(());
+        }
+        for answer in [&user, &roles, &groups] {
+            if !answer.is_success() {
+                return Err(Trouble::of_answer(answer));
+            }
+        }
+        let unreadable = || Trouble { status: 502, ..Trouble::silence("an answer cannot be read".to_owned(), true) };
+        let found: FoundAccount = serde_json::from_value(user.body).map_err(|_| unreadable())?;
+        let mut known = self.account.known.clone();
+        known.exists = true;
+        // An answer without the member says nothing; the worse is assumed.
+        known.enabled = found.account_enabled.unwrap_or(true);
+        known.roles = graph::assignments(roles).ok_or_else(unreadable)?;
+        known.groups = graph::memberships(groups, &ours).ok_or_else(unreadable)?;
+        known.passes = if passes { self.read_passes(next()?)? } else { BTreeSet::new() };
+        if let Some(fresh) = &known.fresh_pass {
+            // Lists lag behind; what this drive was given exists.
+            known.passes.insert(fresh.clone());
+        }
+        if known.enabled {
+            known.sessions = true;
+            if known.password == Password::Forgotten {
+                known.password = Password::Suspect;
+            }
+        }
+        self.account.known = known;
+        self.account.certain = true;
+        Ok(())
+    }
+
+    fn read_passes(&self, answer: Answer) -> Result<BTreeSet<String>, Trouble> {
+        if answer.is_success() {
+            return graph::passes(answer).ok_or_else(|| Trouble::silence("an answer cannot be read".to_owned(), true));
+        }
+        let trouble = Trouble::of_answer(&answer);
+        if trouble.status == 403 {
+            // The tenant does not let anybody have passes: there is none of ours.
+            return Ok(BTreeSet::new());
+        }
+        Err(trouble)
+    }
+
+    /// The account of our name, if it is there and ours.
+    async fn find(&mut self) -> Result<Option<Uuid>, Trouble> {
+        let answer = self.session.send(&graph::find_account(&self.account.user_name), self.priority).await?;
+        if answer.status == 404 {
+            return Ok(None);
+        }
+        if !answer.is_success() {
+            return Err(Trouble::of_answer(&answer));
+        }
+        let found: FoundAccount = serde_json::from_value(answer.body)
+            .map_err(|_| Trouble { status: 502, ..Trouble::silence("an answer cannot be read".to_owned(), true) })?;
+        let name = AccountName::new(&self.shared.settings, &self.tenant.domain)
+            .map_err(|error| Trouble::before_sending(error.failure().clone(), None))?;
+        if found.mark() != Some(name.mark.as_str()) {
+            self.not_ours = true;
+            return Ok(None);
+        }
+        self.account.object_id = Some(found.id);
+        // Whoever had it before us may have issued anything.
+        self.account.known.password = Password::Issued;
+        self.account.known.sessions = true;
+        Ok(Some(found.id))
+    }
+
+    /// Whether the account was made so lately that a 404 means nothing.
+    fn is_young(&self) -> bool {
+        let now = self.shared.clock.now();
+        self.account.created_at.is_some_and(|created| (0..REPLICATION).contains(&(now - created)))
+    }
+
+    /// Waits before the next round; for as long as Microsoft says if it does. Gives up when a person would.
+    async fn pause(&mut self, pace: &mut Pace, setback: Setback) -> Result<(), EngineError> {
+        let Setback { trouble, action, replication } = setback;
+        let error = || {
+            if replication {
+                EngineError::from(Failure::AccountNotReplicated(self.account.user_name.clone()))
+                    .with_request_id(trouble.request_id.clone())
+            } else {
+                trouble.to_error(action)
+            }
+        };
+        tracing::warn!(
+            account = %self.account.user_name, action, status = trouble.status, code = %trouble.code,
+            request_id = trouble.request_id.as_deref(), message = %trouble.message, "a step did not succeed"
+        );
+        let waits = replication || trouble.passes() || matches!(trouble.status, 400 | 401 | 403 | 404);
+        if !waits || trouble.before.as_ref().is_some_and(|_| !trouble.passes()) {
+            return Err(error());
+        }
+        let patience = if replication { self.replication_patience } else { self.patience };
+        let wait = trouble.retry_after.unwrap_or_else(|| pace.next());
+        if pace.started.elapsed() + wait > patience {
+            return Err(error());
+        }
+        let until = Instant::now() + wait;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(());
+            }
+            tokio::time::sleep(left.min(HOLD_EVERY)).await;
+            self.hold().await?;
+        }
+    }
+
+    fn report_all(&self, actions: &[Action], state: StepState) {
+        let mut last = None;
+        for action in actions {
+            if last != Some(action.step()) {
+                self.report(action.step(), state);
+                last = Some(action.step());
+            }
+        }
+    }
+
+    pub(crate) fn report(&self, step: Step, state: StepState) {
+        (self.on_progress)(Progress { step, state });
+    }
+}
+
+/// What must be believed once steps that grant may have been sent.
+pub(crate) fn expect_grant(account: &mut AccountRow, actions: &[Action]) {
+    account.certain = false;
+    for action in actions {
+        match action {
+            Action::SetPassword(Purpose::Credential) => account.known.password = Password::Issued,
+            Action::Enable => {
+                account.known.sessions = true;
+                if account.known.password == Password::Forgotten {
+                    account.known.password = Password::Suspect;
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The id that was answered; what was issued goes to the activation.
+fn take_result(
+    action: &Action,
+    mut answer: Answer,
+    credential: &mut Option<SecretString>,
+    goal: &mut Goal,
+) -> Option<String> {
+    let id = answer.body["id"].as_str().map(ToOwned::to_owned);
+    if let Goal::Activate(activation) = goal {
+        match action {
+            Action::SetPassword(Purpose::Credential) => {
+                activation.issued = credential.take().map(|password| (CredentialKind::Password, password));
+            }
+            Action::IssuePass => {
+                if let serde_json::Value::String(code) = answer.body["temporaryAccessPass"].take() {
+                    activation.issued = Some((CredentialKind::TemporaryAccessPass, SecretString::from(code)));
+                }
+            }
+            _ => {}
+        }
+    }
+    id
+}
+
+/// Of two setbacks the one that asks for the longer wait; a fault of Graph over a refusal.
+fn worse(one: Option<Setback>, other: Option<Setback>) -> Option<Setback> {
+    match (one, other) {
+        (Some(one), Some(other)) => {
+            let longer = other.trouble.retry_after > one.trouble.retry_after;
+            Some(if longer { other } else { one })
+        }
+        (one, other) => one.or(other),
+    }
+}
+
+/// What a step does, for "Graph refused to …".
+const fn describe(action: &Action) -> &'static str {
+    match action {
+        Action::Create => "create the account",
+        Action::SetPassword(_) => "set the account's password",
+        Action::Enable => "enable the account",
+        Action::IssuePass => "issue a Temporary Access Pass",
+        Action::AddGroup(_) => "add the account to a group",
+        Action::AssignRole(_) => "assign a role",
+        Action::RemoveRole { .. } => "remove a role",
+        Action::RemoveGroup(_) => "remove the account from a group",
+        Action::Disable => "disable the account",
+        Action::RevokeSessions => "revoke the account's sessions",
+        Action::DeletePass(_) => "delete a Temporary Access Pass",
+    }
+}
+
+/// The problem that an ending lease shows.
+pub(crate) fn ending_problem(error: &EngineError, tenant: &str) -> ErrorBody {
+    let cause = error.to_body();
+    let mut body =
+        EngineError::from(Failure::EndingUnverified(cause.message)).in_tenant(tenant).to_body();
+    body.graph_request_id = cause.graph_request_id;
+    if cause.code.number() < 400 {
+        // Key store, store and token: the cause says better what to do.
+        body.next_step = cause.next_step;
+    }
+    body
+}

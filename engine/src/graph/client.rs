@@ -1,0 +1,512 @@
+//! One HTTP client for everything, and one session per tenant on top of it.
+//!
+//! Facts: Microsoft Graph best practices (client-request-id, Retry-After), JSON batching, throttling.
+
+use std::{
+    error::Error as _,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use latchkey_protocol::cloud::Cloud;
+use reqwest::header::{HeaderMap, RETRY_AFTER};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::sync::{Mutex, OnceCell};
+use uuid::Uuid;
+
+use super::{
+    Answer, Body, Priority, Request, Trouble,
+    throttle::Throttle,
+    token::{self, Capabilities, Granted, Token},
+};
+use crate::{Clock, EngineError, Failure, NetworkSettings, SecretStore, SecretStoreError};
+
+/// How long an exchange may take. A request takes effect no later than that after its send, as far as we can know:
+/// deadlines before the send, loans on rows and the first look after an ending follow from it.
+pub(crate) const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// A token is renewed so long before it runs out.
+const TOKEN_MARGIN: Duration = Duration::from_secs(300);
+/// A connection that was used so lately is still open.
+const STAYS_WARM: Duration = Duration::from_secs(60);
+/// More than one batch may hold.
+const BATCH_LIMIT: usize = 20;
+/// Differences between two clocks below this are the `Date` header's resolution and the way.
+const CLOCK_NOISE: i64 = 2_000;
+
+/// The HTTP client of this process and what it has learned about this machine's clock.
+pub(crate) struct Http {
+    network: NetworkSettings,
+    client: OnceCell<reqwest::Client>,
+    clock: Arc<dyn Clock>,
+    measured: std::sync::Mutex<Measured>,
+}
+
+/// How Microsoft's time compares with this machine's.
+#[derive(Clone, Copy)]
+enum Measured {
+    Never,
+    /// By another process lately: Microsoft's time minus this machine's.
+    Remembered(i64),
+    /// By this process: Microsoft's time at an instant of the monotonic clock. So a wall clock that is set while we
+    /// run shows at once.
+    Here(i64, Instant),
+}
+
+impl Http {
+    pub(crate) fn new(network: NetworkSettings, clock: Arc<dyn Clock>, remembered_offset: Option<i64>) -> Self {
+        let measured = remembered_offset.map_or(Measured::Never, Measured::Remembered);
+        Self { network, client: OnceCell::new(), clock, measured: std::sync::Mutex::new(measured) }
+    }
+
+    /// Microsoft's time minus this machine's, in milliseconds, once an exchange has shown it; small differences are 0.
+    pub(crate) fn offset(&self) -> Option<i64> {
+        let measured = self.measured.lock().map_or(Measured::Never, |measured| *measured);
+        let offset = match measured {
+            Measured::Never => return None,
+            Measured::Remembered(offset) => offset,
+            Measured::Here(server, at) => {
+                server + i64::try_from(at.elapsed().as_millis()).unwrap_or(i64::MAX / 2) - self.clock.now()
+            }
+        };
+        Some(if offset.abs() < CLOCK_NOISE { 0 } else { offset })
+    }
+
+    /// Whether this process has seen Microsoft's time itself.
+    pub(crate) fn has_measured(&self) -> bool {
+        self.measured.lock().is_ok_and(|measured| matches!(*measured, Measured::Here(..)))
+    }
+
+    /// The client is made on first use: reading the system's certificates takes longer than a host may take to start.
+    async fn client(&self) -> Result<&reqwest::Client, Trouble> {
+        self.client
+            .get_or_try_init(|| async { self.build().await })
+            .await
+            .map_err(|failure| Trouble::before_sending(failure, None))
+    }
+
+    async fn build(&self) -> Result<reqwest::Client, Failure> {
+        // Whoever was first in this process has installed the same provider; that is no error.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut builder = reqwest::Client::builder()
+            .https_only(true)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(EXCHANGE_TIMEOUT)
+            .pool_idle_timeout(Duration::from_secs(300))
+            // Graph never redirects a call of ours; a body with a password must not follow one.
+            .redirect(reqwest::redirect::Policy::none())
+            .user_agent(concat!("latchkey/", env!("CARGO_PKG_VERSION")));
+        if let Some(proxy) = &self.network.proxy {
+            let proxy = reqwest::Proxy::all(proxy.clone())
+                .map_err(|_| Failure::ConfigurationInvalid("the proxy's address cannot be used".to_owned()))?;
+            builder = builder.proxy(proxy);
+        }
+        if let Some(path) = &self.network.extra_root_certificates {
+            let unusable = |what: &dyn std::fmt::Display| {
+                Failure::ConfigurationInvalid(format!("the root certificates in {} cannot be read: {what}", path.display()))
+            };
+            let pem = tokio::fs::read(path).await.map_err(|error| unusable(&error))?;
+            let certificates = reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| unusable(&error))?;
+            builder = builder.tls_certs_merge(certificates);
+        }
+        builder
+            .build()
+            .map_err(|error| Failure::ConfigurationInvalid(format!("HTTPS cannot be set up: {}", causes(&error))))
+    }
+
+    /// Sends and reads to the end. What comes back is the status, the headers and the bytes.
+    async fn exchange(&self, request: reqwest::RequestBuilder) -> Result<(u16, HeaderMap, Vec<u8>), Trouble> {
+        let response = request.send().await.map_err(|error| silence(&error))?;
+        let status = response.status().as_u16();
+        let headers = response.headers().clone();
+        if let Some(server) = date(&headers) {
+            // The header has whole seconds: half of one is the fairest guess.
+            if let Ok(mut measured) = self.measured.lock() {
+                *measured = Measured::Here(server + 500, Instant::now());
+            }
+        }
+        let bytes = response.bytes().await.map_err(|error| silence(&error))?;
+        Ok((status, headers, bytes.to_vec()))
+    }
+}
+
+fn silence(error: &reqwest::Error) -> Trouble {
+    Trouble::silence(causes(error), !error.is_connect() && !error.is_builder())
+}
+
+/// The chain of causes, without addresses: they hold ids and would be repeated at every level.
+fn causes(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return "no answer in time".to_owned();
+    }
+    let mut text = String::new();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        if !text.is_empty() {
+            text.push_str(": ");
+        }
+        text.push_str(&next.to_string());
+        cause = next.source();
+    }
+    if text.is_empty() { "the request failed".to_owned() } else { text }
+}
+
+/// Milliseconds of a `Date` header (IMF-fixdate).
+fn date(headers: &HeaderMap) -> Option<i64> {
+    let text = headers.get(reqwest::header::DATE)?.to_str().ok()?;
+    let time = parse_http_date(text)?;
+    i64::try_from(time.duration_since(UNIX_EPOCH).ok()?.as_millis()).ok()
+}
+
+/// `Sun, 06 Nov 1994 08:49:37 GMT`.
+fn parse_http_date(text: &str) -> Option<SystemTime> {
+    let mut parts = text.split_whitespace().skip(1);
+    let day: i64 = parts.next()?.parse().ok()?;
+    let month = parts.next()?;
+    let month = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+        .iter()
+        .position(|name| *name == month)?;
+    let month = i64::try_from(month).ok()? + 1;
+    let year: i64 = parts.next()?.parse().ok()?;
+    let mut clock = parts.next()?.split(':').map(str::parse::<i64>);
+    let (hour, minute, second) = (clock.next()?.ok()?, clock.next()?.ok()?, clock.next()?.ok()?);
+    // Days since 1970 of a civil date: the year begins in March, so that the leap day is its last.
+    let shifted = if month <= 2 { year - 1 } else { year };
+    let era = shifted.div_euclid(400);
+    let year_of_era = shifted.rem_euclid(400);
+    let day_of_year = (153 * (if month > 2 { month - 3 } else { month + 9 }) + 2) / 5 + day - 1;
+    let days = era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468;
+    let seconds = u64::try_from(((days * 24 + hour) * 60 + minute) * 60 + second).ok()?;
+    UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
+}
+
+/// Where the client secret comes from.
+pub(crate) enum SecretSource {
+    /// The key store.
+    Store(Arc<dyn SecretStore>),
+    /// Typed in just now.
+    Given(SecretString),
+}
+
+/// One tenant's connection.
+pub(crate) struct Session {
+    http: Arc<Http>,
+    tenant_id: Uuid,
+    client_id: Uuid,
+    cloud: Cloud,
+    secret: SecretSource,
+    token: Mutex<Option<Arc<Token>>>,
+    throttle: Throttle,
+    used: std::sync::Mutex<Option<Instant>>,
+}
+
+impl Session {
+    pub(crate) fn new(http: Arc<Http>, tenant_id: Uuid, client_id: Uuid, cloud: Cloud, secret: SecretSource) -> Self {
+        Self {
+            http,
+            tenant_id,
+            client_id,
+            cloud,
+            secret,
+            token: Mutex::new(None),
+            throttle: Throttle::new(),
+            used: std::sync::Mutex::new(None),
+        }
+    }
+
+    pub(crate) const fn client_id(&self) -> Uuid {
+        self.client_id
+    }
+
+    pub(crate) const fn cloud(&self) -> Cloud {
+        self.cloud
+    }
+
+    /// What the application may do, from a token that is fetched if there is none.
+    pub(crate) async fn capabilities(&self) -> Result<Capabilities, Trouble> {
+        Ok(self.token().await?.capabilities.clone())
+    }
+
+    /// Forgets the token: the next one carries what has been granted since.
+    pub(crate) async fn forget_token(&self) {
+        *self.token.lock().await = None;
+    }
+
+    /// Whether a call was made so lately that the connection is still open.
+    pub(crate) fn is_warm(&self) -> bool {
+        self.used.lock().is_ok_and(|used| used.is_some_and(|at| at.elapsed() < STAYS_WARM))
+    }
+
+    /// One call. A token that is not accepted any more is fetched anew once.
+    pub(crate) async fn send(&self, request: &Request, priority: Priority) -> Result<Answer, Trouble> {
+        self.throttle.admit(std::slice::from_ref(request)).await;
+        let body = match &request.body {
+            Some(body) => Some(encode(body)?),
+            None => None,
+        };
+        let answer = self.call(request.method, &request.path, body.clone(), priority).await?;
+        if answer.status != 401 {
+            return Ok(answer);
+        }
+        self.forget_token().await;
+        self.call(request.method, &request.path, body, priority).await
+    }
+
+    /// Several requests in one exchange; answers come in the order of the requests. In a chain each begins only when
+    /// the one before has succeeded; otherwise they are independent of each other.
+    pub(crate) async fn batch(
+        &self,
+        requests: &[Request],
+        chain: bool,
+        priority: Priority,
+    ) -> Result<Vec<Answer>, Trouble> {
+        if requests.len() > BATCH_LIMIT {
+            return Err(Trouble::before_sending(
+                Failure::Internal(format!("{} requests do not fit one batch", requests.len())),
+                None,
+            ));
+        }
+        self.throttle.admit(requests).await;
+        let ids: Vec<String> = (1..=requests.len()).map(|number| number.to_string()).collect();
+        let items: Vec<_> = requests
+            .iter()
+            .enumerate()
+            .map(|(index, request)| BatchItem {
+                id: &ids[index],
+                method: request.method,
+                url: &request.path,
+                headers: request.body.as_ref().map(|_| ContentType { content_type: "application/json" }),
+                body: request.body.as_ref(),
+                depends_on: (chain && index > 0).then(|| [ids[index - 1].as_str()]),
+            })
+            .collect();
+        let body = encode(&Batch { requests: items })?;
+        let mut answer = self.call("POST", "/$batch", Some(body.clone()), priority).await?;
+        if answer.status == 401 {
+            self.forget_token().await;
+            answer = self.call("POST", "/$batch", Some(body), priority).await?;
+        }
+        if !answer.is_success() {
+            return Err(Trouble::of_answer(&answer));
+        }
+        let unreadable = || Trouble {
+            status: 502,
+            may_have_happened: true,
+            ..Trouble::silence("the answer to the batch cannot be read".to_owned(), true)
+        };
+        let batch: BatchAnswer = serde_json::from_value(answer.body).map_err(|_| unreadable())?;
+        let mut answers: Vec<Option<Answer>> = requests.iter().map(|_| None).collect();
+        for item in batch.responses {
+            let place = ids.iter().position(|id| *id == item.id).ok_or_else(unreadable)?;
+            let header = |name: &str| {
+                item.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).and_then(|(_, value)| value.as_str())
+            };
+            answers[place] = Some(Answer {
+                status: item.status,
+                retry_after: header("Retry-After").and_then(seconds),
+                request_id: header("request-id").map(ToOwned::to_owned).or_else(|| answer.request_id.clone()),
+                body: item.body,
+            });
+        }
+        answers.into_iter().collect::<Option<Vec<_>>>().ok_or_else(unreadable)
+    }
+
+    /// Every page of a collection, as one answer.
+    pub(crate) async fn collect(&self, mut request: Request, priority: Priority) -> Result<Answer, Trouble> {
+        let mut all = Vec::new();
+        loop {
+            let mut answer = self.send(&request, priority).await?;
+            if !answer.is_success() {
+                return Ok(answer);
+            }
+            if let Some(page) = answer.body["value"].as_array_mut() {
+                all.append(page);
+            }
+            let base = format!("{}/v1.0", self.cloud.hosts().graph);
+            let next = answer.body["@odata.nextLink"].as_str().and_then(|link| link.strip_prefix(&base));
+            match next {
+                Some(path) => request = Request::get(path.to_owned()),
+                None => {
+                    answer.body["value"] = Value::Array(all);
+                    return Ok(answer);
+                }
+            }
+        }
+    }
+
+    async fn call(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<Vec<u8>>,
+        priority: Priority,
+    ) -> Result<Answer, Trouble> {
+        let token = self.token().await?;
+        let client = self.http.client().await?;
+        let method = reqwest::Method::from_bytes(method.as_bytes())
+            .map_err(|_| Trouble::before_sending(Failure::Internal("no such method".to_owned()), None))?;
+        let client_request_id = Uuid::new_v4().to_string();
+        let mut request = client
+            .request(method.clone(), format!("{}/v1.0{path}", self.cloud.hosts().graph))
+            .bearer_auth(token.value.expose_secret())
+            .header("client-request-id", &client_request_id)
+            .header("return-client-request-id", "true")
+            .header("x-ms-throttle-priority", priority.as_header());
+        if let Some(body) = body {
+            request = request.header(reqwest::header::CONTENT_TYPE, "application/json").body(body);
+        }
+        let (status, headers, bytes) = self.http.exchange(request).await?;
+        if let Ok(mut used) = self.used.lock() {
+            *used = Some(Instant::now());
+        }
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(ToOwned::to_owned);
+        let answer = Answer {
+            status,
+            body: serde_json::from_slice(&bytes).unwrap_or(Value::Null),
+            request_id: text("request-id"),
+            retry_after: text(RETRY_AFTER.as_str()).as_deref().and_then(seconds),
+        };
+        tracing::debug!(
+            tenant = %self.tenant_id, %method, path, status, client_request_id,
+            request_id = answer.request_id.as_deref(), "Graph"
+        );
+        Ok(answer)
+    }
+
+    async fn token(&self) -> Result<Arc<Token>, Trouble> {
+        // The lock is held while a token is fetched, so that two callers fetch one.
+        let mut held = self.token.lock().await;
+        if let Some(token) = held.as_ref().filter(|token| token.renew_at > Instant::now()) {
+            return Ok(Arc::clone(token));
+        }
+        let secret = self.secret().await.map_err(|failure| Trouble::before_sending(failure, None))?;
+        let hosts = self.cloud.hosts();
+        let client_id = self.client_id.to_string();
+        let scope = format!("{}/.default", hosts.graph);
+        let form = [
+            ("client_id", client_id.as_str()),
+            ("scope", scope.as_str()),
+            ("grant_type", "client_credentials"),
+            ("client_secret", secret.expose_secret()),
+        ];
+        let client = self.http.client().await?;
+        let request = client
+            .post(format!("{}/{}/oauth2/v2.0/token", hosts.authority, self.tenant_id))
+            .header("client-request-id", Uuid::new_v4().to_string())
+            .form(&form);
+        let (status, headers, bytes) = self.http.exchange(request).await?;
+        if status != 200 {
+            let retry_after =
+                headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()).and_then(seconds);
+            let error = token::refusal(status, &bytes);
+            let body = error.to_body();
+            tracing::warn!(tenant = %self.tenant_id, status, %error, "no token");
+            return Err(Trouble {
+                retry_after,
+                ..Trouble::before_sending(error.failure().clone(), body.graph_request_id)
+            });
+        }
+        let refused = |error: EngineError| Trouble::before_sending(error.failure().clone(), None);
+        let granted: Granted = serde_json::from_slice(&bytes)
+            .map_err(|_| refused(Failure::TokenRefused("the answer cannot be read".to_owned()).into()))?;
+        let capabilities =
+            token::capabilities(granted.access_token.expose_secret(), self.tenant_id).map_err(refused)?;
+        let lifetime = Duration::from_secs(granted.expires_in);
+        let token = Arc::new(Token {
+            value: granted.access_token,
+            renew_at: Instant::now() + lifetime.saturating_sub(TOKEN_MARGIN.min(lifetime / 2)),
+            capabilities,
+        });
+        *held = Some(Arc::clone(&token));
+        Ok(token)
+    }
+
+    async fn secret(&self) -> Result<SecretString, Failure> {
+        match &self.secret {
+            SecretSource::Given(secret) => Ok(secret.clone()),
+            SecretSource::Store(store) => {
+                let (store, tenant_id) = (Arc::clone(store), self.tenant_id);
+                blocking(move || store.get(tenant_id)).await?.ok_or(Failure::SecretMissing)
+            }
+        }
+    }
+}
+
+/// Asks the key store on a thread that may block.
+pub(crate) async fn blocking<T: Send + 'static>(
+    ask: impl FnOnce() -> Result<T, SecretStoreError> + Send + 'static,
+) -> Result<T, Failure> {
+    match tokio::task::spawn_blocking(ask).await {
+        Ok(answer) => answer.map_err(|error| match error {
+            SecretStoreError::Locked => Failure::KeyStoreLocked,
+            SecretStoreError::Unavailable(what) | SecretStoreError::Other(what) => Failure::KeyStoreUnavailable(what),
+        }),
+        Err(_) => Err(Failure::KeyStoreUnavailable("asking it was interrupted".to_owned())),
+    }
+}
+
+fn encode(body: &impl Serialize) -> Result<Vec<u8>, Trouble> {
+    serde_json::to_vec(body)
+        .map_err(|_| Trouble::before_sending(Failure::Internal("a request cannot be written".to_owned()), None))
+}
+
+fn seconds(text: &str) -> Option<Duration> {
+    text.trim().parse().ok().map(Duration::from_secs)
+}
+
+#[derive(Serialize)]
+struct Batch<'a> {
+    requests: Vec<BatchItem<'a>>,
+}
+
+#[derive(Serialize)]
+struct BatchItem<'a> {
+    id: &'a str,
+    method: &'a str,
+    url: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    headers: Option<ContentType>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body: Option<&'a Body>,
+    #[serde(rename = "dependsOn", skip_serializing_if = "Option::is_none")]
+    depends_on: Option<[&'a str; 1]>,
+}
+
+#[derive(Serialize)]
+struct ContentType {
+    #[serde(rename = "Content-Type")]
+    content_type: &'static str,
+}
+
+#[derive(Deserialize)]
+struct BatchAnswer {
+    responses: Vec<BatchAnswerItem>,
+}
+
+#[derive(Deserialize)]
+struct BatchAnswerItem {
+    id: String,
+    status: u16,
+    #[serde(default)]
+    headers: serde_json::Map<String, Value>,
+    #[serde(default)]
+    body: Value,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn http_dates_are_read() {
+        let seconds = |text| {
+            parse_http_date(text).and_then(|time| time.duration_since(UNIX_EPOCH).ok()).map(|elapsed| elapsed.as_secs())
+        };
+        assert_eq!(seconds("Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777));
+        assert_eq!(seconds("Thu, 29 Feb 2024 23:59:59 GMT"), Some(1_709_251_199));
+        assert_eq!(seconds("Sun, 22 Nov 2026 11:00:00 GMT"), Some(1_795_345_200));
+        assert_eq!(seconds("yesterday"), None);
+    }
+}

@@ -1,0 +1,127 @@
+//! Microsoft Graph and the token endpoint, over HTTPS.
+//!
+//! [`Session`] is one tenant's connection: token, limits, batches. It never decides what to do about an answer; it
+//! says as precisely as it can what the answer was. Tokens and secrets stay in memory and are never logged.
+
+mod client;
+mod error;
+mod operations;
+mod throttle;
+mod token;
+
+pub(crate) use client::{EXCHANGE_TIMEOUT, Http, SecretSource, Session, blocking};
+pub(crate) use error::{Trouble, Verdict, judge};
+pub(crate) use operations::{
+    FoundAccount, Page, PassLifetime, PassPolicy, RoleDefinition, action_request, assignments, create_account,
+    delete_account, domains, find_account, members_of_account, memberships, pass_policy, passes, read_domains,
+    read_organization, read_role_assignments, read_role_definitions,
+};
+pub(crate) use token::Capabilities;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::{Map, Value};
+
+/// How urgent a call is to Microsoft's throttling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Priority {
+    /// A scan.
+    Low,
+    /// An ending that is due.
+    Normal,
+    /// A person is waiting.
+    High,
+}
+
+impl Priority {
+    const fn as_header(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Normal => "normal",
+            Self::High => "high",
+        }
+    }
+}
+
+/// One request, alone or in a batch.
+pub(crate) struct Request {
+    pub(crate) method: &'static str,
+    /// Below `/v1.0`, with a leading slash, already encoded.
+    pub(crate) path: String,
+    pub(crate) body: Option<Body>,
+    /// Counts against the small budget of the authentication-method calls.
+    pub(crate) authentication_method: bool,
+}
+
+impl Request {
+    pub(crate) const fn get(path: String) -> Self {
+        Self { method: "GET", path, body: None, authentication_method: false }
+    }
+
+    pub(crate) const fn with(method: &'static str, path: String, body: Option<Body>) -> Self {
+        Self { method, path, body, authentication_method: false }
+    }
+
+    pub(crate) const fn of_authentication_methods(mut self) -> Self {
+        self.authentication_method = true;
+        self
+    }
+
+    fn is_write(&self) -> bool {
+        self.method != "GET"
+    }
+}
+
+/// A JSON object, with a password in it if there is one. The password is only copied into the bytes that are sent.
+pub(crate) struct Body {
+    pub(crate) members: Map<String, Value>,
+    pub(crate) password: Option<SecretString>,
+}
+
+impl Body {
+    /// A body without a secret. Anything but an object is an empty object.
+    pub(crate) fn plain(value: Value) -> Self {
+        let members = match value {
+            Value::Object(members) => members,
+            _ => Map::new(),
+        };
+        Self { members, password: None }
+    }
+}
+
+impl Serialize for Body {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(serde::Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct PasswordProfile<'a> {
+            password: &'a str,
+            force_change_password_next_sign_in: bool,
+        }
+        let mut map = serializer.serialize_map(None)?;
+        for (name, value) in &self.members {
+            map.serialize_entry(name, value)?;
+        }
+        if let Some(password) = &self.password {
+            // Forcing a change at the next sign-in would make the technician type; the password is replaced when the
+            // lease ends instead.
+            let profile =
+                PasswordProfile { password: password.expose_secret(), force_change_password_next_sign_in: false };
+            map.serialize_entry("passwordProfile", &profile)?;
+        }
+        map.end()
+    }
+}
+
+/// What was answered. Not `Debug`: the answer to an issued pass holds the pass.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: Value,
+    pub(crate) request_id: Option<String>,
+    pub(crate) retry_after: Option<std::time::Duration>,
+}
+
+impl Answer {
+    pub(crate) fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+}

@@ -1,0 +1,455 @@
+//! What must be done to an account: a pure function of what is desired and what is observed.
+//!
+//! Order is a safety property. An application without a directory role of its own may not touch (enable, disable, set
+//! a password, issue a pass for) an account that holds one; so what grants goes credential, enable, pass, groups and
+//! roles **last**, and what takes back begins with the roles. Nothing here has a clock, a network or randomness.
+//! Facts: Microsoft Graph, "Who can perform sensitive actions" on the user resource.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use latchkey_protocol::Step;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// What an account should be like.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Desired {
+    /// Disabled, no roles, no groups of ours, password known to nobody, no sessions, no passes.
+    Dormant,
+    /// No more than these roles and groups. Grants nothing: what a lease needs is left, the rest is taken.
+    AtMost { roles: BTreeSet<Uuid>, groups: BTreeSet<Uuid> },
+    /// Enabled, with a credential issued now and exactly these roles and groups.
+    Active { credential: Issue, roles: BTreeSet<Uuid>, groups: BTreeSet<Uuid> },
+}
+
+/// The credential that an activation issues.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Issue {
+    Password,
+    Pass,
+}
+
+/// What an account is like, as far as is known.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Observed {
+    /// Whether it is in the directory.
+    pub(crate) exists: bool,
+    /// Whether it may sign in.
+    pub(crate) enabled: bool,
+    /// Who may know the password. Cannot be read from the directory: it is what we remember having sent.
+    pub(crate) password: Password,
+    /// Whether sessions or refresh tokens may exist. Remembered, like the password.
+    pub(crate) sessions: bool,
+    /// Role assignments: id of the assignment → role definition.
+    pub(crate) roles: BTreeMap<String, Uuid>,
+    /// Memberships that are ours to take away: group → whether roles can be assigned to it.
+    pub(crate) groups: BTreeMap<Uuid, bool>,
+    /// Ids of Temporary Access Passes.
+    pub(crate) passes: BTreeSet<String>,
+    /// The pass that was issued in this drive, whose code this process holds.
+    #[serde(skip)]
+    pub(crate) fresh_pass: Option<String>,
+}
+
+impl Observed {
+    /// An account that is not there.
+    pub(crate) const fn absent() -> Self {
+        Self {
+            exists: false,
+            enabled: false,
+            password: Password::Forgotten,
+            sessions: false,
+            roles: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            passes: BTreeSet::new(),
+            fresh_pass: None,
+        }
+    }
+
+    /// A new account: disabled, nothing granted, its password forgotten.
+    pub(crate) const fn created() -> Self {
+        let mut created = Self::absent();
+        created.exists = true;
+        created
+    }
+
+    /// What is true once `action` has been done. `id` is what the directory answered: of the assignment or pass.
+    pub(crate) fn apply(&mut self, action: &Action, id: Option<String>) {
+        match action {
+            Action::Create => *self = Self::created(),
+            Action::SetPassword(Purpose::Credential) => self.password = Password::Fresh,
+            Action::SetPassword(Purpose::Forget) => self.password = Password::Forgotten,
+            Action::Enable => {
+                self.enabled = true;
+                self.sessions = true;
+                if self.password == Password::Forgotten {
+                    self.password = Password::Suspect;
+                }
+            }
+            Action::IssuePass => {
+                // One pass per account: a new one replaces what was there.
+                self.passes.clear();
+                if let Some(id) = id {
+                    self.passes.insert(id.clone());
+                    self.fresh_pass = Some(id);
+                }
+            }
+            Action::AddGroup(group) => {
+                self.groups.insert(*group, false);
+            }
+            Action::AssignRole(role) => {
+                if let Some(id) = id {
+                    self.roles.insert(id, *role);
+                }
+            }
+            Action::RemoveRole { assignment, .. } => {
+                self.roles.remove(assignment);
+            }
+            Action::RemoveGroup(group) => {
+                self.groups.remove(group);
+            }
+            Action::Disable => self.enabled = false,
+            Action::RevokeSessions => self.sessions = false,
+            Action::DeletePass(pass) => {
+                self.passes.remove(pass);
+                if self.fresh_pass.as_ref() == Some(pass) {
+                    self.fresh_pass = None;
+                }
+            }
+        }
+    }
+}
+
+/// Who may know an account's password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Password {
+    /// Nobody.
+    Forgotten,
+    /// Nobody was told, but whoever was signed in may have changed it.
+    Suspect,
+    /// Somebody was, or may have been, told.
+    Issued,
+    /// It was set in this drive and this process holds it. Stored as issued.
+    #[serde(serialize_with = "as_issued", skip_deserializing)]
+    Fresh,
+}
+
+fn as_issued<S: serde::Serializer>(serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_unit_variant("Password", 2, "issued")
+}
+
+/// One thing to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    Create,
+    SetPassword(Purpose),
+    Enable,
+    IssuePass,
+    AddGroup(Uuid),
+    AssignRole(Uuid),
+    RemoveRole { assignment: String, role: Uuid },
+    RemoveGroup(Uuid),
+    Disable,
+    RevokeSessions,
+    DeletePass(String),
+}
+
+/// Why a password is set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To sign in with it.
+    Credential,
+    /// So that nobody knows it any more.
+    Forget,
+}
+
+impl Action {
+    /// The step that a person follows.
+    pub(crate) const fn step(&self) -> Step {
+        match self {
+            Self::Create => Step::CreateAccount,
+            Self::SetPassword(_) => Step::SetPassword,
+            Self::Enable => Step::Enable,
+            Self::IssuePass => Step::IssuePass,
+            Self::AddGroup(_) => Step::AddGroups,
+            Self::AssignRole(_) => Step::AssignRoles,
+            Self::RemoveRole { .. } => Step::RemoveRoles,
+            Self::RemoveGroup(_) => Step::RemoveGroups,
+            Self::Disable => Step::Disable,
+            Self::RevokeSessions => Step::RevokeSessions,
+            Self::DeletePass(_) => Step::DeletePass,
+        }
+    }
+
+    /// Whether it gives something that must be taken back.
+    pub(crate) const fn grants(&self) -> bool {
+        matches!(
+            self,
+            Self::SetPassword(Purpose::Credential)
+                | Self::Enable
+                | Self::IssuePass
+                | Self::AddGroup(_)
+                | Self::AssignRole(_)
+        )
+    }
+
+    /// Whether the directory may refuse it while the account holds a role.
+    pub(crate) const fn is_sensitive(&self) -> bool {
+        matches!(
+            self,
+            Self::SetPassword(_) | Self::Enable | Self::Disable | Self::IssuePass | Self::DeletePass(_)
+        )
+    }
+}
+
+/// The steps from what is observed to what is desired, in the order in which they must happen. Empty exactly when
+/// nothing is left to do.
+pub(crate) fn plan(desired: &Desired, observed: &Observed) -> Vec<Action> {
+    match desired {
+        Desired::Dormant => to_dormant(observed),
+        Desired::AtMost { roles, groups } => {
+            let mut actions = remove_roles(observed, |role| !roles.contains(&role));
+            actions.extend(remove_groups(observed, |group, _| !groups.contains(&group)));
+            actions
+        }
+        Desired::Active { credential, roles, groups } => to_active(*credential, roles, groups, observed),
+    }
+}
+
+fn to_dormant(observed: &Observed) -> Vec<Action> {
+    if !observed.exists {
+        return Vec::new();
+    }
+    let mut actions = remove_roles(observed, |_| true);
+    actions.extend(remove_groups(observed, |_, _| true));
+    if observed.enabled {
+        actions.push(Action::Disable);
+    }
+    if observed.password != Password::Forgotten {
+        actions.push(Action::SetPassword(Purpose::Forget));
+    }
+    if observed.sessions {
+        actions.push(Action::RevokeSessions);
+    }
+    actions.extend(observed.passes.iter().cloned().map(Action::DeletePass));
+    actions
+}
+
+fn to_active(
+    credential: Issue,
+    roles: &BTreeSet<Uuid>,
+    groups: &BTreeSet<Uuid>,
+    observed: &Observed,
+) -> Vec<Action> {
+    let mut actions = Vec::new();
+    let mut held = observed.clone();
+    if !observed.exists {
+        actions.push(Action::Create);
+        held = Observed::created();
+    }
+    let issue = match credential {
+        Issue::Password => held.password != Password::Fresh,
+        Issue::Pass => held.fresh_pass.is_none(),
+    };
+    // While a sensitive step is ahead, everything that makes the account an administrator goes first and comes back
+    // last; otherwise only what nobody asked for goes.
+    let sensitive = issue || !held.enabled;
+    let mut removals = remove_roles(&held, |role| sensitive || !roles.contains(&role));
+    removals.extend(remove_groups(&held, |group, role_assignable| {
+        (sensitive && role_assignable) || !groups.contains(&group)
+    }));
+    for action in &removals {
+        held.apply(action, None);
+    }
+    actions.extend(removals);
+
+    if issue && credential == Issue::Password {
+        actions.push(Action::SetPassword(Purpose::Credential));
+    }
+    if !held.enabled {
+        actions.push(Action::Enable);
+    }
+    if issue && credential == Issue::Pass {
+        actions.push(Action::IssuePass);
+    }
+    actions.extend(groups.iter().filter(|group| !held.groups.contains_key(group)).copied().map(Action::AddGroup));
+    let assigned: BTreeSet<_> = held.roles.values().copied().collect();
+    actions.extend(roles.difference(&assigned).copied().map(Action::AssignRole));
+    actions
+}
+
+fn remove_roles(observed: &Observed, unwanted: impl Fn(Uuid) -> bool) -> Vec<Action> {
+    observed
+        .roles
+        .iter()
+        .filter(|(_, role)| unwanted(**role))
+        .map(|(assignment, role)| Action::RemoveRole { assignment: assignment.clone(), role: *role })
+        .collect()
+}
+
+/// Role-assignable groups first: they make the account an administrator, as a role does.
+fn remove_groups(observed: &Observed, unwanted: impl Fn(Uuid, bool) -> bool) -> Vec<Action> {
+    let mut groups: Vec<_> = observed.groups.iter().filter(|(group, assignable)| unwanted(**group, **assignable)).collect();
+    groups.sort_by_key(|(_, assignable)| !**assignable);
+    groups.into_iter().map(|(group, _)| Action::RemoveGroup(*group)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use proptest::{collection, prelude::*};
+
+    use super::*;
+
+    fn id() -> impl Strategy<Value = Uuid> {
+        (1_u128..7).prop_map(Uuid::from_u128)
+    }
+
+    fn observed() -> impl Strategy<Value = Observed> {
+        (
+            any::<bool>(),
+            any::<bool>(),
+            prop_oneof![Just(Password::Forgotten), Just(Password::Suspect), Just(Password::Issued), Just(Password::Fresh)],
+            any::<bool>(),
+            collection::btree_map("[a-e]", id(), 0..4),
+            collection::btree_map(id(), any::<bool>(), 0..4),
+            collection::btree_set("p[0-9]", 0..2),
+            any::<bool>(),
+        )
+            .prop_map(|(exists, enabled, password, sessions, roles, groups, passes, fresh)| {
+                if !exists {
+                    return Observed::absent();
+                }
+                let fresh_pass = passes.first().cloned().filter(|_| fresh);
+                Observed { exists, enabled, password, sessions, roles, groups, passes, fresh_pass }
+            })
+    }
+
+    fn desired() -> impl Strategy<Value = Desired> {
+        let roles = collection::btree_set(id(), 0..4);
+        let groups = collection::btree_set(id(), 0..4);
+        prop_oneof![
+            Just(Desired::Dormant),
+            (roles.clone(), groups.clone()).prop_map(|(roles, groups)| Desired::AtMost { roles, groups }),
+            (prop_oneof![Just(Issue::Password), Just(Issue::Pass)], roles, groups)
+                .prop_map(|(credential, roles, groups)| Desired::Active { credential, roles, groups }),
+        ]
+    }
+
+    /// Carries a plan out on a model of the directory; the number is that of sensitive steps taken on an administrator.
+    fn carry_out(actions: &[Action], observed: &mut Observed) -> usize {
+        let mut on_administrator = 0;
+        for (number, action) in actions.iter().enumerate() {
+            let administrator = !observed.roles.is_empty() || observed.groups.values().any(|assignable| *assignable);
+            if action.is_sensitive() && administrator {
+                on_administrator += 1;
+            }
+            let answer = match action {
+                Action::AssignRole(_) | Action::IssuePass => Some(format!("new-{number}")),
+                _ => None,
+            };
+            observed.apply(action, answer);
+        }
+        on_administrator
+    }
+
+    fn roles_of(observed: &Observed) -> BTreeSet<Uuid> {
+        observed.roles.values().copied().collect()
+    }
+
+    proptest! {
+        #[test]
+        fn a_plan_that_was_carried_out_leaves_nothing_to_do(desired in desired(), start in observed()) {
+            let mut account = start;
+            carry_out(&plan(&desired, &account), &mut account);
+            prop_assert_eq!(plan(&desired, &account), Vec::new());
+        }
+
+        #[test]
+        fn a_plan_reaches_what_is_desired(desired in desired(), start in observed()) {
+            let mut account = start.clone();
+            carry_out(&plan(&desired, &account), &mut account);
+            match desired {
+                Desired::Dormant => {
+                    prop_assert!(!account.enabled && !account.sessions);
+                    prop_assert_eq!(account.password, Password::Forgotten);
+                    prop_assert!(account.roles.is_empty() && account.groups.is_empty() && account.passes.is_empty());
+                }
+                Desired::AtMost { roles, groups } => {
+                    prop_assert!(roles_of(&account).is_subset(&roles));
+                    prop_assert!(account.groups.keys().all(|group| groups.contains(group)));
+                    prop_assert_eq!(account.enabled, start.enabled);
+                }
+                Desired::Active { credential, roles, groups } => {
+                    prop_assert!(account.exists && account.enabled);
+                    prop_assert_eq!(roles_of(&account), roles);
+                    prop_assert_eq!(account.groups.keys().copied().collect::<BTreeSet<_>>(), groups);
+                    match credential {
+                        Issue::Password => prop_assert_eq!(account.password, Password::Fresh),
+                        Issue::Pass => prop_assert!(account.fresh_pass.is_some()),
+                    }
+                }
+            }
+        }
+
+        #[test]
+        fn nothing_sensitive_is_done_to_an_administrator(desired in desired(), start in observed()) {
+            let mut account = start;
+            prop_assert_eq!(carry_out(&plan(&desired, &account.clone()), &mut account), 0);
+        }
+
+        #[test]
+        fn roles_come_last_and_go_first(desired in desired(), start in observed()) {
+            let actions = plan(&desired, &start);
+            let first_assignment = actions.iter().position(|action| matches!(action, Action::AssignRole(_)));
+            if let Some(first) = first_assignment {
+                prop_assert!(actions[first..].iter().all(|action| matches!(action, Action::AssignRole(_))));
+            }
+            let last_removal = actions.iter().rposition(|action| matches!(action, Action::RemoveRole { .. }));
+            if let Some(last) = last_removal {
+                prop_assert!(actions[..last].iter().all(|action| matches!(action, Action::RemoveRole { .. } | Action::Create)));
+            }
+        }
+
+        #[test]
+        fn only_an_activation_grants(start in observed(), desired in desired()) {
+            let grants = plan(&desired, &start).iter().any(Action::grants);
+            prop_assert!(!grants || matches!(desired, Desired::Active { .. }));
+        }
+
+        #[test]
+        fn stopping_anywhere_leaves_a_plan_that_finishes(desired in desired(), start in observed(), stop in 0_usize..12) {
+            let mut account = start;
+            let actions = plan(&desired, &account);
+            carry_out(&actions[..stop.min(actions.len())], &mut account);
+            carry_out(&plan(&Desired::Dormant, &account), &mut account);
+            prop_assert!(!account.enabled && account.roles.is_empty() && account.passes.is_empty());
+        }
+    }
+
+    #[test]
+    fn sessions_are_revoked_after_the_account_is_disabled_and_its_password_replaced() {
+        let mut account = Observed::created();
+        let active = Desired::Active {
+            credential: Issue::Password,
+            roles: BTreeSet::from([Uuid::from_u128(1)]),
+            groups: BTreeSet::new(),
+        };
+        carry_out(&plan(&active, &account.clone()), &mut account);
+        let steps: Vec<_> = plan(&Desired::Dormant, &account).iter().map(Action::step).collect();
+        assert_eq!(steps, [Step::RemoveRoles, Step::Disable, Step::SetPassword, Step::RevokeSessions]);
+    }
+
+    #[test]
+    fn what_this_process_holds_is_only_issued_to_the_next_one() {
+        let mut account = Observed::created();
+        account.password = Password::Fresh;
+        account.fresh_pass = Some("p".to_owned());
+        let stored = serde_json::to_string(&account).unwrap();
+        let read: Observed = serde_json::from_str(&stored).unwrap();
+        assert_eq!(read.password, Password::Issued);
+        assert_eq!(read.fresh_pass, None);
+    }
+}

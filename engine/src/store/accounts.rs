@@ -1,0 +1,190 @@
+//! Rows of JIT accounts, and the loan under which one process at a time works on one.
+
+use sqlx::{Row as _, sqlite::SqliteRow};
+use uuid::Uuid;
+
+use super::{Store, Write, fault, get, get_id, get_json, json};
+use crate::{EngineError, Failure, plan::Observed};
+
+/// How long a loan lasts unless it is renewed: longer than any exchange, so that no answer comes after it has lapsed.
+pub(crate) const LOAN: i64 = 20_000;
+
+/// A JIT account.
+#[derive(Clone, Debug)]
+pub(crate) struct AccountRow {
+    pub(crate) account_id: Uuid,
+    pub(crate) tenant_id: Uuid,
+    pub(crate) user_name: String,
+    pub(crate) object_id: Option<Uuid>,
+    pub(crate) created_at: Option<i64>,
+    pub(crate) known: Observed,
+    pub(crate) certain: bool,
+    pub(crate) credential_generation: i64,
+    pub(crate) settle_from: Option<i64>,
+    pub(crate) settle_stage: i64,
+    pub(crate) looked_at: Option<i64>,
+}
+
+impl AccountRow {
+    fn of(row: &SqliteRow) -> Result<Self, EngineError> {
+        let object_id: Option<&str> = get(row, "object_id")?;
+        Ok(Self {
+            account_id: get_id(row, "account_id")?,
+            tenant_id: get_id(row, "tenant_id")?,
+            user_name: get(row, "user_name")?,
+            object_id: object_id.is_some().then(|| get_id(row, "object_id")).transpose()?,
+            created_at: get(row, "created_at")?,
+            known: get_json(row, "known")?,
+            certain: get(row, "certain")?,
+            credential_generation: get(row, "credential_generation")?,
+            settle_from: get(row, "settle_from")?,
+            settle_stage: get(row, "settle_stage")?,
+            looked_at: get(row, "looked_at")?,
+        })
+    }
+}
+
+/// A loan on an account. Whoever holds an older generation can change nothing any more.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Claim {
+    pub(crate) account_id: Uuid,
+    pub(crate) generation: i64,
+    /// Until when it lasts, by this machine's clock.
+    pub(crate) until: i64,
+}
+
+impl Store {
+    pub(crate) async fn account(&self, account_id: Uuid) -> Result<AccountRow, EngineError> {
+        let row = sqlx::query("select * from accounts where account_id = ?1")
+            .bind(account_id.to_string())
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(fault)?;
+        row.as_ref()
+            .map_or_else(|| Err(Failure::StoreDamaged("an account's row is missing".to_owned()).into()), AccountRow::of)
+    }
+
+    /// Accounts of one tenant.
+    pub(crate) async fn accounts_of(&self, tenant_id: Uuid) -> Result<Vec<AccountRow>, EngineError> {
+        let rows = sqlx::query("select * from accounts where tenant_id = ?1 order by user_name")
+            .bind(tenant_id.to_string())
+            .fetch_all(&self.pool)
+            .await
+            .map_err(fault)?;
+        rows.iter().map(AccountRow::of).collect()
+    }
+
+    /// Accounts of connected tenants: what settle checks and the scan look at.
+    pub(crate) async fn accounts(&self) -> Result<Vec<AccountRow>, EngineError> {
+        let rows = sqlx::query(
+            "select accounts.* from accounts join tenants using (tenant_id) where tenants.removed_at is null",
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(fault)?;
+        rows.iter().map(AccountRow::of).collect()
+    }
+
+    /// Borrows the account, if nobody else has. A loan that would last longer than any loan was made under another
+    /// clock and does not count.
+    pub(crate) async fn claim(&self, account_id: Uuid, now: i64) -> Result<Option<Claim>, EngineError> {
+        let until = now + LOAN;
+        let row = sqlx::query(
+            "update accounts set claim_until = ?2, generation = generation + 1
+             where account_id = ?1 and (claim_until is null or claim_until <= ?3 or claim_until > ?2)
+             returning generation",
+        )
+        .bind(account_id.to_string())
+        .bind(until)
+        .bind(now)
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(fault)?;
+        row.map(|row| Ok(Claim { account_id, generation: row.try_get(0).map_err(fault)?, until })).transpose()
+    }
+
+    /// Whether somebody is working on the account.
+    pub(crate) async fn is_claimed(&self, account_id: Uuid, now: i64) -> Result<bool, EngineError> {
+        let row = sqlx::query("select claim_until from accounts where account_id = ?1")
+            .bind(account_id.to_string())
+            .fetch_one(&self.pool)
+            .await
+            .map_err(fault)?;
+        let until: Option<i64> = get(&row, "claim_until")?;
+        Ok(until.is_some_and(|until| until > now && until <= now + LOAN))
+    }
+
+    /// Renews the loan. `false`: it is somebody else's now.
+    pub(crate) async fn renew(&self, claim: &mut Claim, now: i64) -> Result<bool, EngineError> {
+        let until = now + LOAN;
+        let renewed = sqlx::query("update accounts set claim_until = ?3 where account_id = ?1 and generation = ?2")
+            .bind(claim.account_id.to_string())
+            .bind(claim.generation)
+            .bind(until)
+            .execute(&self.pool)
+            .await
+            .map_err(fault)?;
+        claim.until = until;
+        Ok(renewed.rows_affected() == 1)
+    }
+
+    /// Gives the account back.
+    pub(crate) async fn release(&self, claim: &Claim) -> Result<(), EngineError> {
+        sqlx::query("update accounts set claim_until = null where account_id = ?1 and generation = ?2")
+            .bind(claim.account_id.to_string())
+            .bind(claim.generation)
+            .execute(&self.pool)
+            .await
+            .map_err(fault)?;
+        Ok(())
+    }
+
+    /// Writes down what is known of the account, if the loan still holds.
+    pub(crate) async fn save_known(&self, claim: &Claim, account: &AccountRow) -> Result<bool, EngineError> {
+        let mut write = self.write().await?;
+        let saved = save_known(&mut write, claim, account).await?;
+        super::commit(write).await?;
+        Ok(saved)
+    }
+}
+
+/// Writes down what is known of the account, fenced by the loan.
+pub(crate) async fn save_known(write: &mut Write, claim: &Claim, account: &AccountRow) -> Result<bool, EngineError> {
+    let saved = sqlx::query(
+        "update accounts set object_id = ?3, created_at = ?4, known = ?5, certain = ?6, credential_generation = ?7,
+             settle_from = ?8, settle_stage = ?9, looked_at = ?10
+         where account_id = ?1 and generation = ?2",
+    )
+    .bind(claim.account_id.to_string())
+    .bind(claim.generation)
+    .bind(account.object_id.map(|id| id.to_string()))
+    .bind(account.created_at)
+    .bind(json(&account.known)?)
+    .bind(account.certain)
+    .bind(account.credential_generation)
+    .bind(account.settle_from)
+    .bind(account.settle_stage)
+    .bind(account.looked_at)
+    .execute(&mut **write)
+    .await
+    .map_err(fault)?;
+    Ok(saved.rows_affected() == 1)
+}
+
+/// The row of the account of that name, made if there is none. A new one is known not to be there: if it is, creating
+/// it says so.
+pub(crate) async fn ensure(write: &mut Write, tenant_id: Uuid, user_name: &str) -> Result<Uuid, EngineError> {
+    let row = sqlx::query(
+        "insert into accounts (account_id, tenant_id, user_name, known, certain) values (?1, ?2, ?3, ?4, 1)
+         on conflict (tenant_id, user_name) do update set user_name = excluded.user_name
+         returning account_id",
+    )
+    .bind(Uuid::now_v7().to_string())
+    .bind(tenant_id.to_string())
+    .bind(user_name)
+    .bind(json(&Observed::absent())?)
+    .fetch_one(&mut **write)
+    .await
+    .map_err(fault)?;
+    get_id(&row, "account_id")
+}

@@ -1,0 +1,174 @@
+//! Rows of connected tenants.
+
+use latchkey_protocol::cloud::Cloud;
+use sqlx::sqlite::SqliteRow;
+use uuid::Uuid;
+
+use super::{Store, Write, fault, get, get_id, get_json, get_optional_json, json};
+use crate::{
+    EngineError, Failure, Role,
+    graph::{Capabilities, PassPolicy},
+};
+
+/// A connected tenant.
+#[derive(Clone, Debug)]
+pub(crate) struct TenantRow {
+    pub(crate) tenant_id: Uuid,
+    pub(crate) name: String,
+    pub(crate) cloud: Cloud,
+    pub(crate) client_id: Uuid,
+    pub(crate) domain: String,
+    pub(crate) domains: Vec<String>,
+    pub(crate) roles: Vec<Role>,
+    pub(crate) groups: Vec<Uuid>,
+    pub(crate) minutes: u32,
+    pub(crate) maximum_minutes: u32,
+    pub(crate) capabilities: Capabilities,
+    pub(crate) pass_policy: Option<PassPolicy>,
+    pub(crate) pass_refused_at: Option<i64>,
+    pub(crate) account_id: Uuid,
+    pub(crate) last_used: Option<i64>,
+}
+
+impl TenantRow {
+    fn of(row: &SqliteRow) -> Result<Self, EngineError> {
+        let cloud: &str = get(row, "cloud")?;
+        Ok(Self {
+            tenant_id: get_id(row, "tenant_id")?,
+            name: get(row, "name")?,
+            cloud: serde_json::from_value(cloud.into())
+                .map_err(|_| Failure::StoreDamaged(format!("{cloud} is not a cloud")))?,
+            client_id: get_id(row, "client_id")?,
+            domain: get(row, "domain")?,
+            domains: get_json(row, "domains")?,
+            roles: get_json(row, "roles")?,
+            groups: get_json(row, "groups")?,
+            minutes: get(row, "minutes")?,
+            maximum_minutes: get(row, "maximum_minutes")?,
+            capabilities: get_json(row, "capabilities")?,
+            pass_policy: get_optional_json(row, "pass_policy")?,
+            pass_refused_at: get(row, "pass_refused_at")?,
+            account_id: get_id(row, "account_id")?,
+            last_used: get(row, "last_used")?,
+        })
+    }
+}
+
+impl Store {
+    /// A connected tenant.
+    pub(crate) async fn tenant(&self, tenant_id: Uuid) -> Result<TenantRow, EngineError> {
+        let row = sqlx::query("select * from tenants where tenant_id = ?1 and removed_at is null")
+            .bind(tenant_id.to_string())
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(fault)?;
+        row.as_ref().map_or_else(|| Err(Failure::TenantUnknown(tenant_id).into()), TenantRow::of)
+    }
+
+    /// The name of a tenant, connected or removed.
+    pub(crate) async fn tenant_name(&self, tenant_id: Uuid) -> Result<String, EngineError> {
+        let row = sqlx::query("select name from tenants where tenant_id = ?1")
+            .bind(tenant_id.to_string())
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(fault)?;
+        row.as_ref().map_or_else(|| Err(Failure::TenantUnknown(tenant_id).into()), |row| get(row, "name"))
+    }
+
+    /// Every connected tenant, most recently used first.
+    pub(crate) async fn tenants(&self) -> Result<Vec<TenantRow>, EngineError> {
+        let rows = sqlx::query(
+            "select * from tenants where removed_at is null order by coalesce(last_used, 0) desc, name collate nocase",
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(fault)?;
+        rows.iter().map(TenantRow::of).collect()
+    }
+
+    /// Remembers what the application may do and what the policy says, as seen just now.
+    pub(crate) async fn remember_capabilities(
+        &self,
+        tenant_id: Uuid,
+        capabilities: &Capabilities,
+    ) -> Result<(), EngineError> {
+        sqlx::query("update tenants set capabilities = ?2 where tenant_id = ?1")
+            .bind(tenant_id.to_string())
+            .bind(json(capabilities)?)
+            .execute(&self.pool)
+            .await
+            .map_err(fault)?;
+        Ok(())
+    }
+
+    /// Remembers that the tenant refused a pass, or (with `None`) that it does issue them.
+    pub(crate) async fn remember_pass_refusal(&self, tenant_id: Uuid, at: Option<i64>) -> Result<(), EngineError> {
+        sqlx::query("update tenants set pass_refused_at = ?2 where tenant_id = ?1")
+            .bind(tenant_id.to_string())
+            .bind(at)
+            .execute(&self.pool)
+            .await
+            .map_err(fault)?;
+        Ok(())
+    }
+}
+
+/// Saves a tenant, new or changed.
+pub(crate) async fn save(write: &mut Write, tenant: &TenantRow) -> Result<(), EngineError> {
+    let cloud = serde_json::to_value(tenant.cloud).ok().and_then(|cloud| cloud.as_str().map(ToOwned::to_owned));
+    sqlx::query(
+        "insert into tenants (tenant_id, name, cloud, client_id, domain, domains, roles, groups, minutes,
+             maximum_minutes, capabilities, pass_policy, pass_refused_at, account_id, last_used, removed_at)
+         values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, null, ?13, null, null)
+         on conflict (tenant_id) do update set name = excluded.name, cloud = excluded.cloud,
+             client_id = excluded.client_id, domain = excluded.domain, domains = excluded.domains,
+             roles = excluded.roles, groups = excluded.groups, minutes = excluded.minutes,
+             maximum_minutes = excluded.maximum_minutes, capabilities = excluded.capabilities,
+             pass_policy = excluded.pass_policy, pass_refused_at = null, account_id = excluded.account_id,
+             removed_at = null",
+    )
+    .bind(tenant.tenant_id.to_string())
+    .bind(&tenant.name)
+    .bind(cloud.unwrap_or_default())
+    .bind(tenant.client_id.to_string())
+    .bind(&tenant.domain)
+    .bind(json(&tenant.domains)?)
+    .bind(json(&tenant.roles)?)
+    .bind(json(&tenant.groups)?)
+    .bind(tenant.minutes)
+    .bind(tenant.maximum_minutes)
+    .bind(json(&tenant.capabilities)?)
+    .bind(tenant.pass_policy.as_ref().map(json).transpose()?)
+    .bind(tenant.account_id.to_string())
+    .execute(&mut **write)
+    .await
+    .map_err(fault)?;
+    Ok(())
+}
+
+/// Disconnects a tenant; what happened there stays on record.
+pub(crate) async fn remove(write: &mut Write, tenant_id: Uuid, now: i64) -> Result<(), EngineError> {
+    sqlx::query("update tenants set removed_at = ?2 where tenant_id = ?1")
+        .bind(tenant_id.to_string())
+        .bind(now)
+        .execute(&mut **write)
+        .await
+        .map_err(fault)?;
+    sqlx::query("update accounts set settle_from = null, looked_at = null where tenant_id = ?1")
+        .bind(tenant_id.to_string())
+        .execute(&mut **write)
+        .await
+        .map_err(fault)?;
+    Ok(())
+}
+
+/// Notes that a lease was started.
+pub(crate) async fn mark_used(write: &mut Write, tenant_id: Uuid, now: i64) -> Result<(), EngineError> {
+    sqlx::query("update tenants set last_used = ?2 where tenant_id = ?1")
+        .bind(tenant_id.to_string())
+        .bind(now)
+        .execute(&mut **write)
+        .await
+        .map_err(fault)?;
+    Ok(())
+}
