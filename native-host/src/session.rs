@@ -27,7 +27,7 @@ use crate::{failure, host, machine, request};
 const MOST_REQUESTS: usize = 32;
 /// How often the leases are looked at while nothing is due: the machine may have slept, another process may have
 /// changed them.
-const LOOK_EVERY: Duration = Duration::from_secs(15);
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// How long the key store, which may be asking the person, is waited for when the process ends.
 const LAST_WAIT: Duration = Duration::from_millis(200);
 

@@ -1,0 +1,9 @@
+//! The real binary against the simulated Entra, a real Secret Service and a home folder that nobody uses.
+#![allow(clippy::unwrap_used)]
+
+mod bad_days;
+mod browser_side;
+mod command_line;
+mod installing;
+mod kills;
+mod lab;
