@@ -44,8 +44,8 @@ use self::shell::ShownTenant;
 use self::visit::Visit;
 use crate::simulation::Simulation;
 
-/// Serves what a browser asks for, and `/sim/pages` on every host. The requested host is in the request extension
-/// [`crate::serve::RequestedHost`], or else in the `Host` header; nothing else decides which page is meant.
+/// Serves what a browser asks for. The requested host is in the request extension [`crate::serve::RequestedHost`], or
+/// else in the `Host` header; nothing else decides which page is meant. `/sim/pages` is there on every host.
 pub fn router(sim: Arc<Simulation>) -> Router {
     let pages = Pages::new(sim);
     pages.control_router().merge(pages.router())

@@ -36,7 +36,7 @@ pub(super) fn begin(pages: &Pages, visit: &Visit, tenant: &str) -> Result<Respon
 pub(super) fn resume(pages: &Pages, visit: &Visit) -> Result<Response, Refusal> {
     let ctx = visit.asked("ctx").unwrap_or_default();
     let Some(mut transaction) = pages.memory().transactions.get(ctx).cloned() else {
-        return Ok(finish::expired(pages, visit)?);
+        return finish::expired(pages, visit);
     };
     let knobs = pages.knobs(&transaction.tenant)?;
     let chosen = visit.asked("login_hint").unwrap_or_default();

@@ -55,7 +55,7 @@ pub(super) async fn ask(pages: &Pages, visit: &Visit) -> Result<Response, Refusa
 fn renew_flow_token(pages: &Pages, visit: &Visit, ctx: &str, posted: &str) -> Option<String> {
     let mut memory = pages.memory();
     let transaction = memory.transactions.get_mut(ctx)?;
-    let right = visit.from_same_origin()
+    let right = visit.is_from_same_origin()
         && visit.header("canary") == Some(transaction.api_canary.as_str())
         && transaction.take_flow_token(posted);
     right.then(|| transaction.renew_flow_token())

@@ -66,7 +66,7 @@ pub(super) fn take_transaction(pages: &Pages, visit: &Visit) -> Option<Transacti
     };
     let mut memory = pages.memory();
     let transaction = memory.transactions.get_mut(ctx)?;
-    let right = visit.from_same_origin()
+    let right = visit.is_from_same_origin()
         && visit.posted("canary") == transaction.canary
         && transaction.take_flow_token(visit.posted("flowToken"));
     right.then(|| transaction.clone())

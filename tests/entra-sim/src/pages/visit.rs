@@ -127,7 +127,7 @@ impl Visit {
 
     /// Whether a POST came from a page of the same origin, as far as the browser said.
     #[must_use]
-    pub(super) fn from_same_origin(&self) -> bool {
+    pub(super) fn is_from_same_origin(&self) -> bool {
         let origin_fits = self.header("origin").is_none_or(|origin| origin == self.origin);
         let referrer_fits = self.header("referer").is_none_or(|referrer| {
             referrer == self.origin || referrer.strip_prefix(&self.origin).is_some_and(|rest| rest.starts_with('/'))
