@@ -94,7 +94,7 @@ impl Knobs {
             }
             serde_json::from_value(Value::Object(whole.clone()))
         } else {
-            serde_json::from_value(change.clone())
+            Err(serde::de::Error::custom("an object with knobs is expected"))
         }
     }
 }

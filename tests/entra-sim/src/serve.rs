@@ -28,6 +28,7 @@ use crate::token;
 pub const AUTHORITY_HOSTS: &[&str] = &[
     "login.microsoftonline.com",
     "login.microsoftonline.us",
+    "login.usgovcloudapi.net",
     "login.partner.microsoftonline.cn",
     "login.chinacloudapi.cn",
     "login.microsoft.com",
