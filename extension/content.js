@@ -38,6 +38,8 @@ const SELECTORS = {
   self_submitting: 'form[name=hiddenform]',
   busy: '.lightbox-cover.disable-lightbox',
 };
+const ANY = Object.values(SELECTORS).join();
+const FIELDS = ['password', 'access_pass', 'user_name', 'code'];
 const { runtime } = chrome;
 const all = (selector, within = document) => [...within.querySelectorAll(selector)];
 // The prototypes' accessors: what a page names its fields can shadow an element's own.
@@ -91,8 +93,9 @@ function serverConfig() {
 
 function look() {
   const elements = [], marks = [], seen = {};
+  const found = all(ANY);
   for (const key in SELECTORS) {
-    const nodes = all(SELECTORS[key]);
+    const nodes = found.filter((node) => node.matches(SELECTORS[key]));
     if (!nodes.length) continue;
     const visible = seen[key] = nodes.filter(isVisible);
     const node = visible[0] ?? nodes[0], input = isInput(node);
@@ -102,7 +105,7 @@ function look() {
       visible: visible.length,
       enabled: isEnabled(node),
       read_only: input && node.readOnly,
-      clear: !!visible.length && isClear(node, true),
+      clear: !!visible.length && (!FIELDS.includes(key) || isClear(node, true)),
       input_type: input ? node.type : null,
       empty: input && !value.get.call(node),
     };
@@ -116,7 +119,7 @@ function look() {
     views: all('[data-viewid]').filter(isVisible).map((view) => view.dataset.viewid),
     identity: name && (name.title || name.textContent.trim()),
     tiles: all('#tilesHolder [data-test-id]').map((tile) => tile.dataset.testId),
-    form_origin: formOrigin(['password', 'access_pass', 'user_name', 'code', 'primary'].flatMap((key) => seen[key] ?? [])[0]),
+    form_origin: formOrigin([...FIELDS, 'primary'].flatMap((key) => seen[key] ?? [])[0]),
     top: self === top,
   };
   return {
@@ -139,7 +142,10 @@ function soon() {
 function report(always) {
   pending = clearTimeout(pending);
   if (!runtime.id) return stop(); // updated or removed
-  const snapshot = look(), now = JSON.stringify(snapshot);
+  // A page that has nothing yet is not news; one that never gets anything is.
+  if (!always && !reported && !document.querySelector(ANY)) return;
+  const snapshot = look(), { fingerprint, elements, ready, on_screen } = snapshot;
+  const now = [fingerprint, ready, on_screen, elements[0]?.value, elements.map(({ empty, clear }) => [empty, clear])].join();
   if (now === reported && !always) return;
   reported = now;
   snapshot.focused = document.hasFocus();
@@ -149,6 +155,7 @@ function report(always) {
 function watch() {
   observer.observe(document, { subtree: true, childList: true, attributeFilter: ['aria-hidden', 'class', 'disabled', 'style'] });
   report();
+  setTimeout(() => reported || report(true), 3000);
 }
 
 function stop() {
@@ -196,7 +203,7 @@ runtime.onMessage.addListener((order, sender, answer) => {
     return true;
   }
 });
-for (const type of ['readystatechange', 'visibilitychange', 'transitionend', 'animationend']) document.addEventListener(type, soon);
-addEventListener('pageshow', watch);
+for (const type of ['visibilitychange', 'transitionend', 'animationend']) document.addEventListener(type, soon);
+addEventListener('pageshow', watch); // comes after load, and again from the back-forward cache
 addEventListener('pagehide', stop);
-watch();
+if (document.readyState === 'complete') watch();

@@ -44,6 +44,7 @@ export async function until(what, look, patience = 20_000) {
 export class Entra {
   static async start(...options) {
     const child = spawn(programs.entra, options, { stdio: ['ignore', 'pipe', 'inherit'] });
+    process.once('exit', () => child.kill());
     const [line] = await once(readline.createInterface({ input: child.stdout }), 'line');
     return new Entra(JSON.parse(line), child);
   }
@@ -65,7 +66,13 @@ export class Entra {
   state() { return this.control('/sim/state'); }
   knobs(change) { return this.control('/sim/knobs', change); }
   pages(change) { return this.control('/sim/pages', change); }
-  async journal() { return (await this.control('/sim/pages')).journal; }
+
+  // What the pages noted, without the browser's own errands to its maker.
+  async journal() {
+    const { journal } = await this.control('/sim/pages');
+    const attempts = journal.attempts.filter(({ host }) => !/\.(google|googleapis)\.com$/.test(host));
+    return { ...journal, attempts };
+  }
 
   tenant(name) {
     return this.details.tenants.find((tenant) => tenant.name === name);
@@ -75,7 +82,7 @@ export class Entra {
   async account(userName) {
     const { tenants } = await this.state();
     for (const tenant of tenants) {
-      const user = tenant.users.find((user) => user.userPrincipalName === userName);
+      const user = tenant.users.find(({ upn }) => upn === userName);
       if (user) return user;
     }
     return null;
@@ -126,11 +133,11 @@ export class Machine {
   async addTenant(name, { roles = ['User Administrator'], technician = 'alex@msp.example', minutes } = {}) {
     const { id, app, domains } = this.entra.tenant(name);
     await this.latchkey([
-      'tenant', 'add', '--name', name, '--tenant-id', id, '--client-id', app.client_id, '--domain', domains[0],
+      'tenant', 'add', '--name', name, '--tenant-id', id, '--client-id', app.client_id, '--domain', domains[0].name,
       ...roles.flatMap((role) => ['--role', role]), '--technician', technician,
       ...(minutes ? ['--minutes', String(minutes)] : []), '--secret-stdin',
     ], { input: app.client_secret });
-    return `jit-${technician.split('@')[0]}@${domains[0]}`;
+    return `jit-${technician.split('@')[0]}@${domains[0].name}`;
   }
 
   async leases() {
@@ -158,7 +165,7 @@ export class Browser {
         '--no-sandbox', '--disable-gpu', '--window-size=1200,900', '--no-first-run', '--disable-background-networking',
         '--disable-component-update', '--disable-sync', '--disable-quic', '--lang=en-US',
         `--proxy-server=http://127.0.0.1:${details.proxy_port}`,
-        `--ignore-certificate-errors-spki-list=${details.leaf_spki_sha256}`,
+        `--ignore-certificate-errors-spki-list=${details.leaf_spki_sha256_base64}`,
         `--disable-extensions-except=${extension}`, `--load-extension=${extension}`,
         ...args,
       ],

@@ -45,7 +45,7 @@ export const test = base.extend({
 });
 
 async function enabledWithoutLease(entra, machine) {
-  const open = new Set((await machine.leases()).leases.filter(({ state }) => !['ended', 'failed'].includes(state)).map(({ user_name }) => user_name));
+  const open = new Set((await machine.leases()).filter(({ state }) => !['ended', 'failed'].includes(state)).map(({ user_name }) => user_name));
   const left = [];
   for (const name of Object.values(machine.accounts)) {
     const account = await entra.account(name);
