@@ -3,14 +3,14 @@
 
 use latchkey_protocol::TenantHint;
 
-/// The path of an absolute address, without query and fragment.
+/// The path of an `https` address, without query and fragment.
 #[must_use]
 pub fn path(address: &str) -> &str {
-    let Some((_, rest)) = address.split_once("://") else {
+    let Some(rest) = address.strip_prefix("https://") else {
         return "";
     };
     let rest = rest.split(['?', '#']).next().unwrap_or_default();
-    rest.find('/').map_or("", |start| &rest[start..])
+    rest.find('/').and_then(|start| rest.get(start..)).unwrap_or_default()
 }
 
 /// What the address of a sign-in page and its `urlPost` say about the tenant and the account.
@@ -18,7 +18,7 @@ pub fn path(address: &str) -> &str {
 pub fn hint(address: &str, post_url: Option<&str>) -> TenantHint {
     let tenant = tenant_of_path(path(address)).or_else(|| {
         let post_url = post_url?;
-        tenant_of_path(if post_url.contains("://") { path(post_url) } else { post_url })
+        tenant_of_path(if post_url.starts_with('/') { post_url } else { path(post_url) })
     });
     let user_name = ["login_hint", "username", "domain_hint", "whr"]
         .iter()

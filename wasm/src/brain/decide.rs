@@ -155,7 +155,7 @@ pub const fn what_to_do(view: View) -> Word {
 /// Whether two user principal names are the same.
 #[must_use]
 pub fn is_same_account(left: &str, right: &str) -> bool {
-    left.trim().to_lowercase() == right.trim().to_lowercase()
+    left.trim().eq_ignore_ascii_case(right.trim())
 }
 
 /// The one field that a secret may go into, or why not.

@@ -4,10 +4,11 @@
 //! own and decides nothing; what a browser vouches for (sender, tab, document) is copied from the browser's objects,
 //! never from a message's content.
 
+use latchkey_protocol::HostFrame;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Unprinted, snapshot::Snapshot};
+use super::snapshot::Snapshot;
 use crate::json::{Read, fields, member, names};
 pub use crate::popup::action::Action;
 
@@ -61,8 +62,8 @@ pub enum Event {
     },
     /// A message from the native host, as it came.
     HostMessage {
-        /// A `HostFrame` of the protocol crate; anything else is answered with a sentence, not trusted.
-        frame: Unprinted<Value>,
+        /// A message of the protocol; nothing stands for what is none (and is answered with a sentence, not trusted).
+        frame: Option<HostFrame>,
     },
     /// `port.onDisconnect`, or `connectNative` threw.
     HostGone {
@@ -145,7 +146,7 @@ impl Read for Event {
             "popup_opened" => Self::PopupOpened { tab_id: member(object, "tab_id")?, url: member(object, "url")? },
             "popup_closed" => Self::PopupClosed {},
             "popup_action" => Self::PopupAction { action: member(object, "action")? },
-            "host_message" => Self::HostMessage { frame: Unprinted(object.get("frame")?.clone()) },
+            "host_message" => Self::HostMessage { frame: object.get("frame").and_then(HostFrame::read) },
             "host_gone" => Self::HostGone { reason: member(object, "reason")? },
             "timer_rang" => Self::TimerRang { name: member(object, "name")? },
             "acted" => Self::Acted {

@@ -4,8 +4,6 @@
 //! Trust is decided here and only here: a page counts when the browser's sender record puts it in the top frame of a tab at an exact
 //! sign-in origin. Everything that writes or clicks is bound to that document.
 
-use std::collections::BTreeMap;
-
 use latchkey_protocol::{
     Document, ErrorBody, ErrorCode, Hello, HostFrame, LeaseState, LeaseSummary, PROTOCOL_VERSION, Progress, Reply,
     Request, RequestFrame, RequestId, Secret, Step as HostStep, TenantHint, TenantSummary, cloud::SignInOrigin,
@@ -19,6 +17,7 @@ use super::{
     decide::{self, Decision, Grant, Page},
     effect::{Effect, Icon},
     event::{Action, Event, EventFrame, Outcome, PageSeen},
+    few::Few,
     flow::{Act, Acting, Asking, Flow, Over, Pressed, Purpose, Reason, Step, key_of},
     page::View,
     snapshot::Snapshot,
@@ -26,7 +25,7 @@ use super::{
 use crate::{
     elements::ElementKey,
     json::{Read, fields, member, read_text},
-    popup::view::{PopupView, StepProgress},
+    popup::view::StepProgress,
     words::{Text, Word},
 };
 
@@ -60,12 +59,13 @@ pub struct Brain {
     link: Link,
     queue: Vec<RequestFrame>,
     pending: Vec<Pending>,
-    pub(super) pages: BTreeMap<i32, Page>,
+    pub(super) pages: Few<i32, Page>,
     pub(super) popup: Option<Popup>,
-    pub(super) shown: Option<PopupView>,
-    pub(super) icons: BTreeMap<i32, Icon>,
+    /// The view that the popup has, as JSON.
+    pub(super) shown: Option<String>,
+    pub(super) icons: Few<i32, Icon>,
     pub(super) everywhere: Option<(Icon, String)>,
-    wakes: BTreeMap<String, i64>,
+    wakes: Few<String, i64>,
     warm_until: i64,
     saved: String,
     pub(super) now: i64,
@@ -169,12 +169,12 @@ impl Brain {
             link: Link::Closed,
             queue: Vec::new(),
             pending: Vec::new(),
-            pages: BTreeMap::new(),
+            pages: Few::new(),
             popup: None,
             shown: None,
-            icons: BTreeMap::new(),
+            icons: Few::new(),
             everywhere: None,
-            wakes: BTreeMap::new(),
+            wakes: Few::new(),
             warm_until: 0,
             saved: String::new(),
             now: 0,
@@ -432,11 +432,9 @@ impl Brain {
                     flow.needs_person = true;
                 }
             }
-            ("idle", _) => {
-                if !self.needs_host() && self.link != Link::Closed && self.now >= self.warm_until {
-                    self.out.push(Effect::DisconnectHost {});
-                    self.link_lost();
-                }
+            ("idle", _) if !self.needs_host() && self.link != Link::Closed && self.now >= self.warm_until => {
+                self.out.push(Effect::DisconnectHost {});
+                self.link_lost();
             }
             (ALARM_WATCH, _) => self.ask_leases(),
             // `page` and `badge` only wake the machine: settling does the rest.
@@ -669,8 +667,8 @@ impl Brain {
         }
     }
 
-    fn host_message(&mut self, frame: Unprinted<Value>) {
-        let Some(frame) = HostFrame::read(&frame.0) else {
+    fn host_message(&mut self, frame: Option<HostFrame>) {
+        let Some(frame) = frame else {
             self.host_failed(Word::HostGarbled, Word::HostGarbledAdvice, None);
             return;
         };
@@ -1381,8 +1379,9 @@ fn is_registration(url: &str) -> bool {
 
 /// What the browser's words for a lost host mean. Chromium and Firefox, from measurements; anything else counts as a host that stopped.
 fn why_gone(reason: Option<&str>) -> (Word, Word) {
-    let reason = reason.unwrap_or_default().to_ascii_lowercase();
-    let says = |words: &str| reason.contains(words);
+    let reason = reason.unwrap_or_default().as_bytes();
+    // Searching bytes: the standard library's search in text is many times larger as WASM.
+    let says = |words: &str| reason.windows(words.len()).any(|part| part.eq_ignore_ascii_case(words.as_bytes()));
     if says("host not found") || says("no such native application") {
         (Word::HostMissing, Word::HostMissingAdvice)
     } else if says("forbidden") {

@@ -11,6 +11,7 @@ mod boundary;
 pub mod decide;
 pub mod effect;
 pub mod event;
+mod few;
 pub mod flow;
 pub mod machine;
 pub mod page;

@@ -28,9 +28,10 @@ impl Brain {
         }
         if self.popup.is_some() {
             let view = self.view();
-            if self.shown.as_ref() != Some(&view) {
-                self.push(Effect::UpdatePopup { view: Box::new(view.clone()) });
-                self.shown = Some(view);
+            let shown = serde_json::to_string(&view).ok();
+            if self.shown != shown {
+                self.shown = shown;
+                self.push(Effect::UpdatePopup { view: Box::new(view) });
             }
         }
     }
@@ -251,10 +252,10 @@ impl Brain {
     fn choose_tenant(&self, tenants: &[TenantSummary]) -> PopupView {
         let rows = tenants.iter().map(|tenant| {
             let domain = tenant.domains.first().cloned().unwrap_or_default();
-            let mut search = tenant.name.to_lowercase();
+            let mut search = tenant.name.clone();
             for domain in &tenant.domains {
                 search.push(' ');
-                search.push_str(&domain.to_lowercase());
+                search.push_str(domain);
             }
             let state = self.state.leases.iter().find(|lease| lease.tenant_id == tenant.tenant_id).map(|lease| {
                 Text::of(match lease.state {

@@ -19,6 +19,8 @@ pub mod view;
 
 #[cfg(feature = "popup")]
 mod render;
+#[cfg(feature = "popup")]
+mod tree;
 
 #[cfg(feature = "popup")]
 pub use render::PopupHandle;

@@ -70,7 +70,7 @@ pub struct TenantRow {
     pub name: String,
     /// Its domain.
     pub domain: String,
-    /// All it can be found by, in lower case.
+    /// All it can be found by.
     pub search: String,
     /// Where its lease stands, if one is open.
     #[serde(default, skip_serializing_if = "Option::is_none")]

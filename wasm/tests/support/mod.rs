@@ -6,7 +6,7 @@ use latchkey_protocol::{
     Secret, TenantSummary, Welcome, cloud::Cloud,
 };
 use latchkey_wasm::{
-    brain::{Action, Brain, Effect, Element, Event, EventFrame, Outcome, PageSeen, Ready, Snapshot, Unprinted},
+    brain::{Action, Brain, Effect, Element, Event, EventFrame, Outcome, PageSeen, Ready, Snapshot},
     elements::ElementKey,
     popup::view::PopupView,
 };
@@ -239,7 +239,7 @@ impl World {
     }
 
     pub fn frame(&mut self, frame: HostFrame) -> Vec<Effect> {
-        self.send(Event::HostMessage { frame: Unprinted(serde_json::to_value(frame).unwrap()) })
+        self.send(Event::HostMessage { frame: Some(frame) })
     }
 
     /// Answers the handshake and the list of tenants, wherever they are open.
