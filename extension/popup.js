@@ -23,6 +23,7 @@ function show(view) {
 connect(received);
 await init({ module_or_path: chrome.runtime.getURL('popup_view_bg.wasm') });
 popup = new PopupHandle(document.getElementById('app'));
+popup.tick(Date.now());
 early.splice(0).forEach(received);
 setInterval(() => popup.tick(Date.now()), 1000);
 addEventListener('blur', () => popup.hide_secret());

@@ -35,7 +35,7 @@ export const test = base.extend({
     expect(conformance.violations, 'every Graph exchange agrees with the schema').toEqual([]);
   },
 
-  browser: async ({ machine, entra, browserOptions }, use) => {
+  desktop: async ({ machine, entra, browserOptions }, use) => {
     const browser = await Browser.start(machine, browserOptions);
     await use(browser);
     await browser.close();

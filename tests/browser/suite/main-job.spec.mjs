@@ -4,7 +4,7 @@ import { mainJob } from '../main-job.mjs';
 import { dormant, expect, picture, portal, signInPage, test, until, written } from './fixtures.mjs';
 
 test.describe('Contoso: a Temporary Access Pass', () => {
-  test('dormant before, active during, dormant after', async ({ entra, machine, browser }) => {
+  test('dormant before, active during, dormant after', async ({ entra, machine, desktop: browser }) => {
     const account = machine.accounts.Contoso;
     const report = await mainJob({ entra, browser, account, folder: path.dirname(picture('.')) });
 
@@ -27,7 +27,7 @@ test.describe('Contoso: a Temporary Access Pass', () => {
     }
   });
 
-  test('the extension leaves no trace in the document and no secret in its storage', async ({ machine, browser }) => {
+  test('the extension leaves no trace in the document and no secret in its storage', async ({ machine, desktop: browser }) => {
     const page = await signInPage(browser);
     await page.waitForSelector('#i0116', { state: 'visible' });
     const popup = await browser.popup(page);
@@ -64,7 +64,7 @@ test.describe('Contoso: a Temporary Access Pass', () => {
 test.describe('Fabrikam: a password', () => {
   test.use({ customers: ['Fabrikam'] });
 
-  test('says what the portal will ask for, signs in, ends', async ({ entra, machine, browser }) => {
+  test('says what the portal will ask for, signs in, ends', async ({ entra, machine, desktop: browser }) => {
     const account = machine.accounts.Fabrikam;
     await entra.pages({ proof_up: 'off' });
     const page = await signInPage(browser, portal('fabrikam.onmicrosoft.com'));
@@ -86,7 +86,7 @@ test.describe('Fabrikam: a password', () => {
 test.describe('Two customers', () => {
   test.use({ customers: ['Contoso', 'Fabrikam'] });
 
-  test('each tab signs in to its own', async ({ entra, machine, browser }) => {
+  test('each tab signs in to its own', async ({ entra, machine, desktop: browser }) => {
     await entra.pages({ proof_up: 'off' });
     const names = { Contoso: 'contoso.onmicrosoft.com', Fabrikam: 'fabrikam.onmicrosoft.com' };
     // Portals of two host names, so that the second session does not replace the first.
@@ -106,7 +106,7 @@ test.describe('Two customers', () => {
     for (const account of Object.values(machine.accounts)) expect(await dormant(entra, account)).toBe(true);
   });
 
-  test('a page that names no tenant lets the technician choose by typing', async ({ machine, browser, entra }) => {
+  test('a page that names no tenant lets the technician choose by typing', async ({ machine, desktop: browser, entra }) => {
     const page = await signInPage(browser, 'https://portal.azure.com/');
     await page.waitForSelector('#i0116', { state: 'visible' });
     const popup = await browser.popup(page);
@@ -124,7 +124,7 @@ test.describe('Two customers', () => {
   });
 });
 
-test('before the click nothing is filled and nobody is activated', async ({ entra, machine, browser }) => {
+test('before the click nothing is filled and nobody is activated', async ({ entra, machine, desktop: browser }) => {
   const page = await signInPage(browser);
   await page.waitForSelector('#i0116', { state: 'visible' });
   const popup = await browser.popup(page);

@@ -31,7 +31,7 @@ test.describe('look-alikes', () => {
     'https://login.windows.net', 'https://sts.windows.net', 'https://device.login.microsoftonline.com',
   ];
 
-  test('every one of them is left alone, with the lease active and the popup open', async ({ entra, machine, browser }) => {
+  test('every one of them is left alone, with the lease active and the popup open', async ({ entra, machine, desktop: browser }) => {
     test.setTimeout(300_000);
     // The best case for an attacker: the account is active and the host holds the credential.
     const start = await browser.page('about:blank');
@@ -66,7 +66,7 @@ test.describe('look-alikes', () => {
     await machine.latchkey(['end', '--all']);
   });
 
-  test('a user name in the address does not make it another host', async ({ browser, machine, entra }) => {
+  test('a user name in the address does not make it another host', async ({ desktop: browser, machine, entra }) => {
     const page = await browser.page();
     await page.goto(`https://login.microsoftonline.com@evil.test${userName}`).catch(() => {});
     const popup = await deliver(browser, page);
@@ -77,7 +77,7 @@ test.describe('look-alikes', () => {
 });
 
 test.describe('frames', () => {
-  test('the sign-in page inside a hostile page', async ({ entra, machine, browser }) => {
+  test('the sign-in page inside a hostile page', async ({ entra, machine, desktop: browser }) => {
     await entra.pages({ xfo_off: true });
     const page = await browser.page('https://portal.evil.test/');
     await page.waitForTimeout(1500);
@@ -111,7 +111,7 @@ test.describe('pages with nothing to fill', () => {
     'password-other-user': /asks for the password of another account|Filling|Waiting/,
   };
 
-  test('each says what the person must do, and stays empty', async ({ entra, machine, browser }) => {
+  test('each says what the person must do, and stays empty', async ({ entra, machine, desktop: browser }) => {
     test.setTimeout(600_000);
     for (const [name, words] of Object.entries(told)) {
       await test.step(name, async () => {
@@ -137,7 +137,7 @@ test.describe('pages with nothing to fill', () => {
     'login.live.com': 'https://login.live.com/login.srf', 'login.live.com, the new look': 'https://login.live.com/oauth20_authorize.srf',
     ADFS: 'https://adfs.contoso.example/adfs/ls/', Okta: 'https://contoso.okta.example/', GitHub: 'https://github.com/login',
   })) {
-    test(`${name} is another sign-in`, async ({ entra, machine, browser }) => {
+    test(`${name} is another sign-in`, async ({ entra, machine, desktop: browser }) => {
       const page = await browser.page(url);
       const popup = await deliver(browser, page);
       expect(await popup.text()).not.toMatch(/Sign in on this page/);
@@ -148,7 +148,7 @@ test.describe('pages with nothing to fill', () => {
 });
 
 test.describe('pages that cheat', () => {
-  test('the tab goes elsewhere between the click and the fill', async ({ entra, machine, browser }) => {
+  test('the tab goes elsewhere between the click and the fill', async ({ entra, machine, desktop: browser }) => {
     await entra.knobs({ round_trip_ms: 1500 });
     const page = await signInPage(browser);
     await page.waitForSelector('#i0116', { state: 'visible' });
@@ -164,7 +164,7 @@ test.describe('pages that cheat', () => {
     await machine.latchkey(['end', '--all'], { code: null });
   });
 
-  test('a page cannot speak for the extension', async ({ entra, machine, browser }) => {
+  test('a page cannot speak for the extension', async ({ entra, machine, desktop: browser }) => {
     const page = await signInPage(browser);
     await page.waitForSelector('#i0116', { state: 'visible' });
     const reached = await page.evaluate(async () => {
@@ -190,7 +190,7 @@ test.describe('pages that cheat', () => {
     await nothingHappened(entra, machine);
   });
 
-  test('synthetic keys and clicks do not open the popup and do not start anything', async ({ entra, machine, browser }) => {
+  test('synthetic keys and clicks do not open the popup and do not start anything', async ({ entra, machine, desktop: browser }) => {
     const page = await signInPage(browser);
     await page.waitForSelector('#i0116', { state: 'visible' });
     await page.evaluate(() => {
@@ -233,7 +233,7 @@ test.describe('pages that cheat', () => {
     'a disabled field': () => { document.querySelector('#i0116').disabled = true; },
     'a field out of sight': () => { document.querySelector('#i0116').className += ' moveOffScreen'; },
   })) {
-    test(`${name}: nothing is written`, async ({ entra, machine, browser }) => {
+    test(`${name}: nothing is written`, async ({ entra, machine, desktop: browser }) => {
       const page = await browser.page('https://login.microsoftonline.com/contoso.onmicrosoft.com/gallery/username');
       await page.waitForSelector('#i0116');
       await page.evaluate(cheat);
@@ -247,7 +247,7 @@ test.describe('pages that cheat', () => {
     });
   }
 
-  test('a field that is swapped again and again', async ({ entra, machine, browser }) => {
+  test('a field that is swapped again and again', async ({ entra, machine, desktop: browser }) => {
     const page = await browser.page('https://login.microsoftonline.com/contoso.onmicrosoft.com/gallery/username');
     await page.evaluate(() => {
       setInterval(() => {

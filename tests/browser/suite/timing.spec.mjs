@@ -34,7 +34,7 @@ for (const [name, knobs] of Object.entries({
   'the policy still allows eval': { csp: 'enforced_eval' },
   'the policy is only reported': { csp: 'report_only' },
 })) {
-  test(name, async ({ entra, machine, browser }) => {
+  test(name, async ({ entra, machine, desktop: browser }) => {
     await entra.pages(knobs);
     const page = await signInPage(browser);
     await signIn(browser, page);
@@ -44,7 +44,7 @@ for (const [name, knobs] of Object.entries({
   });
 }
 
-test('the account is usable only some seconds after it was enabled (50057)', async ({ entra, machine, browser }) => {
+test('the account is usable only some seconds after it was enabled (50057)', async ({ entra, machine, desktop: browser }) => {
   await entra.knobs({ sign_in_lag_ms: 6000 });
   const page = await signInPage(browser);
   const popup = await signIn(browser, page);
@@ -56,34 +56,34 @@ test('the account is usable only some seconds after it was enabled (50057)', asy
   expect(attempts.every(({ error }) => [0, 50057].includes(error))).toBe(true);
 });
 
-test('a box that holds somebody else is overwritten', async ({ machine, browser }) => {
+test('a box that holds somebody else is overwritten', async ({ machine, desktop: browser }) => {
   const page = await signInPage(browser, portal('contoso.onmicrosoft.com', '&login_hint=somebody.else@contoso.com'));
   await signIn(browser, page);
   await signedIn(page, machine);
 });
 
-test('the picker: our own tile is taken', async ({ entra, machine, browser }) => {
+test('the picker: our own tile is taken', async ({ entra, machine, desktop: browser }) => {
   await entra.pages({ force_view: 'picker', picker: [{ name: 'someone.else@contoso.com' }, { name: machine.accounts.Contoso }] });
   const page = await signInPage(browser);
   await signIn(browser, page);
   await signedIn(page, machine);
 });
 
-test('the picker without us: another account is used', async ({ entra, machine, browser }) => {
+test('the picker without us: another account is used', async ({ entra, machine, desktop: browser }) => {
   await entra.pages({ force_view: 'picker', picker: [{ name: 'someone.else@contoso.com' }] });
   const page = await signInPage(browser);
   await signIn(browser, page);
   await signedIn(page, machine);
 });
 
-test('work or personal: work', async ({ entra, machine, browser }) => {
+test('work or personal: work', async ({ entra, machine, desktop: browser }) => {
   await entra.pages({ if_exists: 6 });
   const page = await signInPage(browser);
   await signIn(browser, page);
   await signedIn(page, machine);
 });
 
-test('a sign-in window of its own', async ({ machine, browser }) => {
+test('a sign-in window of its own', async ({ machine, desktop: browser }) => {
   const page = await browser.page('https://portal.azure.com/popup?tenant=contoso.onmicrosoft.com');
   const [window] = await Promise.all([page.waitForEvent('popup'), page.click('button, #sign-in')]);
   await window.waitForSelector('#i0116', { state: 'visible' });
@@ -92,7 +92,7 @@ test('a sign-in window of its own', async ({ machine, browser }) => {
   expect(await page.textContent('#signed-in-as')).toContain(machine.accounts.Contoso);
 });
 
-test('refused (50126): never filled again by itself, once more on request', async ({ entra, machine, browser }) => {
+test('refused (50126): never filled again by itself, once more on request', async ({ entra, machine, desktop: browser }) => {
   await entra.pages({ force_error: 50126 });
   const page = await signInPage(browser);
   const popup = await signIn(browser, page);
@@ -107,7 +107,7 @@ test('refused (50126): never filled again by itself, once more on request', asyn
   await signedIn(page, machine);
 });
 
-test('the page that nobody knows yet: nothing is filled, copy is offered', async ({ entra, browser }) => {
+test('the page that nobody knows yet: nothing is filled, copy is offered', async ({ entra, desktop: browser }) => {
   await entra.pages({ future: true });
   const page = await browser.page(portal('contoso.onmicrosoft.com'));
   await page.waitForSelector('input');
