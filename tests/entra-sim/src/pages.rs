@@ -85,6 +85,11 @@ impl Pages {
         Ok(json!({"knobs": knobs, "journal": journal, "languages": strings::languages(), "gallery": gallery::names()}))
     }
 
+    /// Forgets everything: knobs, journal, sign-ins under way, cookies.
+    pub fn reset(&self) {
+        *self.memory() = Memory::default();
+    }
+
     fn simulation(&self) -> &Simulation {
         &self.simulation
     }
@@ -155,6 +160,10 @@ impl Pages {
             }
             ["common", "GetCredentialType"] if post => credential_type::ask(self, visit).await,
             [_, "login"] if post => login::post(self, visit),
+            [_, "login"] => {
+                let message = "The request body must contain the following parameter: 'client_id'.";
+                finish::refuse(self, visit, 900_144, message)
+            }
             ["kmsi"] if post => kmsi::answer(self, visit),
             ["appverify"] | ["common", "Consent", "Set"] if post => interrupts::go_on(self, visit),
             ["common", "SAS", "BeginAuth"] if post => interrupts::notification(self, visit, false),

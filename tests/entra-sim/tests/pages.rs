@@ -402,6 +402,36 @@ async fn unknown_people_and_tenants_are_named_as_such() {
 }
 
 #[tokio::test]
+async fn a_login_address_without_a_sign_in_is_an_error() {
+    let mut browser = Browser::new();
+    let page = browser.get("https://login.microsoftonline.com/common/login").await;
+    assert_eq!((page.page_id().as_str(), text(&page.config(), "sErrorCode")), ("ConvergedError", "900144"));
+}
+
+#[tokio::test]
+async fn yes_outlives_the_browser_and_no_does_not() {
+    for (option, outlives) in [("1", true), ("3", false)] {
+        let mut browser = Browser::new();
+        browser.give_pass(false);
+        let stay = browser.sign_in_with_pass().await.config();
+        let working = browser.answer_stay(&stay, option).await;
+        assert_eq!(working.headers["set-cookie"].contains("Max-Age"), outlives, "{option}");
+    }
+}
+
+#[tokio::test]
+async fn a_reset_forgets_knobs_journal_and_sign_ins() {
+    let mut browser = Browser::new();
+    browser.turn(json!({"language": "de"})).await;
+    let page = browser.open_portal().await.config();
+    let state = browser.send("DELETE", "https://control.test/sim/pages", &[], String::new()).await;
+    let state: Value = serde_json::from_str(&state.body).unwrap();
+    assert_eq!((&state["knobs"]["language"], &state["journal"]["pages"]), (&json!(""), &json!([])));
+    let refused = browser.post_credential(&page, text(&page, "sFT"), "passwd", PASSWORD).await;
+    assert_eq!(refused.config()["sErrorCode"], "50089");
+}
+
+#[tokio::test]
 async fn a_federated_user_is_sent_to_the_organisations_own_page() {
     let mut browser = Browser::new();
     let page = browser.open_portal().await.config();

@@ -1,5 +1,5 @@
 //! The pages' own control route, for tests: `GET /sim/pages` reads the knobs and the journal, `POST` turns knobs
-//! (merged name by name; `null` puts one back), `DELETE` empties the journal and puts every knob back.
+//! (merged name by name; `null` puts one back), `DELETE` forgets everything: journal, knobs, sign-ins under way, cookies.
 
 use std::sync::Arc;
 
@@ -49,10 +49,6 @@ async fn turn(State(pages): State<Arc<Pages>>, Json(change): Json<Map<String, Va
 }
 
 async fn reset(State(pages): State<Arc<Pages>>) -> Response {
-    {
-        let mut memory = pages.memory();
-        memory.knobs.clear();
-        memory.journal = super::journal::Journal::default();
-    }
+    pages.reset();
     read(State(pages)).await
 }

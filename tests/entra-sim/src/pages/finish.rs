@@ -73,11 +73,15 @@ pub(super) fn error_page(
 
 /// The form is not one of a page that was just shown: 50089.
 pub(super) fn expired(pages: &Pages, visit: &Visit) -> Result<Response, Refusal> {
+    refuse(pages, visit, 50_089, "Flow token expired. Authentication Failed, start again.")
+}
+
+/// An error page without a sign-in behind it.
+pub(super) fn refuse(pages: &Pages, visit: &Visit, number: u32, message: &str) -> Result<Response, Refusal> {
     let tenant = visit.segments().first().map_or("common", |segment| *segment).to_owned();
     let knobs = pages.knobs(&tenant)?;
     let nowhere = Transaction::bare(&tenant, "/", &knobs.language);
-    let message = "Flow token expired. Authentication Failed, start again.";
-    Ok(error_page(pages, visit, &knobs, &nowhere, 50_089, message))
+    Ok(error_page(pages, visit, &knobs, &nowhere, number, message))
 }
 
 /// `prompt=none` without a session: nothing is shown, the portal is told.
@@ -123,7 +127,9 @@ fn back_to_portal(
             response
         }
     };
-    headers::add_cookie(&mut response, &format!("{SIGN_IN_COOKIE}={browser}; Path=/; Secure; HttpOnly; SameSite=None"));
+    let lifetime = if transaction.stay { "; Max-Age=7776000" } else { "" };
+    let cookie = format!("{SIGN_IN_COOKIE}={browser}; Path=/; Secure; HttpOnly; SameSite=None{lifetime}");
+    headers::add_cookie(&mut response, &cookie);
     response
 }
 

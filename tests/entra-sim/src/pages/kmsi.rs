@@ -34,6 +34,7 @@ pub(super) fn answer(pages: &Pages, visit: &Visit) -> Result<Response, Refusal> 
             observed: observed(visit),
         });
     });
+    transaction.stay = visit.posted("LoginOptions") == "1";
     transaction.passed.insert(Step::StaySignedIn);
     finish::next(pages, visit, transaction)
 }

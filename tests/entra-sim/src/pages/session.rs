@@ -65,6 +65,8 @@ pub(super) struct Transaction {
     pub(super) signed_in: Option<SignedIn>,
     /// Steps after the credential that are behind.
     pub(super) passed: BTreeSet<Step>,
+    /// "Stay signed in" was answered yes: the cookie outlives the browser.
+    pub(super) stay: bool,
     /// Shown number of a notification.
     pub(super) number: u8,
 }
@@ -110,6 +112,7 @@ impl Transaction {
             request_id: Uuid::new_v4().to_string(),
             signed_in: None,
             passed: BTreeSet::new(),
+            stay: false,
             number: u8::try_from(Uuid::new_v4().as_u128() % 90).unwrap_or(0) + 10,
         }
     }
