@@ -7,8 +7,8 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 
 /// Time really elapsed since the simulation started.
 pub type Moment = Duration;
@@ -38,10 +38,7 @@ impl Clock {
     pub fn now(&self) -> Timestamp {
         let offset = self.offset_milliseconds.load(Ordering::Relaxed);
         let real = Timestamp::now();
-        real.as_millisecond()
-            .checked_add(offset)
-            .and_then(|shifted| Timestamp::from_millisecond(shifted).ok())
-            .unwrap_or(real)
+        real.checked_add(SignedDuration::from_millis(offset)).unwrap_or(real)
     }
 
     /// Time really elapsed since the start.

@@ -91,7 +91,6 @@ pub async fn token(
     let request = TokenRequest {
         tenant: tenant_segment,
         host: incoming.host.clone(),
-        endpoint: format!("{}{path}", incoming.origin),
         form,
         authorization: incoming.header("authorization").map(str::to_owned),
     };
@@ -455,7 +454,7 @@ fn authenticate(sim: &Simulation, incoming: &Incoming) -> Result<Claims, GraphEr
         .ok_or_else(|| invalid_token("Access token is empty."))?;
     let claims = sim
         .tokens
-        .verify(token)
+        .recognise(token)
         .ok_or_else(|| invalid_token("Access token validation failure. Invalid signature or format."))?;
     let now = sim.clock.now().as_second();
     if claims.exp <= now {

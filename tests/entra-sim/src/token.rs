@@ -1,4 +1,5 @@
-//! The token endpoint and its neighbours: client credentials by secret or certificate, discovery documents, keys.
+//! The token endpoint and its neighbours: client credentials by secret, discovery documents, keys. No application here
+//! has a certificate registered, so every assertion is answered as one that is not (700027).
 //!
 //! Unknown form fields and query parameters are tolerated, as clients send many. Refusals carry the AADSTS number
 //! and body of the Entra error reference. A token is signed, so that Graph can tell a real one from an invented one.
@@ -6,16 +7,18 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
 
+use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use rcgen::KeyPair;
+use rustls::SignatureScheme;
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::sign::Signer;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::clock::{Clock, graph_time};
-use crate::directory::tenant::Certificate;
 use crate::directory::{Application, Directory, Tenant, new_id};
 
 /// How long a token lives, seconds.
@@ -40,7 +43,7 @@ pub struct Claims {
     pub appid: String,
     /// Name of the application.
     pub app_displayname: String,
-    /// How the client proved itself: 1 secret, 2 certificate.
+    /// How the client proved itself: 1 means by secret.
     pub appidacr: String,
     /// Always `app`.
     pub idtyp: String,
@@ -109,8 +112,6 @@ pub struct TokenRequest {
     pub tenant: String,
     /// Host the request was for.
     pub host: String,
-    /// The endpoint's own URL: the audience of an assertion.
-    pub endpoint: String,
     /// Form fields.
     pub form: HashMap<String, String>,
     /// `Authorization` header.
@@ -119,11 +120,10 @@ pub struct TokenRequest {
 
 /// Signs tokens and recognises its own.
 pub struct TokenIssuer {
-    signing: EncodingKey,
-    verifying: DecodingKey,
+    signer: Box<dyn Signer>,
     public_point: Vec<u8>,
-    /// Digests of tokens that were verified before: a signature check costs more than a test should pay per call.
-    verified: Mutex<HashMap<[u8; 32], Claims>>,
+    /// Digests of the tokens that were issued: what is not among them is not ours, whatever its signature.
+    issued: Mutex<HashMap<[u8; 32], Claims>>,
 }
 
 impl std::fmt::Debug for TokenIssuer {
@@ -141,15 +141,11 @@ impl TokenIssuer {
         let key = KeyPair::generate()?;
         let point = key.public_key_raw().to_vec();
         anyhow::ensure!(point.len() == 65, "an uncompressed P-256 point has 65 bytes");
-        Ok(Self {
-            signing: EncodingKey::from_ec_der(key.serialized_der()),
-            verifying: DecodingKey::from_ec_components(
-                &URL_SAFE_NO_PAD.encode(&point[1..33]),
-                &URL_SAFE_NO_PAD.encode(&point[33..]),
-            )?,
-            public_point: point,
-            verified: Mutex::new(HashMap::new()),
-        })
+        let der = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let signer = rustls::crypto::ring::sign::any_ecdsa_type(&der)?
+            .choose_scheme(&[SignatureScheme::ECDSA_NISTP256_SHA256])
+            .context("a P-256 key signs with SHA-256")?;
+        Ok(Self { signer, public_point: point, issued: Mutex::new(HashMap::new()) })
     }
 
     /// The key set that `/discovery/v2.0/keys` serves.
@@ -176,22 +172,23 @@ impl TokenIssuer {
         }
     }
 
-    /// The claims of a token this issuer signed; `None` for anything else. Says nothing about its age.
+    /// The claims of a token this issuer issued; `None` for anything else. Says nothing about its age.
     #[must_use]
-    pub fn verify(&self, token: &str) -> Option<Claims> {
+    pub fn recognise(&self, token: &str) -> Option<Claims> {
         let digest: [u8; 32] = Sha256::digest(token.as_bytes()).into();
-        let mut verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(claims) = verified.get(&digest) {
-            return Some(claims.clone());
-        }
-        let mut validation = Validation::new(Algorithm::ES256);
-        // Simulated time is not the time this library knows: the caller compares `exp` itself.
-        validation.validate_exp = false;
-        validation.validate_aud = false;
-        validation.required_spec_claims.clear();
-        let claims = jsonwebtoken::decode::<Claims>(token, &self.verifying, &validation).ok()?.claims;
-        verified.insert(digest, claims.clone());
-        Some(claims)
+        self.issued.lock().unwrap_or_else(PoisonError::into_inner).get(&digest).cloned()
+    }
+
+    /// A JSON Web Token (ES256) with these claims.
+    fn issue(&self, claims: Claims) -> Option<String> {
+        let header = json!({"typ": "JWT", "alg": "ES256", "kid": KEY_ID});
+        let claims_text = serde_json::to_vec(&claims).ok()?;
+        let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(header.to_string()), URL_SAFE_NO_PAD.encode(claims_text));
+        let signature = raw_signature(&self.signer.sign(signed.as_bytes()).ok()?)?;
+        let token = format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature));
+        let digest: [u8; 32] = Sha256::digest(token.as_bytes()).into();
+        self.issued.lock().unwrap_or_else(PoisonError::into_inner).insert(digest, claims);
+        Some(token)
     }
 
     fn find_tenant<'a>(&self, request: &TokenRequest, directory: &'a Directory) -> Result<&'a Tenant, TokenError> {
@@ -272,7 +269,14 @@ impl TokenIssuer {
         let secret = field("client_secret").or_else(|| basic.as_ref().map(|(_, secret)| secret.as_str()));
         let proof = match (secret, field("client_assertion")) {
             (Some(secret), _) => check_secret(application, secret, clock)?,
-            (None, Some(assertion)) => check_assertion(application, tenant, request, assertion, clock)?,
+            (None, Some(_)) => {
+                return Err(TokenError::new(
+                    401,
+                    "invalid_client",
+                    700_027,
+                    "The certificate with identifier used to sign the client assertion is not registered on application.",
+                ));
+            }
             (None, None) => {
                 return Err(TokenError::new(
                     401,
@@ -310,10 +314,9 @@ impl TokenIssuer {
             ver: "1.0".to_owned(),
             uti: new_id(),
         };
-        let mut header = Header::new(Algorithm::ES256);
-        header.kid = Some(KEY_ID.to_owned());
-        let token = jsonwebtoken::encode(&header, &claims, &self.signing)
-            .map_err(|error| TokenError::new(500, "server_error", 50_000, format!("Signing failed: {error}.")))?;
+        let token = self
+            .issue(claims)
+            .ok_or_else(|| TokenError::new(500, "server_error", 50_000, "Signing the token failed."))?;
         Ok(json!({
             "token_type": "Bearer",
             "expires_in": LIFETIME,
@@ -321,6 +324,21 @@ impl TokenIssuer {
             "access_token": token,
         }))
     }
+}
+
+/// An ECDSA signature as tokens carry it (two numbers of 32 bytes) from the form TLS uses (DER).
+fn raw_signature(der: &[u8]) -> Option<[u8; 64]> {
+    let mut rest = der.strip_prefix(&[0x30])?.get(1..)?;
+    let mut raw = [0_u8; 64];
+    for half in [0, 32] {
+        let (length, tail) = rest.strip_prefix(&[0x02])?.split_first()?;
+        let (number, tail) = tail.split_at_checked(usize::from(*length))?;
+        // A leading zero keeps the number positive; leading zeros that are missing are filled up.
+        let number = number.strip_prefix(&[0]).unwrap_or(number);
+        raw.get_mut(half + 32_usize.checked_sub(number.len())?..half + 32)?.copy_from_slice(number);
+        rest = tail;
+    }
+    rest.is_empty().then_some(raw)
 }
 
 /// `/{tenant}/v2.0/.well-known/openid-configuration`.
@@ -449,76 +467,6 @@ fn check_secret(application: &Application, secret: &str, clock: &Clock) -> Resul
     Ok("1")
 }
 
-#[derive(Deserialize)]
-struct AssertionClaims {
-    aud: String,
-    iss: String,
-    sub: String,
-    exp: i64,
-    nbf: Option<i64>,
-}
-
-fn check_assertion(
-    application: &Application,
-    tenant: &Tenant,
-    request: &TokenRequest,
-    assertion: &str,
-    clock: &Clock,
-) -> Result<&'static str, TokenError> {
-    let refused = |number, message: String| TokenError::new(401, "invalid_client", number, message);
-    let bearer = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
-    if request.form.get("client_assertion_type").map(String::as_str) != Some(bearer) {
-        return Err(missing("client_assertion_type"));
-    }
-    let malformed = || refused(50_027, "JWT token is invalid or malformed.".to_owned());
-    let header = jsonwebtoken::decode_header(assertion).map_err(|_| malformed())?;
-    let certificate =
-        application.certificates.iter().find(|certificate| is_named(certificate, &header)).ok_or_else(|| {
-            refused(
-                700_027,
-                "The certificate with identifier used to sign the client assertion is not registered on application."
-                    .to_owned(),
-            )
-        })?;
-    if !matches!(header.alg, Algorithm::PS256 | Algorithm::RS256) {
-        return Err(malformed());
-    }
-    let mut validation = Validation::new(header.alg);
-    validation.validate_exp = false;
-    validation.validate_aud = false;
-    validation.required_spec_claims.clear();
-    let key = DecodingKey::from_rsa_der(&certificate.rsa_public_key);
-    let claims = jsonwebtoken::decode::<AssertionClaims>(assertion, &key, &validation)
-        .map_err(|_| refused(700_027, "Client assertion failed signature validation.".to_owned()))?
-        .claims;
-    let now = clock.now().as_second();
-    if claims.exp <= now || claims.nbf.is_some_and(|from| from > now + 300) {
-        return Err(refused(700_024, "Client assertion is not within its valid time range.".to_owned()));
-    }
-    if claims.iss != application.client_id || claims.sub != application.client_id {
-        return Err(refused(700_021, "Client assertion issuer or subject is not the application.".to_owned()));
-    }
-    let accepted = [
-        request.endpoint.clone(),
-        format!("https://{}/{}/v2.0", tenant.cloud.authority_host(), tenant.id),
-        format!("https://{}/{}/oauth2/v2.0/token", tenant.cloud.authority_host(), tenant.id),
-    ];
-    if !accepted.contains(&claims.aud) {
-        return Err(refused(700_023, format!("Client assertion audience '{}' is not this endpoint.", claims.aud)));
-    }
-    Ok("2")
-}
-
-fn is_named(certificate: &Certificate, header: &Header) -> bool {
-    let thumbprint = URL_SAFE_NO_PAD.encode(Sha256::digest(&certificate.der));
-    match (&header.x5t_s256, &header.x5t) {
-        (Some(named), _) => named.trim_end_matches('=') == thumbprint,
-        // SHA-1 thumbprints are not computed here: with one registered certificate the signature decides.
-        (None, Some(_)) => true,
-        (None, None) => false,
-    }
-}
-
 fn basic_credentials(header: &str) -> Option<(String, String)> {
     let encoded = header.strip_prefix("Basic ")?;
     let text = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
@@ -535,4 +483,44 @@ fn capabilities(claims: Option<&str>) -> Vec<String> {
         .and_then(|claims| claims.pointer("/access_token/xms_cc/values").cloned())
         .and_then(|values| serde_json::from_value::<Vec<String>>(values).ok())
         .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+
+    use super::*;
+    use crate::directory::seed::{self, CONTOSO};
+
+    #[test]
+    fn a_token_verifies_with_the_published_key() {
+        let (clock, issuer) = (Clock::new(), TokenIssuer::new().unwrap());
+        let directory = seed::directory(&clock);
+        let application = &directory.tenant(CONTOSO).unwrap().applications[0];
+        let form = [
+            ("grant_type", "client_credentials"),
+            ("scope", "https://graph.microsoft.com/.default"),
+            ("client_id", &application.client_id),
+            ("client_secret", &application.secrets[0].value),
+        ];
+        let request = TokenRequest {
+            tenant: CONTOSO.to_owned(),
+            host: "login.microsoftonline.com".to_owned(),
+            form: form.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+            ..TokenRequest::default()
+        };
+        // Often enough for short numbers to come up in signatures.
+        for _ in 0..20 {
+            let body = issuer.grant(&request, &directory, &clock).1.unwrap();
+            let token = body["access_token"].as_str().unwrap();
+            let key = &issuer.keys()["keys"][0];
+            let key = DecodingKey::from_ec_components(key["x"].as_str().unwrap(), key["y"].as_str().unwrap()).unwrap();
+            let mut validation = Validation::new(Algorithm::ES256);
+            validation.set_audience(&["https://graph.microsoft.com"]);
+            let claims = jsonwebtoken::decode::<Claims>(token, &key, &validation).unwrap().claims;
+            assert_eq!(claims.oid, application.service_principal_id);
+            assert!(issuer.recognise(token).is_some());
+        }
+    }
 }

@@ -187,9 +187,10 @@ async fn each_way_to_be_refused_a_token_has_its_number() {
     let secret_id = lab.running.sim.directory().tenant(CONTOSO).unwrap().applications[0].secrets[0].id.clone();
     let number = |answer: (u16, Value)| (answer.0, answer.1["error_codes"][0].as_u64().unwrap());
     type Change<'a> = &'a [(&'a str, &'a str)];
-    let cases: [(&str, &str, Change<'_>, (u16, u64)); 9] = [
+    let cases: [(&str, &str, Change<'_>, (u16, u64)); 10] = [
         (here, CONTOSO, &[("client_secret", &secret_id)], (401, 7_000_215)),
         (here, CONTOSO, &[("client_secret", "")], (401, 7_000_218)),
+        (here, CONTOSO, &[("client_secret", ""), ("client_assertion", "a.b.c")], (401, 700_027)),
         (here, CONTOSO, &[("client_id", "22222222-aaaa-4aaa-8aaa-222222222222")], (400, 700_016)),
         (here, "44444444-4444-4444-8444-444444444444", &[], (400, 90_002)),
         (here, "common", &[], (400, 9_001_023)),
@@ -695,4 +696,70 @@ async fn the_account_is_usable_only_some_time_after_it_was_enabled() {
     assert_eq!((0..10).map(|_| wrong()).collect::<Vec<_>>()[8..], [50126, 50053]);
     assert_eq!(number(), 50053);
     assert_eq!(sim.sign_in_with_password(Some(FABRIKAM), &name, GOOD_PASSWORD).unwrap_err().number(), 50034);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_calls_that_cipp_makes_are_answered_on_beta() {
+    let lab = Lab::contoso().await;
+    let beta = |method: Method, path: &str, body: Value| {
+        let request = lab.client.request(method, format!("https://graph.microsoft.com/beta{path}"));
+        request.bearer_auth(&lab.token).json(&body).send()
+    };
+    let name = lab.user_name("cipp-alex");
+    let role = roles::by_name("User Administrator").unwrap().id;
+    let members = format!("/directoryRoles(roleTemplateId='{role}')/members/$ref");
+    let extension = beta(Method::GET, "/schemaExtensions?$filter=owner eq 'x'", json!({})).await.unwrap();
+    assert_eq!(extension.json::<Value>().await.unwrap()["value"], json!([]));
+    let made: Value = beta(Method::POST, "/users", new_account(&name)).await.unwrap().json().await.unwrap();
+    assert_eq!(beta(Method::GET, &format!("/users/{name}"), json!({})).await.unwrap().status(), 200);
+    assert_eq!(beta(Method::POST, "/directoryRoles", json!({"roleTemplateId": role})).await.unwrap().status(), 201);
+    assert_eq!(beta(Method::POST, "/directoryRoles", json!({"roleTemplateId": role})).await.unwrap().status(), 400);
+    let reference = json!({"@odata.id": format!("{GRAPH}/directoryObjects/{}", made["id"].as_str().unwrap())});
+    assert_eq!(beta(Method::POST, &members, reference).await.unwrap().status(), 204);
+    let path = format!("/users/{}", made["id"].as_str().unwrap());
+    let tag = json!({"ext1a2b3c4d_cippUser": {"jitAdminEnabled": true}});
+    assert_eq!(beta(Method::PATCH, &path, tag).await.unwrap().status(), 204);
+    let state = control::state_of(&lab.running.sim).await;
+    let users = state["tenants"][0]["users"].as_array().unwrap();
+    let user = users.iter().find(|user| user["upn"] == name.as_str()).unwrap();
+    assert_eq!(user["roles"], json!(["User Administrator"]));
+    assert_eq!(state["conformance"]["checked"], 0, "the beta endpoint has another schema");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_ends_with_what_it_rests_on() {
+    let lab = Lab::contoso().await;
+    let sim = &lab.running.sim;
+    let name = lab.user_name("bob");
+    let bob = format!("/users/{}", lab.id_of("bob"));
+    let profile = json!({"passwordProfile": {"password": GOOD_PASSWORD, "forceChangePasswordNextSignIn": false}});
+    assert_eq!(lab.patch(&bob, profile).await.status, 204);
+    let with_password = || sim.sign_in_with_password(None, &name, GOOD_PASSWORD).unwrap();
+    let lives = |session: &str| sim.session(session).is_some();
+
+    let first = with_password();
+    assert!(first.mfa_required && lives(&first.session_id));
+    assert_eq!(lab.try_call(Method::POST, &format!("{bob}/revokeSignInSessions"), None).await.unwrap().status, 200);
+    assert!(!lives(&first.session_id), "revoked");
+
+    let second = with_password();
+    assert_eq!(lab.patch(&bob, json!({"accountEnabled": false})).await.status, 204);
+    assert!(!lives(&second.session_id), "disabled");
+    assert_eq!(lab.patch(&bob, json!({"accountEnabled": true})).await.status, 204);
+
+    let passes = format!("{bob}/authentication/temporaryAccessPassMethods");
+    let pass = lab.post(&passes, json!({"lifetimeInMinutes": 60})).await;
+    let code = pass.body["temporaryAccessPass"].as_str().unwrap();
+    assert_eq!(sim.credential_type(&name).preferred, entra_sim::directory::Preferred::AccessPass);
+    let third = sim.sign_in_with_access_pass(None, &name, code).unwrap();
+    assert!(!third.mfa_required && lives(&third.session_id));
+    assert_eq!(lab.delete(&format!("{passes}/{}", pass.body["id"].as_str().unwrap())).await.status, 204);
+    assert!(!lives(&third.session_id), "the pass was deleted");
+
+    let pass = lab.post(&passes, json!({"lifetimeInMinutes": 60})).await;
+    let fourth = sim.sign_in_with_access_pass(None, &name, pass.body["temporaryAccessPass"].as_str().unwrap()).unwrap();
+    sim.clock.advance_seconds(3600);
+    assert!(!lives(&fourth.session_id), "the pass has ended");
+    let errors: Vec<u32> = sim.directory().sign_ins.iter().map(|record| record.error).collect();
+    assert_eq!(errors, [0, 0, 0, 0]);
 }

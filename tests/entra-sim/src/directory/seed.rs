@@ -237,7 +237,6 @@ pub fn tenant(recipe: TenantRecipe, clock: &Clock) -> Tenant {
                 value: if recipe.client_secret.is_empty() { random_secret() } else { recipe.client_secret.clone() },
                 expires: shifted(now, recipe.secret_expires_in_seconds.unwrap_or(2 * 365 * 24 * 3600)),
             }],
-            certificates: Vec::new(),
             permissions: recipe
                 .permissions
                 .clone()

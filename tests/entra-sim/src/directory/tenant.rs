@@ -163,21 +163,10 @@ pub struct Application {
     pub display_name: String,
     /// Secrets, newest last.
     pub secrets: Vec<ApplicationSecret>,
-    /// Public keys of registered certificates: SHA-256 and SHA-1 thumbprints (base64url) and the key as PEM or DER.
-    pub certificates: Vec<Certificate>,
     /// Granted Graph application permissions by name: `roles` in tokens.
     pub permissions: BTreeSet<String>,
     /// Whether tokens are issued at all (7000112 when not).
     pub enabled: bool,
-}
-
-/// A certificate that an application may sign assertions with.
-#[derive(Clone, Debug)]
-pub struct Certificate {
-    /// The certificate, DER.
-    pub der: Vec<u8>,
-    /// Its RSA public key, PKCS#1 DER.
-    pub rsa_public_key: Vec<u8>,
 }
 
 /// A group.
