@@ -402,6 +402,17 @@ async fn unknown_people_and_tenants_are_named_as_such() {
 }
 
 #[tokio::test]
+async fn a_hint_begins_with_the_credential_and_an_unknown_one_stands_in_the_box() {
+    let mut browser = Browser::new();
+    for (hint, view) in [(USER, "credential"), ("nobody@contoso.onmicrosoft.com", "username")] {
+        let portal = browser.get(&format!("https://portal.azure.com/?tenant={TENANT}&login_hint={hint}")).await;
+        let page = browser.get(&portal.location()).await.config();
+        assert_eq!((text(&page, "sPOST_Username"), text(&page, "sDefaultView")), (hint, view));
+        assert_eq!(text(&page, "sErrorCode"), "50058");
+    }
+}
+
+#[tokio::test]
 async fn a_login_address_without_a_sign_in_is_an_error() {
     let mut browser = Browser::new();
     let page = browser.get("https://login.microsoftonline.com/common/login").await;

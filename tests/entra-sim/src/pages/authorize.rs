@@ -168,10 +168,8 @@ fn page_for(pages: &Pages, visit: &Visit, knobs: &PageKnobs, transaction: &Trans
         }
         First::Credential(user) => {
             let known = credential_type::describe(pages, knobs, &user);
-            // A user nobody knows is asked for again.
-            if known.get("IfExistsResult") == Some(&json!(1)) {
-                page.error = Some(50034);
-            } else {
+            // A name that nobody has only stands in the box: the person may still change it.
+            if known.get("IfExistsResult") != Some(&json!(1)) {
                 page.view = "credential";
                 page.config.insert("oGetCredTypeResult".to_owned(), known);
             }
