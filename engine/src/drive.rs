@@ -355,6 +355,14 @@ impl Drive<'_> {
                 if self.is_young() {
                     return Ok(Some(Setback { trouble, action: name, replication: true }));
                 }
+                if matches!(goal, Goal::Activate(_)) && action.is_sensitive() {
+                    // Deleted by somebody, so that it is made anew. Should it be there after all, its name is taken,
+                    // and then it is looked for by that.
+                    self.account.object_id = None;
+                    self.account.created_at = None;
+                    self.account.known = Observed::absent();
+                    return Ok(None);
+                }
                 // It was there when we last looked: reading tells whether it still is.
                 self.account.certain = false;
                 pace.unclear += 1;

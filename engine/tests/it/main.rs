@@ -1,0 +1,7 @@
+//! The engine against the simulated Entra, through an ordinary proxy setting and an ordinary root certificate.
+#![allow(clippy::unwrap_used)]
+
+mod faults;
+mod lab;
+mod leases;
+mod onboarding;
