@@ -281,29 +281,38 @@ impl Shared {
 
     /// Ends leases that are due and tells the browser what changed without its asking.
     async fn watch_leases(self: Arc<Self>) {
+        let mut due: Option<i64> = None;
         loop {
-            if let Ok(engine) = self.engine().await {
-                if let Err(error) = self.look(&engine).await {
-                    tracing::warn!(code = error.name, "leases could not be looked at: {}", error.message);
-                }
-                let until_due = match engine.next_due().await {
-                    Ok(Some(due)) => Duration::from_millis(u64::try_from(due - machine::now()).unwrap_or(0)),
-                    _ => LOOK_EVERY,
-                };
-                // What stays due because it fails is the engine's to pace; this only keeps the loop from spinning.
-                let wait = until_due.clamp(Duration::from_millis(250), LOOK_EVERY);
-                let _ = tokio::time::timeout(wait, self.look_again.notified()).await;
-            } else {
+            let Ok(engine) = self.engine().await else {
                 tokio::time::sleep(LOOK_EVERY).await;
+                continue;
+            };
+            if due.is_some_and(|due| due <= machine::now()) {
+                due = None;
+                match engine.sweep().await {
+                    Ok(report) => {
+                        let (ended, failing) = (report.ended.len(), report.failing.len());
+                        tracing::info!(ended, failing, repaired = report.repaired.len(), "did what was due");
+                    }
+                    Err(error) => tracing::warn!(%error, "what is due could not be done"),
+                }
             }
+            if let Err(error) = self.tell_changes(&engine).await {
+                tracing::warn!(code = error.name, "leases could not be looked at: {}", error.message);
+            }
+            // Never later than what was known before: the engine moves what is overdue to the next second.
+            if let Ok(next) = engine.next_due().await {
+                due = due.into_iter().chain(next).min();
+            }
+            let wait = due.map_or(LOOK_EVERY, |due| {
+                let left = u64::try_from(due - machine::now()).unwrap_or(0);
+                Duration::from_millis(left).min(LOOK_EVERY)
+            });
+            let _ = tokio::time::timeout(wait, self.look_again.notified()).await;
         }
     }
 
-    async fn look(&self, engine: &Engine) -> Result<(), ErrorBody> {
-        if engine.next_due().await?.is_some_and(|due| due <= machine::now()) {
-            let report = engine.sweep().await?;
-            tracing::info!(ended = report.ended.len(), failing = report.failing.len(), "ended what was due");
-        }
+    async fn tell_changes(&self, engine: &Engine) -> Result<(), ErrorBody> {
         let open = engine.leases(false).await?;
         let mut changed: Vec<LeaseSummary> = open.iter().filter(|lease| self.is_news(lease)).cloned().collect();
         let closed: Vec<Uuid> = {

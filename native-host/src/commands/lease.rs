@@ -225,6 +225,9 @@ pub(super) async fn sweep(output: Output) -> Result<ExitCode, ErrorBody> {
     for user_name in &report.repaired {
         output.marked(Mark::Warning, format_args!("{user_name}: was active without a lease, is dormant again"));
     }
+    for problem in &report.problems {
+        output.problem(Mark::Bad, problem);
+    }
     if report.ended.is_empty() && report.failing.is_empty() && report.repaired.is_empty() {
         output.line("Nothing was due.");
     }

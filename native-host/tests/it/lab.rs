@@ -396,7 +396,7 @@ impl Lab {
         let state = self.runtime.block_on(entra_sim::control::state_of(&self.entra.sim));
         for tenant in state["tenants"].as_array().unwrap() {
             for user in tenant["users"].as_array().unwrap() {
-                if !user["upn"].as_str().unwrap().starts_with("jit-") {
+                if !user["upn"].as_str().unwrap().starts_with("jit-alex@") {
                     continue;
                 }
                 let leased = leases.as_array().unwrap().iter().any(|lease| {

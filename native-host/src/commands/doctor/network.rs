@@ -10,26 +10,34 @@ use crate::settings::Network;
 /// Farther from Microsoft's clock than this, in milliseconds, tokens and leases go wrong.
 const CLOCK_TOLERANCE: i64 = 2 * 60 * 1000;
 
-/// Asks the sign-in service of a cloud for anything at all; the second value tells whether it answered.
+/// Asks the sign-in service and Graph of a cloud for anything at all; the second value tells whether both answered.
 pub(super) async fn reach(cloud: Cloud, network: &Network, now: i64) -> (Vec<Finding>, bool) {
-    const LINK: &str = "network";
-    let address = cloud.hosts().authority;
     let client = match client(network) {
         Ok(client) => client,
         Err(finding) => return (vec![finding], false),
     };
-    let answer = match client.get(format!("{address}/common/discovery/instance")).send().await {
-        Ok(answer) => answer,
-        Err(error) => return (vec![unreachable(address, &error, network)], false),
-    };
-    let mut findings = vec![Finding::good(LINK, format!("{address} answers"))];
-    let date = answer
-        .headers()
-        .get("date")
-        .and_then(|value| value.to_str().ok())
-        .and_then(|text| jiff::fmt::rfc2822::parse(text).ok().map(|time| time.timestamp().as_millisecond()));
+    let hosts = cloud.hosts();
+    let (mut findings, mut date) = (Vec::new(), None);
+    // Neither needs a token; a refusal is an answer too.
+    for (host, path) in [(hosts.authority, "/common/discovery/instance"), (hosts.graph, "/v1.0/organization")] {
+        match client.get(format!("{host}{path}")).send().await {
+            Ok(answer) => {
+                findings.push(Finding::good("network", format!("{host} answers")));
+                date = answer.headers().get("date").and_then(|value| value.to_str().ok()).and_then(milliseconds);
+            }
+            Err(error) => {
+                findings.push(unreachable(host, &error, network));
+                return (findings, false);
+            }
+        }
+    }
     findings.extend(date.map(|theirs| clock(theirs, now)));
     (findings, true)
+}
+
+/// The time in a `Date` header, Unix time in milliseconds.
+fn milliseconds(date: &str) -> Option<i64> {
+    jiff::fmt::rfc2822::parse(date).ok().map(|time| time.timestamp().as_millisecond())
 }
 
 fn client(network: &Network) -> Result<reqwest::Client, Finding> {
@@ -108,6 +116,12 @@ fn clock(theirs: i64, ours: i64) -> Finding {
 mod tests {
     use super::super::State;
     use super::*;
+
+    #[test]
+    fn the_date_header_is_read() {
+        assert_eq!(milliseconds("Thu, 13 Feb 2025 10:17:06 GMT"), Some(1_739_441_826_000));
+        assert_eq!(milliseconds("now"), None);
+    }
 
     #[test]
     fn a_clock_is_wrong_in_both_directions() {
