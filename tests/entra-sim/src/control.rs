@@ -287,7 +287,7 @@ async fn block(State(sim): Sim, Json(block): Json<Block>) -> Result<Json<Value>,
         },
         kind: match block.when {
             When::Before => Kind::HoldBefore { survives_client: block.survives_client },
-            When::After => Kind::HoldAfter,
+            When::After => Kind::HoldAfter {},
         },
         times: Some(1),
     });

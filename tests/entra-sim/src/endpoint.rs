@@ -239,7 +239,7 @@ pub fn perform(sim: &Simulation, caller: &Claims, call: &Call) -> Result<Reply, 
         sim.throttle.take(call, &caller.appid, &caller.tid, moment)?;
     }
     let tenant = directory.tenant_mut(&caller.tid).ok_or_else(|| invalid_token("The tenant of this token is gone."))?;
-    let context = Context { sim, caller, knobs: &knobs, call, now: sim.clock.now(), moment };
+    let context = Context { sim, caller, knobs: &knobs, call, now: sim.clock.now(), moment, ahead: sim.next_replica() };
     let lag = if call.eventual() { knobs.read_lag_ms.max(knobs.index_lag_ms) } else { knobs.read_lag_ms };
     if call.method == "GET"
         && lag > 0
@@ -359,8 +359,8 @@ pub async fn before(
                     () = gone(&mut client), if !survives_client => return Err(Vanished),
                 }
             }
-            Kind::DropBefore => return Err(Vanished),
-            Kind::HangBefore => {
+            Kind::DropBefore {} => return Err(Vanished),
+            Kind::HangBefore {} => {
                 let mut client = client.clone();
                 tokio::select! {
                     () = tokio::time::sleep(FOR_EVER) => {}
@@ -385,15 +385,15 @@ pub async fn after(sim: &Simulation, kinds: &[Kind], client: &watch::Receiver<()
             Kind::Delay { delay_ms, before_effect: false } => {
                 tokio::time::sleep(Duration::from_millis(*delay_ms)).await
             }
-            Kind::HoldAfter => {
+            Kind::HoldAfter {} => {
                 let mut client = client.clone();
                 tokio::select! {
                     () = sim.faults.hold() => {}
                     () = gone(&mut client) => return Err(Vanished),
                 }
             }
-            Kind::DropAfter => return Err(Vanished),
-            Kind::HangAfter => {
+            Kind::DropAfter {} => return Err(Vanished),
+            Kind::HangAfter {} => {
                 let mut client = client.clone();
                 tokio::select! {
                     () = tokio::time::sleep(FOR_EVER) => {}

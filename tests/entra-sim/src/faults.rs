@@ -38,13 +38,13 @@ pub enum Kind {
         after_effect: bool,
     },
     /// The connection is closed without an answer and without an effect.
-    DropBefore,
+    DropBefore {},
     /// The connection is closed without an answer, after the effect.
-    DropAfter,
+    DropAfter {},
     /// No answer ever, no effect.
-    HangBefore,
+    HangBefore {},
     /// No answer ever, after the effect.
-    HangAfter,
+    HangAfter {},
     /// The items of a `$batch` from this position on (from 1) are answered 503 and not done.
     HalfBatch {
         /// First item that fails.
@@ -66,7 +66,7 @@ pub enum Kind {
         survives_client: bool,
     },
     /// Held after the effect, before the answer, until released.
-    HoldAfter,
+    HoldAfter {},
 }
 
 /// A fault as set by a test.
@@ -219,6 +219,19 @@ mod tests {
         assert!(faults.strike(subject("/v1.0/groups")).is_empty());
         assert!(matches!(faults.strike(subject("/v1.0/users/2"))[..], [Kind::Status { status: 503, .. }]));
         assert!(faults.strike(subject("/v1.0/users/3")).is_empty());
+    }
+
+    #[test]
+    fn a_misspelt_fault_is_refused() {
+        for fault in [
+            json!({"kind": "status", "status": 503, "tiems": 1}),
+            json!({"kind": "drop_after", "tiems": 1}),
+            json!({"kind": "status"}),
+            json!({"kind": "dropp"}),
+            json!({"match": {"paht_contains": "x"}, "kind": "drop_after"}),
+        ] {
+            assert!(serde_json::from_value::<Fault>(fault.clone()).is_err(), "{fault}");
+        }
     }
 
     #[test]

@@ -157,6 +157,8 @@ pub struct Context<'a> {
     pub now: Timestamp,
     /// Time since the start.
     pub moment: Moment,
+    /// Whether the replica that answers this call is the quicker of two.
+    pub ahead: bool,
 }
 
 impl Context<'_> {
@@ -184,7 +186,7 @@ impl Context<'_> {
         } else if age < lag {
             false
         } else {
-            !self.knobs.create_lag_intermittent || self.sim.next_replica()
+            !self.knobs.create_lag_intermittent || self.ahead
         }
     }
 
