@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use crate::batch;
 use crate::clock::{error_time, http_time};
-use crate::directory::new_id;
+use crate::directory::{Directory, new_id};
 use crate::exchanges::{Endpoint, Exchange};
 use crate::faults::{FOR_EVER, Kind, Subject};
 use crate::graph::{self, Call, Context, GraphError, Reply};
@@ -238,8 +238,13 @@ pub fn perform(sim: &Simulation, caller: &Claims, call: &Call) -> Result<Reply, 
     if knobs.throttling {
         sim.throttle.take(call, &caller.appid, &caller.tid, moment)?;
     }
-    let tenant = directory.tenant_mut(&caller.tid).ok_or_else(|| invalid_token("The tenant of this token is gone."))?;
-    let context = Context { sim, caller, knobs: &knobs, call, now: sim.clock.now(), moment, ahead: sim.next_replica() };
+    let Directory { tenants, sign_ins, .. } = &mut *directory;
+    let tenant = tenants
+        .iter_mut()
+        .find(|tenant| tenant.id == caller.tid)
+        .ok_or_else(|| invalid_token("The tenant of this token is gone."))?;
+    let context =
+        Context { sim, caller, knobs: &knobs, call, now: sim.clock.now(), moment, ahead: sim.next_replica(), sign_ins };
     let lag = if call.eventual() { knobs.read_lag_ms.max(knobs.index_lag_ms) } else { knobs.read_lag_ms };
     if call.method == "GET"
         && lag > 0

@@ -25,7 +25,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::clock::Moment;
-use crate::directory::{Group, Tenant, User, roles as role_rules};
+use crate::directory::{Group, SignInRecord, Tenant, User, roles as role_rules};
 use crate::knobs::Knobs;
 use crate::simulation::Simulation;
 use crate::token::Claims;
@@ -159,6 +159,8 @@ pub struct Context<'a> {
     pub moment: Moment,
     /// Whether the replica that answers this call is the quicker of two.
     pub ahead: bool,
+    /// Every attempt to sign in, in all tenants.
+    pub sign_ins: &'a [SignInRecord],
 }
 
 impl Context<'_> {

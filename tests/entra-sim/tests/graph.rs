@@ -615,6 +615,22 @@ async fn an_exchange_can_be_held_while_something_happens_to_its_client() {
     assert_eq!(lab.get(&format!("{user}?$select=jobTitle")).await.body["jobTitle"], Value::Null);
     let log = lab.running.sim.exchanges.entries();
     assert!(log.iter().all(|entry| entry.method != "PATCH"), "what never happened is not in the log");
+
+    // A request that outlives its client takes effect when it is let go.
+    let late = json!({"next": 1, "survives_client": true, "match": {"method": "PATCH"}});
+    post("/block", late).await.unwrap().error_for_status().unwrap();
+    let request = lab.client.patch(format!("{GRAPH}{user}")).bearer_auth(&lab.token).json(&json!({"jobTitle": "late"}));
+    let held = tokio::spawn(request.send());
+    direct.get(format!("{control}/wait?held=1")).send().await.unwrap().error_for_status().unwrap();
+    held.abort();
+    let title = || async { lab.get(&format!("{user}?$select=jobTitle")).await.body["jobTitle"].clone() };
+    assert_eq!(title().await, Value::Null);
+    post("/release", json!({})).await.unwrap();
+    while title().await == Value::Null {
+        tokio::task::yield_now().await;
+    }
+    let past = post("/block", json!({"exchange": 1})).await.unwrap();
+    assert_eq!(past.status(), 400);
     let refused = post("/knobs", json!({"rond_trip_ms": 1})).await.unwrap();
     assert_eq!(refused.status(), 400);
 }
@@ -762,4 +778,11 @@ async fn a_session_ends_with_what_it_rests_on() {
     assert!(!lives(&fourth.session_id), "the pass has ended");
     let errors: Vec<u32> = sim.directory().sign_ins.iter().map(|record| record.error).collect();
     assert_eq!(errors, [0, 0, 0, 0]);
+    assert!(sim.sign_in_with_password(None, &name, "wrong").is_err());
+    let token = lab.fresh_token().await;
+    let lab = Lab { token, ..lab };
+    let id = lab.id_of("bob");
+    let log = lab.get(&format!("/auditLogs/signIns?$filter=userId eq '{id}' and status/errorCode ne 0")).await;
+    assert_eq!(log.body["value"][0]["status"]["errorCode"], 50126);
+    assert_eq!(lab.violations().await, Vec::<String>::new());
 }

@@ -104,6 +104,8 @@ pub struct Session {
 /// One attempt to sign in.
 #[derive(Clone, Debug, Serialize)]
 pub struct SignInRecord {
+    /// Id of the record.
+    pub id: String,
     /// Milliseconds since the simulation started.
     pub at_ms: u64,
     /// Simulated time, RFC 3339.
@@ -116,6 +118,8 @@ pub struct SignInRecord {
     pub credential: CredentialKind,
     /// AADSTS number; 0 means success.
     pub error: u32,
+    /// The refusal in words; empty on success.
+    pub reason: &'static str,
     /// Roles held at that moment.
     pub roles: Vec<String>,
 }
@@ -397,6 +401,8 @@ impl Directory {
             Ok(signed_in)
         });
         let record = SignInRecord {
+            id: new_id(),
+            reason: signed_in.as_ref().err().map_or("", |error| error.message()),
             at_ms: u64::try_from(clock.elapsed().as_millis()).unwrap_or(u64::MAX),
             time: now.to_string(),
             tenant_id: self.tenant_of_user_name(user_name).map(|tenant| tenant.id.clone()),
