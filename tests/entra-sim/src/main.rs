@@ -12,7 +12,10 @@ use entra_sim::{Knobs, Settings, Simulation};
 
 /// Serves a simulated Microsoft Entra: token endpoint, Graph, sign-in pages and portals.
 #[derive(Debug, Parser)]
-#[command(version, after_help = "Example:\n  entra-sim --round-trip 100 --sign-in-lag 3000\n  HTTPS_PROXY=http://127.0.0.1:<proxy_port> SSL_CERT_FILE=<ca_pem> curl https://graph.microsoft.com/v1.0/users")]
+#[command(
+    version,
+    after_help = "Example:\n  entra-sim --round-trip 100 --sign-in-lag 3000\n  HTTPS_PROXY=http://127.0.0.1:<proxy_port> SSL_CERT_FILE=<ca_pem> curl https://graph.microsoft.com/v1.0/users"
+)]
 struct Arguments {
     /// Port for TLS and plain HTTP by host name; 0 takes any free one.
     #[arg(long, default_value_t = 0)]
@@ -82,9 +85,8 @@ async fn main() -> anyhow::Result<()> {
     })
     .await
     .context("starting to serve; another program may have the port")?;
-    let ca = arguments
-        .ca
-        .unwrap_or_else(|| std::env::temp_dir().join(format!("entra-sim-{}-ca.pem", std::process::id())));
+    let ca =
+        arguments.ca.unwrap_or_else(|| std::env::temp_dir().join(format!("entra-sim-{}-ca.pem", std::process::id())));
     std::fs::write(&ca, running.sim.authority.pem())
         .with_context(|| format!("writing the certificate authority to {}", ca.display()))?;
     if running.sim.schema.place().is_none() {
