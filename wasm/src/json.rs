@@ -76,6 +76,7 @@ macro_rules! names {
     };
 }
 
+#[cfg(feature = "brain")]
 pub(crate) use {fields, names};
 
 impl Read for String {
