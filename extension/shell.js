@@ -5,9 +5,19 @@ export { words };
 
 let port;
 
+// The tab that the popup is about: the one it was opened over. A sign-in window that a portal opened has no toolbar to
+// click on; then the popup of the window behind it is about that one.
+async function currentTab() {
+  const [tab] = await chrome.tabs.query({ active: true, currentWindow: true });
+  if (tab?.url) return tab;
+  const { host_permissions: url } = chrome.runtime.getManifest();
+  const windows = await chrome.tabs.query({ active: true, windowType: 'popup', url });
+  return windows.length === 1 ? windows[0] : tab;
+}
+
 // Opens the line, and opens it again when the browser has stopped and restarted the worker.
 export async function connect(onMessage) {
-  const [tab] = await chrome.tabs.query({ active: true, currentWindow: true });
+  const tab = await currentTab();
   port = chrome.runtime.connect({ name: 'popup' });
   port.onMessage.addListener(onMessage);
   port.onDisconnect.addListener(() => setTimeout(connect, 200, onMessage));

@@ -171,6 +171,7 @@ export class Browser {
       ],
       ...options,
     });
+    context.setDefaultTimeout(45_000);
     const browser = new Browser(context, machine);
     browser.cdp = await context.browser().newBrowserCDPSession();
     await browser.worker();
@@ -203,7 +204,11 @@ export class Browser {
   async popup(page) {
     await page?.bringToFront();
     const worker = await this.worker();
-    await worker.evaluate(() => chrome.action.openPopup());
+    await worker.evaluate(async () => {
+      const { id: windowId } = await chrome.windows.getLastFocused({ windowTypes: ['normal'] });
+      await chrome.windows.update(windowId, { focused: true });
+      await chrome.action.openPopup({ windowId });
+    });
     const { targetId } = await until('the popup opens', () => this.popupTarget());
     return Popup.attach(this.cdp, targetId);
   }

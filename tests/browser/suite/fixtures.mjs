@@ -85,7 +85,7 @@ export function written(page) {
     const { fields, now } = window.__observed;
     return {
       decoys: Object.entries(fields).filter(([, { decoy, input, change }]) => decoy && input + change > 0).map(([key]) => key),
-      fields: now.filter(({ length, decoy }) => length > 0 && !decoy).map(({ key }) => key),
+      fields: now.filter(({ key, length, decoy }) => length > 0 && !decoy && !/idSIButton9|idBtn_Back/.test(key)).map(({ key }) => key),
     };
   });
 }

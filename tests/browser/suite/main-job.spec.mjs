@@ -46,8 +46,7 @@ test.describe('Contoso: a Temporary Access Pass', () => {
       await chrome.storage.session.get(null), await chrome.storage.local.get(null), await chrome.storage.sync.get(null),
     ]));
     expect(stored).toContain(machine.accounts.Contoso);
-    const shown = JSON.parse(await machine.latchkey(['list', '--json'])).leases;
-    expect(shown).toHaveLength(1);
+    expect(await machine.leases()).toHaveLength(1);
     // Whatever the credential was, it is not in there: no value that is not a name, a time, an id or a state.
     const popupAgain = await browser.popup(page);
     await popupAgain.see(/is active/);
