@@ -141,13 +141,13 @@ pub(crate) struct TenantAdd {
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=24))]
     pub(crate) hours: Option<u32>,
     /// The same in minutes
-    #[arg(long, conflicts_with = "hours", value_parser = clap::value_parser!(u32).range(5..=1440))]
+    #[arg(long, conflicts_with = "hours", value_parser = clap::value_parser!(u32).range(1..=1440))]
     pub(crate) minutes: Option<u32>,
     /// The longest that may be asked for, in hours [default: 8, or the usual time if that is longer]
     #[arg(long, value_name = "HOURS", value_parser = clap::value_parser!(u32).range(1..=24))]
     pub(crate) max_hours: Option<u32>,
     /// The same in minutes
-    #[arg(long, value_name = "MINUTES", conflicts_with = "max_hours", value_parser = clap::value_parser!(u32).range(5..=1440))]
+    #[arg(long, value_name = "MINUTES", conflicts_with = "max_hours", value_parser = clap::value_parser!(u32).range(1..=1440))]
     pub(crate) max_minutes: Option<u32>,
     /// What to call the customer [default: the organization's own name]
     #[arg(long)]

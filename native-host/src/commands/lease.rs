@@ -38,8 +38,16 @@ pub(super) async fn start(engine: &Engine, start: Start, output: Output) -> Resu
         None => output
             .line("    Click Latchkey in the browser's toolbar on the sign-in page, or say --show-credential here."),
     }
-    output.line(format_args!("    End it with: latchkey end {}", lease.tenant_id));
+    output.line(format_args!("    End it with: latchkey end {}", quoted(&lease.tenant_name)));
     Ok(())
+}
+
+/// A name as a shell takes it for one word.
+fn quoted(name: &str) -> String {
+    if !name.is_empty() && name.chars().all(|letter| letter.is_alphanumeric() || "-_.".contains(letter)) {
+        return name.to_owned();
+    }
+    format!("'{}'", name.replace('\'', r"'\''"))
 }
 
 const fn credential_name(kind: CredentialKind) -> &'static str {
@@ -82,7 +90,7 @@ fn show(leases: &[LeaseSummary], output: Output) {
 fn when(lease: &LeaseSummary) -> String {
     let left = lease.until - machine::now();
     match lease.state {
-        _ if lease.state.is_closed() => format!("until {}", moment(lease.until)),
+        _ if lease.state.is_closed() => format!("began {}", moment(lease.from)),
         _ if left > 0 => format!("{} left", duration(left)),
         _ => format!("over since {}", moment(lease.until)),
     }
@@ -243,5 +251,17 @@ fn note_sweep() {
     });
     if let Ok(Err(error)) = noted {
         tracing::warn!(%error, "the time of the sweep could not be noted");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn names_are_one_word_for_a_shell() {
+        assert_eq!(quoted("Contoso"), "Contoso");
+        assert_eq!(quoted("Alex & Co"), "'Alex & Co'");
+        assert_eq!(quoted("O'Neil"), r"'O'\''Neil'");
     }
 }

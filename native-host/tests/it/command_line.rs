@@ -1,5 +1,8 @@
 //! What a person can do without a browser.
 
+use std::io::{Read as _, Write as _};
+use std::process::Stdio;
+
 use serde_json::Value;
 
 use crate::lab::{Lab, Machine};
@@ -128,6 +131,14 @@ fn what_prevents_leases_is_said_before_anything_is_saved() {
     assert_eq!(ran.status.code(), Some(30));
     assert!(!ran.err.contains(&wrong.client_secret));
 
+    lab.entra.sim.add_tenant(entra_sim::directory::seed::TenantRecipe {
+        name: "Adatum".to_owned(),
+        secret_expires_in_seconds: Some(-60),
+        ..Default::default()
+    });
+    let ran = lab.add(&lab.tenant("Adatum"), &[]).run();
+    assert_eq!(ran.error["name"], "client_secret_expired", "{}", ran.err);
+
     let ran = lab.add(&lab.tenant("Northwind"), &[]).run();
     assert_eq!(ran.error["name"], "permission_missing", "{}", ran.err);
     assert!(ran.error["message"].as_str().unwrap().contains("User-PasswordProfile.ReadWrite.All"), "{}", ran.err);
@@ -157,4 +168,66 @@ fn without_a_secret_service_the_kernel_keeps_the_secret_and_that_is_said() {
     lab.latchkey(&["end", "Contoso"]).succeeds();
     lab.latchkey(&["tenant", "remove", "Contoso", "--yes"]).succeeds();
     lab.assert_conformance();
+}
+
+/// Answers questions on a terminal, each only when it has been asked.
+fn converse(lab: &Lab, arguments: &str, answers: &[(&str, &str)]) -> String {
+    let mut command = lab.machine.command("script");
+    lab.reach(&mut command);
+    command.args(["-qec", &format!("{} {arguments}", env!("CARGO_BIN_EXE_latchkey")), "/dev/null"]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
+    let (mut stdin, mut stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let mut shown = Vec::new();
+    let mut read_on = |shown: &mut Vec<u8>| {
+        let mut chunk = [0; 1024];
+        let length = stdout.read(&mut chunk).unwrap();
+        shown.extend_from_slice(&chunk[..length]);
+        length > 0
+    };
+    for (question, answer) in answers {
+        while !String::from_utf8_lossy(&shown).contains(question) {
+            assert!(read_on(&mut shown), "{question}: {}", String::from_utf8_lossy(&shown));
+        }
+        // Echo is switched off right after the question; a person is slower than that.
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        stdin.write_all(answer.as_bytes()).unwrap();
+        stdin.write_all(b"\n").unwrap();
+    }
+    while read_on(&mut shown) {}
+    let status = child.wait().unwrap();
+    let shown = String::from_utf8_lossy(&shown).into_owned();
+    assert!(status.success(), "{shown}");
+    shown
+}
+
+#[test]
+fn in_a_terminal_it_asks_and_does_not_show_the_secret() {
+    let lab = Lab::new();
+    let contoso = lab.tenant("Contoso");
+    let shown = converse(
+        &lab,
+        "tenant add",
+        &[
+            ("You, e.g.", "alex@msp.example"),
+            ("Directory (tenant) id", &contoso.id),
+            ("Application (client) id", &contoso.client_id),
+            ("Roles that a lease grants", "User Administrator, Helpdesk Administrator"),
+            ("Domain for the account", ""),
+            ("Hours that it stays enabled", "2"),
+            ("Client secret", &contoso.client_secret),
+        ],
+    );
+    assert!(!shown.contains(&contoso.client_secret), "{shown}");
+    // Each of the 12 permissions is there with what it is for.
+    for permission in entra_sim::directory::seed::DOCUMENTED_PERMISSIONS {
+        assert!(shown.contains(&format!("{permission}: ")), "{permission}\n{shown}");
+    }
+    assert!(shown.contains("Contoso is connected"), "{shown}");
+    let tenants = lab.latchkey(&["--json", "tenant", "list"]).succeeds().document;
+    assert_eq!(tenants[0]["roles"], serde_json::json!(["User Administrator", "Helpdesk Administrator"]), "{tenants}");
+    assert_eq!(tenants[0]["minutes"], 120);
+
+    let shown = converse(&lab, "tenant remove contoso", &[("(yes/no)", "no")]);
+    assert!(shown.contains("Nothing was changed"), "{shown}");
+    assert!(lab.account(&contoso).is_dormant());
 }
