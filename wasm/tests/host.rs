@@ -1,0 +1,569 @@
+//! The line to the native host, the popup's views, leases over time, and the worker's death.
+#![cfg(feature = "brain")]
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use latchkey_protocol::{
+    CredentialKind::{Password, TemporaryAccessPass},
+    ErrorBody, ErrorCode, HostFrame, LeaseState, LeaseSummary, PROTOCOL_VERSION, Reply, Request, RequestId, Welcome,
+};
+use latchkey_wasm::{
+    brain::{Action, Effect, Event, Icon, Snapshot},
+    elements::ElementKey as Key,
+    popup::view::{PopupView, StepProgress},
+};
+use support::*;
+
+fn kinds(effects: &[Effect]) -> Vec<&'static str> {
+    asked(effects)
+        .iter()
+        .map(|frame| match frame.request {
+            Request::Hello(_) => "hello",
+            Request::ListTenants { .. } => "tenants",
+            Request::StartLease { .. } => "start",
+            Request::FillCredential { .. } => "fill",
+            Request::ConfirmSignIn { .. } => "confirm",
+            Request::RevealCredential { .. } => "reveal",
+            Request::EndLease { .. } => "end",
+            Request::ListLeases {} => "leases",
+        })
+        .collect()
+}
+
+fn count(effects: &[Effect], wanted: impl Fn(&Effect) -> bool) -> usize {
+    effects.iter().filter(|effect| wanted(effect)).count()
+}
+
+fn error(code: ErrorCode) -> ErrorBody {
+    ErrorBody::new(code, "It did not work.", "Do something.")
+}
+
+#[test]
+fn the_handshake_is_first_and_everything_else_waits_for_it() {
+    let mut world = World::new();
+    let effects = world.send(Event::PopupOpened { tab_id: Some(TAB), url: None });
+    assert_eq!(count(&effects, |effect| matches!(effect, Effect::ConnectHost {})), 1);
+    assert_eq!(kinds(&effects), ["hello"]);
+    assert!(matches!(world.view(), PopupView::Connecting {}));
+    let id = asked(&effects)[0].id;
+    let welcome = Welcome { protocol: PROTOCOL_VERSION, host_version: "9".to_owned() };
+    assert_eq!(kinds(&world.reply(id.0, Reply::Welcome(welcome))), ["tenants"]);
+}
+
+#[test]
+fn another_version_is_said_and_left() {
+    for answer in ["welcome", "error"] {
+        let mut world = World::new();
+        let effects = world.send(Event::PopupOpened { tab_id: None, url: None });
+        let id = asked(&effects)[0].id;
+        let effects = if answer == "welcome" {
+            world.reply(id.0, Reply::Welcome(Welcome { protocol: PROTOCOL_VERSION + 1, host_version: "9".to_owned() }))
+        } else {
+            world.frame(HostFrame::Error { id: Some(id), error: error(ErrorCode::UnsupportedProtocol) })
+        };
+        assert_eq!(count(&effects, |effect| matches!(effect, Effect::DisconnectHost {})), 1);
+        let PopupView::HostMissing { title, .. } = world.view() else { panic!() };
+        assert_eq!(title.key, "host_version");
+    }
+}
+
+#[test]
+fn each_failure_of_the_host_has_its_own_words() {
+    for (reason, key) in [
+        (Some("Specified native messaging host not found."), "host_missing"),
+        (Some("No such native application com.latchkey.host"), "host_missing"),
+        (Some("Access to the specified native messaging host is forbidden."), "host_forbidden"),
+        (Some("Access to the native messaging host was disabled by the system administrator."), "host_blocked"),
+        (Some("Native host has exited."), "host_exited"),
+        (Some("An unexpected error occurred"), "host_exited"),
+        (None, "host_exited"),
+        (Some("Error when communicating with the native messaging host."), "host_garbled"),
+        (
+            Some(
+                "Native application tried to send a message of 1969382756 bytes, which exceeds the limit of 1048576 bytes.",
+            ),
+            "host_garbled",
+        ),
+    ] {
+        let mut world = World::new();
+        world.send(Event::PopupOpened { tab_id: None, url: None });
+        world.send(Event::HostGone { reason: reason.map(str::to_owned) });
+        let PopupView::HostMissing { title, advice, detail } = world.view() else { panic!() };
+        assert_eq!(title.key, key, "{reason:?}");
+        assert_eq!(advice.key, format!("{key}_advice"));
+        assert_eq!(detail.as_deref(), reason);
+        // Trying again starts from the beginning.
+        let effects = world.send(Event::PopupAction { action: Action::Retry {} });
+        assert_eq!(kinds(&effects), ["hello"]);
+    }
+}
+
+#[test]
+fn a_silent_host_is_given_up_and_said() {
+    let mut world = World::new();
+    let effects = world.send(Event::PopupOpened { tab_id: None, url: None });
+    let id = asked(&effects)[0].id.0;
+    assert_eq!(
+        count(&effects, |effect| matches!(effect, Effect::SetTimer { name, .. } if *name == format!("host:{id}"))),
+        1
+    );
+    let effects = world.send(Event::TimerRang { name: format!("host:{id}") });
+    assert_eq!(count(&effects, |effect| matches!(effect, Effect::DisconnectHost {})), 1);
+    let PopupView::HostMissing { title, .. } = world.view() else { panic!() };
+    assert_eq!(title.key, "host_silent");
+}
+
+#[test]
+fn what_is_not_a_message_of_the_protocol_ends_the_connection() {
+    let (mut world, _) = World::granted(Password, "d1", password());
+    let effects = world.send(Event::HostMessage { frame: None });
+    assert_eq!(count(&effects, |effect| matches!(effect, Effect::DisconnectHost {})), 1);
+}
+
+#[test]
+fn the_wrong_kind_of_answer_is_no_answer() {
+    let mut world = World::new();
+    let effects = world.send(Event::PopupOpened { tab_id: None, url: None });
+    let id = asked(&effects)[0].id.0;
+    world.reply(id, Reply::Secret(secret(Password)));
+    let PopupView::HostMissing { title, .. } = world.view() else { panic!() };
+    assert_eq!(title.key, "host_garbled");
+}
+
+#[test]
+fn a_host_that_dies_during_a_sign_in_is_started_again_some_times() {
+    let (mut world, _) = World::granted(Password, "d1", user_name(""));
+    let mut starts = 1;
+    for _ in 0..10 {
+        let effects = world.send(Event::HostGone { reason: Some("Native host has exited.".to_owned()) });
+        if kinds(&effects).is_empty() {
+            break;
+        }
+        let effects = world.greet(&[tenant(Password)]);
+        assert_eq!(kinds(&effects), ["start"], "the open lease is answered again");
+        starts += 1;
+    }
+    assert_eq!(starts, 4);
+    let PopupView::Progress(progress) = world.view() else { panic!("{:?}", world.view()) };
+    assert!(progress.can_retry && progress.needs_person);
+}
+
+#[test]
+fn the_port_is_closed_when_nothing_needs_it() {
+    let mut world = World::new();
+    world.url = "https://portal.azure.com/".to_owned();
+    world.open_popup(&[tenant(Password)]);
+    let effects = world.send(Event::PopupClosed {});
+    assert_eq!(count(&effects, |effect| matches!(effect, Effect::SetTimer { name, .. } if name == "idle")), 1);
+    world.pass(5000);
+    let effects = world.send(Event::TimerRang { name: "idle".to_owned() });
+    assert_eq!(count(&effects, |effect| matches!(effect, Effect::DisconnectHost {})), 1);
+    // During a sign-in it stays open.
+    let (mut world, _) = World::granted(Password, "d1", user_name(""));
+    world.send(Event::PopupClosed {});
+    world.pass(600_000);
+    let effects = world.send(Event::TimerRang { name: "idle".to_owned() });
+    assert_eq!(count(&effects, |effect| matches!(effect, Effect::DisconnectHost {})), 0);
+}
+
+#[test]
+fn a_sign_in_page_warms_the_host_and_asks_for_nothing_secret() {
+    let mut world = World::new();
+    world.url =
+        "https://login.microsoftonline.com/contoso.com/oauth2/authorize?login_hint=alex%40contoso.com".to_owned();
+    world.see("d1", user_name(""));
+    let effects = world.greet(&[tenant(Password)]);
+    assert_eq!(kinds(&effects), ["tenants"]);
+    let Request::ListTenants { hint: Some(hint) } = &asked(&effects)[0].request else { panic!() };
+    assert_eq!((hint.tenant.as_deref(), hint.user_name.as_deref()), (Some("contoso.com"), Some("alex@contoso.com")));
+    assert!(kinds(&world.see("d1", user_name("x"))).is_empty(), "once per document");
+    assert!(
+        world.effects.iter().any(|effect| matches!(effect, Effect::SetIcon { tab_id: Some(TAB), icon: Icon::Known }))
+    );
+    // A page in the background is nobody's wish.
+    let mut world = World::new();
+    assert!(kinds(&world.see("d1", Snapshot { on_screen: false, ..user_name("") })).is_empty());
+}
+
+#[test]
+fn the_tenant_is_recognised_by_the_address() {
+    let tenants = [tenant(Password), other_tenant()];
+    for (url, name) in [
+        (format!("https://login.microsoftonline.com/{OTHER_TENANT}/oauth2/authorize"), Some("Fabrikam")),
+        ("https://login.microsoftonline.com/CONTOSO.com/login".to_owned(), Some("Contoso")),
+        ("https://login.microsoftonline.com/common/login?login_hint=kim@fabrikam.com".to_owned(), Some("Fabrikam")),
+        ("https://login.microsoftonline.com/common/login?whr=fabrikam.com".to_owned(), Some("Fabrikam")),
+        ("https://login.microsoftonline.com/unknown.example/login?login_hint=kim@fabrikam.com".to_owned(), None),
+        ("https://login.microsoftonline.com/common/login".to_owned(), None),
+        // The address of a page that is not a sign-in page says nothing.
+        ("https://evil.test/contoso.com/login".to_owned(), None),
+    ] {
+        let mut world = World::new();
+        world.url = url.clone();
+        world.open_popup(&tenants);
+        match (world.view(), name) {
+            (PopupView::Confirm(confirm), Some(name)) => {
+                assert_eq!(confirm.name, name, "{url}");
+                assert!(confirm.on_sign_in_page && confirm.others);
+            }
+            (PopupView::ChooseTenant { tenants, .. }, None) => assert_eq!(tenants.len(), 2, "{url}"),
+            (view, _) => panic!("{url}: {view:?}"),
+        }
+    }
+    // What the page's own configuration says counts where the address says nothing.
+    let mut world = World::new();
+    world.see("d1", Snapshot { post_url: Some(format!("/{OTHER_TENANT}/login")), ..user_name("") });
+    world.open_popup(&tenants);
+    let PopupView::Confirm(confirm) = world.view() else { panic!() };
+    assert_eq!(confirm.name, "Fabrikam");
+    // A page of a tenant that is not connected does not offer the only one that is.
+    let mut world = World::new();
+    world.url = "https://login.microsoftonline.com/unknown.example/login".to_owned();
+    world.open_popup(&tenants[..1]);
+    assert!(matches!(world.view(), PopupView::ChooseTenant { .. }));
+}
+
+#[test]
+fn the_list_can_be_left_and_returned_to() {
+    let mut world = World::new();
+    world.open_popup(&[tenant(Password), other_tenant()]);
+    world.send(Event::PopupAction { action: Action::Choose { tenant_id: OTHER_TENANT } });
+    let PopupView::Confirm(confirm) = world.view() else { panic!() };
+    assert_eq!(confirm.credential_note.unwrap().key, "password_note");
+    world.send(Event::PopupAction { action: Action::List {} });
+    assert!(matches!(world.view(), PopupView::ChooseTenant { .. }));
+}
+
+#[test]
+fn away_from_a_sign_in_page_the_click_activates_only() {
+    let mut world = World::new();
+    world.url = "https://portal.azure.com/".to_owned();
+    world.open_popup(&[tenant(Password)]);
+    let PopupView::Confirm(confirm) = world.view() else { panic!() };
+    assert!(!confirm.on_sign_in_page);
+    let effects = world.send(Event::PopupAction { action: Action::Start { tenant_id: TENANT, minutes: Some(30) } });
+    let Request::StartLease { minutes, .. } = asked(&effects)[0].request else { panic!() };
+    assert_eq!(minutes, Some(30));
+    let PopupView::Progress(progress) = world.view() else { panic!() };
+    assert_eq!(progress.steps.len(), 1);
+    world.grant(Password);
+    let PopupView::Active(active) = world.view() else { panic!() };
+    assert_eq!(active.until, START + 240 * 60_000);
+    let portal = world.send(Event::PopupAction { action: Action::OpenPortal { tenant_id: TENANT, portal: 1 } });
+    assert!(portal.contains(&Effect::OpenTab { url: "https://entra.microsoft.com/".to_owned() }));
+    let none = world.send(Event::PopupAction { action: Action::OpenPortal { tenant_id: TENANT, portal: 99 } });
+    assert_eq!(count(&none, |effect| matches!(effect, Effect::OpenTab { .. })), 0);
+}
+
+#[test]
+fn a_double_click_starts_one_lease() {
+    let mut world = World::new();
+    world.see("d1", user_name(""));
+    world.open_popup(&[tenant(Password)]);
+    let mut effects = world.click();
+    effects.extend(world.click());
+    effects.extend(world.click());
+    assert_eq!(kinds(&effects), ["start"]);
+    assert_eq!(deeds(&effects), ["fill user_name"]);
+}
+
+#[test]
+fn a_failed_activation_says_why_and_stops_the_filling() {
+    let mut world = World::new();
+    world.see("d1", raw());
+    world.open_popup(&[tenant(Password)]);
+    world.click();
+    let id = world.request(|request| matches!(request, Request::StartLease { .. })).id;
+    world.frame(HostFrame::Error { id: Some(id), error: error(ErrorCode::ClientSecretExpired) });
+    assert!(deeds(&world.see("d1", password())).is_empty());
+    assert_eq!(world.status(), "error_client_secret_expired");
+    let PopupView::Progress(progress) = world.view() else { panic!() };
+    assert!(progress.can_retry);
+    assert_eq!(progress.steps[0].state, StepProgress::Failed);
+    let effects = world.send(Event::PopupAction { action: Action::Retry {} });
+    assert_eq!(kinds(&effects), ["start"]);
+    assert_eq!(deeds(&world.grant(Password)), ["ask password"]);
+}
+
+#[test]
+fn a_credential_that_the_host_lost_is_renewed_and_filled() {
+    let (mut world, _) = World::granted(Password, "d1", password());
+    let id = world.request(|request| matches!(request, Request::FillCredential { .. })).id;
+    let effects = world.frame(HostFrame::Error { id: Some(id), error: error(ErrorCode::CredentialGone) });
+    assert_eq!(kinds(&effects), ["start"]);
+    let effects = world.grant(Password);
+    assert_eq!(kinds(&effects), ["fill"], "nothing had been handed out for this document");
+    assert_eq!(deeds(&world.hand_out(Password)), ["fill password"]);
+}
+
+#[test]
+fn showing_the_credential_is_an_act_of_its_own() {
+    let (mut world, _) = World::granted(Password, "d1", user_name(""));
+    let effects = world.send(Event::PopupAction { action: Action::Reveal { lease_id: LEASE } });
+    assert_eq!(kinds(&effects), ["reveal"]);
+    let id = asked(&effects)[0].id;
+    let effects = world.reply(id.0, Reply::Secret(secret(Password)));
+    assert_eq!(count(&effects, |effect| matches!(effect, Effect::ShowSecret { value, .. } if value.0 == SECRET)), 1);
+    assert!(deeds(&effects).is_empty());
+    // The popup was closed before the answer came: it is dropped.
+    let effects = world.send(Event::PopupAction { action: Action::Reveal { lease_id: LEASE } });
+    let id = asked(&effects)[0].id;
+    world.send(Event::PopupClosed {});
+    let effects = world.reply(id.0, Reply::Secret(secret(Password)));
+    assert!(!serde_json::to_string(&effects).unwrap().contains(SECRET));
+}
+
+#[test]
+fn a_credential_to_show_is_renewed_when_the_host_does_not_hold_it() {
+    let mut world = World::new();
+    world.url = "https://portal.azure.com/".to_owned();
+    let held_by_nobody = LeaseSummary { credential_held: false, ..lease(Password) };
+    let mut with_lease = tenant(Password);
+    with_lease.lease = Some(held_by_nobody);
+    world.open_popup(&[with_lease]);
+    let effects = world.send(Event::PopupAction { action: Action::Reveal { lease_id: LEASE } });
+    assert_eq!(kinds(&effects), ["start"]);
+    assert_eq!(kinds(&world.grant(Password)), ["reveal"]);
+}
+
+#[test]
+fn end_now_stops_the_sign_in_and_shows_the_ending() {
+    let (mut world, _) = World::granted(Password, "d1", user_name(""));
+    let effects = world.send(Event::PopupAction { action: Action::EndNow { lease_id: LEASE } });
+    assert_eq!(kinds(&effects), ["end"]);
+    assert!(matches!(world.view(), PopupView::Ending { alarming: false, .. }), "{:?}", world.view());
+    assert!(deeds(&world.see("d2", password())).is_empty());
+    let ended = LeaseSummary { state: LeaseState::Ended, credential: None, credential_held: false, ..lease(Password) };
+    let effects = world.reply(asked(&effects)[0].id.0, Reply::Lease { lease: ended });
+    assert_eq!(count(&effects, |effect| matches!(effect, Effect::Notify { .. })), 1);
+    assert!(matches!(world.view(), PopupView::Confirm(_)));
+    assert!(kinds(&world.see("d3", password())).iter().all(|kind| *kind != "start"), "no new lease without a click");
+}
+
+#[test]
+fn the_badge_counts_down_and_goes() {
+    let (mut world, _) = World::granted(Password, "d1", raw());
+    let badges = |world: &World| -> Vec<String> {
+        world
+            .effects
+            .iter()
+            .filter_map(|effect| match effect {
+                Effect::SetBadge { tab_id: None, text, .. } => Some(text.clone()),
+                _ => None,
+            })
+            .collect()
+    };
+    assert_eq!(badges(&world).last().unwrap(), "4h");
+    assert!(world.effects.iter().any(|effect| matches!(effect, Effect::SetAlarm { name, .. } if name == "badge")));
+    world.now = lease(Password).until - 59 * 60_000;
+    world.send(Event::TimerRang { name: "badge".to_owned() });
+    assert_eq!(badges(&world).last().unwrap(), "59m");
+    world.now = lease(Password).until - 30_000;
+    world.send(Event::TimerRang { name: "badge".to_owned() });
+    assert_eq!(badges(&world).last().unwrap(), "<1m");
+    world.now = lease(Password).until;
+    let effects = world.send(Event::TimerRang { name: "badge".to_owned() });
+    assert_eq!(badges(&world).last().unwrap(), "");
+    assert!(kinds(&effects).contains(&"leases"), "whether it has ended is asked, not assumed");
+    assert!(world.effects.iter().any(|effect| matches!(effect, Effect::SetAlarm { name, .. } if name == "watch")));
+    assert!(kinds(&effects).iter().all(|kind| *kind != "start"), "a lease that is over is not started again");
+    let id = world.request(|request| matches!(request, Request::ListLeases {})).id;
+    let effects = world.reply(id.0, Reply::Leases { leases: vec![] });
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::Notify { text } if text.key == "ended_notice")));
+}
+
+#[test]
+fn an_ending_in_trouble_is_an_alarm() {
+    let (mut world, _) = World::granted(Password, "d1", raw());
+    let stuck =
+        LeaseSummary { state: LeaseState::Stuck, problem: Some(error(ErrorCode::EndingUnverified)), ..lease(Password) };
+    let effects = world.frame(HostFrame::LeaseChanged { lease: stuck });
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::Notify { text } if text.key == "stuck_notice")));
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::SetIcon { tab_id: None, icon: Icon::Problem })));
+    world.send(Event::PopupAction { action: Action::Choose { tenant_id: TENANT } });
+    world.send(Event::PopupAction { action: Action::StopSignIn {} });
+    assert!(matches!(world.view(), PopupView::Ending { alarming: true, .. }), "{:?}", world.view());
+}
+
+#[test]
+fn a_sign_in_window_that_closes_itself_is_signed_in() {
+    let (mut world, _) = World::granted(Password, "d1", password());
+    world.hand_out(Password);
+    world.done(filled(password(), Key::Password));
+    world.see("d2", stay_signed_in());
+    world.done(stay_signed_in());
+    assert_eq!(kinds(&world.send(Event::TabClosed { tab_id: TAB })), ["confirm"]);
+}
+
+#[test]
+fn a_detour_to_register_a_second_factor_is_said() {
+    let (mut world, _) = World::granted(TemporaryAccessPass, "d1", access_pass());
+    world.hand_out(TemporaryAccessPass);
+    world.done(filled(access_pass(), Key::AccessPass));
+    let effects = world.send(Event::TabNavigated {
+        tab_id: TAB,
+        url: Some("https://mysignins.microsoft.com/security-info".to_owned()),
+    });
+    assert_eq!(kinds(&effects), ["confirm"]);
+    let PopupView::Active(active) = world.view() else { panic!() };
+    assert_eq!(active.page.unwrap().key, "page_registration");
+}
+
+// ---- the worker's death ----
+
+/// A browser, a page and a host that carry out what the brain says, and a worker that can die after any event.
+struct Stage {
+    world: World,
+    document: &'static str,
+    snapshot: Snapshot,
+    events: std::collections::VecDeque<Event>,
+    secret_fills: Vec<&'static str>,
+    confirmed: bool,
+}
+
+impl Stage {
+    fn page_seen(&self) -> Event {
+        Event::PageSeen(latchkey_wasm::brain::PageSeen {
+            tab_id: TAB,
+            frame_id: 0,
+            document_id: self.document.to_owned(),
+            url: LOGIN.to_owned(),
+            origin: None,
+            snapshot: self.snapshot.clone(),
+        })
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::AskHost { frame } => {
+                let reply = match frame.request {
+                    Request::Hello(_) => {
+                        Reply::Welcome(Welcome { protocol: PROTOCOL_VERSION, host_version: "1".to_owned() })
+                    }
+                    Request::ListTenants { .. } => Reply::Tenants { tenants: vec![tenant(Password)], recognized: None },
+                    Request::FillCredential { .. } => Reply::Secret(secret(Password)),
+                    Request::ListLeases {} => Reply::Leases { leases: vec![lease(Password)] },
+                    Request::ConfirmSignIn { .. } => {
+                        self.confirmed = true;
+                        Reply::Lease { lease: lease(Password) }
+                    }
+                    _ => Reply::Lease { lease: lease(Password) },
+                };
+                self.events.push_back(Event::HostMessage { frame: Some(HostFrame::Reply { id: frame.id, reply }) });
+            }
+            Effect::Look { .. } => self.events.push_back(self.page_seen()),
+            Effect::Fill { document_id, act, key, value, .. } => {
+                assert_eq!(document_id, self.document);
+                if key == Key::Password {
+                    assert_eq!(value.0, SECRET);
+                    self.secret_fills.push(self.document);
+                    self.snapshot = filled(password(), Key::Password);
+                } else {
+                    self.snapshot = user_name(&value.0);
+                }
+                self.answer(document_id, act);
+            }
+            Effect::Click { document_id, act, key, .. } => {
+                assert_eq!(document_id, self.document);
+                match (self.document, key, self.snapshot.views[0].as_str()) {
+                    ("d1", Key::Primary, "1") => {
+                        self.answer(document_id, act);
+                        self.snapshot = password();
+                        self.events.push_back(self.page_seen());
+                    }
+                    ("d1", Key::Primary, "2") => {
+                        self.document = "d2";
+                        self.snapshot = stay_signed_in();
+                        self.events.push_back(self.page_seen());
+                    }
+                    ("d2", Key::Back, _) => {
+                        let url = Some("https://portal.azure.com/".to_owned());
+                        self.events.push_back(Event::TabNavigated { tab_id: TAB, url });
+                    }
+                    other => panic!("{other:?}"),
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn answer(&mut self, document_id: String, act: u32) {
+        let snapshot = Some(self.snapshot.clone());
+        self.events.push_back(Event::Acted {
+            tab_id: TAB,
+            document_id,
+            act,
+            outcome: latchkey_wasm::brain::Outcome::Done,
+            snapshot,
+        });
+    }
+}
+
+#[test]
+fn a_sign_in_goes_on_after_the_workers_death_at_any_moment() {
+    let mut events_without_death = 0;
+    for death in 0..60 {
+        let mut stage = Stage {
+            world: World::new(),
+            document: "d1",
+            snapshot: user_name(""),
+            events: std::collections::VecDeque::new(),
+            secret_fills: Vec::new(),
+            confirmed: false,
+        };
+        stage.world.url = LOGIN.to_owned();
+        stage.world.see("d1", user_name(""));
+        stage.world.open_popup(&[tenant(Password)]);
+        stage.world.effects.clear();
+        let first = stage.world.click();
+        stage.world.send(Event::PopupClosed {});
+        for effect in first {
+            stage.carry_out(effect);
+        }
+        let mut count = 0;
+        while let Some(event) = stage.events.pop_front() {
+            count += 1;
+            assert!(count < 200, "it goes round in circles");
+            for effect in stage.world.send(event) {
+                stage.carry_out(effect);
+            }
+            if count == death + 1 {
+                // Answers on their way to the worker are lost; what the browser tells of itself wakes a new one.
+                let kept =
+                    stage.events.iter().filter(|event| matches!(event, Event::TabNavigated { .. })).cloned().collect();
+                stage.events = kept;
+                let state = stage.world.brain.state();
+                assert!(!state.contains(SECRET));
+                stage.world.brain = latchkey_wasm::brain::Brain::new(Some(&state), "0.1.0");
+                for effect in stage.world.send(Event::WorkerStarted {}) {
+                    stage.carry_out(effect);
+                }
+            }
+        }
+        assert!(stage.confirmed, "after a death at event {death}");
+        assert_eq!(stage.secret_fills, ["d1"], "after a death at event {death}");
+        events_without_death = count;
+    }
+    assert!(events_without_death < 60, "every event had its death");
+}
+
+#[test]
+fn an_unreadable_state_is_no_state() {
+    for state in ["", "null", "[]", "{\"next_request\":\"x\"}", "{", "\u{0}"] {
+        let brain = latchkey_wasm::brain::Brain::new(Some(state), "0.1.0");
+        assert!(matches!(brain.view(), PopupView::Connecting {}));
+    }
+}
+
+#[test]
+fn request_numbers_are_not_used_twice_across_a_death() {
+    let (mut world, _) = World::granted(Password, "d1", password());
+    world.restart();
+    world.greet(&[tenant(Password)]);
+    let mut ids: Vec<RequestId> = asked(&world.effects).iter().map(|frame| frame.id).collect();
+    let all = ids.len();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), all);
+}
