@@ -71,7 +71,8 @@ impl Call {
         self.query = url::form_urlencoded::parse(query.as_bytes())
             .map(|(name, value)| (name.into_owned(), value.into_owned()))
             .collect();
-        self.segments = path.split('/').filter(|segment| !segment.is_empty()).flat_map(split_key).collect();
+        self.segments =
+            path.split('/').filter(|segment| !segment.is_empty()).flat_map(split_key).map(full_cast).collect();
     }
 
     fn object(&self) -> Result<&serde_json::Map<String, Value>, GraphError> {
@@ -88,6 +89,12 @@ impl Call {
             .and_then(Value::as_str)
             .ok_or_else(|| GraphError::bad_request(format!("A value is required for property '{name}'.")))
     }
+}
+
+/// A cast may leave out the first word of the schema's name, as Microsoft's generated clients do: `graph.user` is
+/// `microsoft.graph.user`.
+fn full_cast(segment: String) -> String {
+    if segment.starts_with("graph.") { format!("microsoft.{segment}") } else { segment }
 }
 
 /// `users('x')` is `users/x`, `delta()` is `delta`, `%40` is `@`.
@@ -417,5 +424,6 @@ mod tests {
         );
         assert_eq!(segments("/directoryRoles/roleTemplateId=x"), "directoryRoles|roleTemplateId=x");
         assert_eq!(segments("/users/delta()?$select=id"), "users|delta");
+        assert_eq!(segments("/directory/deletedItems/graph.user"), "directory|deletedItems|microsoft.graph.user");
     }
 }
