@@ -153,7 +153,8 @@ fn a_pass_that_never_comes_ends_in_words() {
 
 #[test]
 fn a_secret_that_comes_too_late_is_dropped() {
-    let late: [(&str, fn(&mut World)); 5] = [
+    type Change = fn(&mut World);
+    let late: [(&str, Change); 5] = [
         ("another document", |world| drop(world.see("d2", raw()))),
         ("the tab left", |world| {
             drop(world.send(Event::TabNavigated { tab_id: TAB, url: Some("https://evil.test/".to_owned()) }))
@@ -208,6 +209,16 @@ fn a_document_is_filled_once_even_from_the_back_forward_cache() {
     world.pass(60_000);
     assert!(deeds(&world.see("d1", password())).is_empty());
     assert!(deeds(&world.see("d1", filled(password(), Key::Password))).is_empty());
+}
+
+#[test]
+fn a_second_click_on_a_filled_document_fills_nothing() {
+    let (mut world, _) = World::granted(Password, "d1", password());
+    world.hand_out(Password);
+    world.send(Event::PopupAction { action: Action::StopSignIn {} });
+    assert!(deeds(&world.click()).is_empty());
+    assert!(deeds(&world.see("d1", password())).is_empty());
+    assert_eq!(deeds(&world.see("d2", password())), ["ask password"], "a new document is another matter");
 }
 
 #[test]

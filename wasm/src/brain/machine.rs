@@ -46,6 +46,8 @@ const MINUTE_MS: i64 = 60_000;
 const MAXIMUM_STARTS: u32 = 4;
 /// Finished sign-ins that are remembered for the popup.
 const MAXIMUM_FLOWS: usize = 50;
+/// Documents that are remembered as filled.
+const MAXIMUM_FILLED: usize = 500;
 
 /// The alarm that moves the badge on.
 pub const ALARM_BADGE: &str = "badge";
@@ -82,6 +84,8 @@ pub(super) struct State {
     pub(super) flows: Vec<Flow>,
     pub(super) activations: Vec<Activation>,
     pub(super) host_problem: Option<HostProblem>,
+    /// Documents that were given a secret, by any sign-in: none is given a second one.
+    filled: Vec<String>,
 }
 
 /// An activation that was asked for.
@@ -785,6 +789,10 @@ impl Brain {
             return;
         }
         document.secret_filled = Some(asking.field);
+        if self.state.filled.len() >= MAXIMUM_FILLED {
+            self.state.filled.remove(0);
+        }
+        self.state.filled.push(asking.document_id.clone());
         let value = Unprinted(secret.value);
         self.act(tab_id, Act::FillSecret(asking.field), |act, page| Effect::Fill {
             tab_id,
@@ -1162,6 +1170,10 @@ impl Brain {
                     flow.can_retry = can_retry;
                 }
                 Decision::FillUserName => self.fill_user_name(tab_id),
+                Decision::AskSecret(..) if self.state.filled.contains(&page.document_id) => {
+                    flow.status = Text::of(Word::PageChanging);
+                    flow.needs_person = true;
+                }
                 Decision::AskSecret(lease_id, field) => {
                     flow.status = Text::of(Word::StatusFilling);
                     flow.step(Step::Credential, StepProgress::Running);
@@ -1395,7 +1407,7 @@ fn why_gone(reason: Option<&str>) -> (Word, Word) {
     }
 }
 
-fields!(State { next_request, next_act, tenants, leases, flows, activations, host_problem });
+fields!(State { next_request, next_act, tenants, leases, flows, activations, host_problem, filled });
 fields!(HostProblem { title, advice, detail });
 
 impl Read for Activation {
