@@ -265,6 +265,9 @@ pub(crate) struct Uninstall {
     /// What was installed for everybody; needs administrator rights
     #[arg(long)]
     pub(crate) system: bool,
+    /// Even while leases are open, which nothing will end then
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 /// `doctor`.

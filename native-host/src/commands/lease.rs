@@ -213,6 +213,22 @@ async fn meant(engine: &Engine, open: Vec<LeaseSummary>, said: &str) -> Result<V
     Ok(open.into_iter().filter(|lease| lease.tenant_id == tenant.tenant_id).collect())
 }
 
+/// An error while leases are open, for what would take away that which ends them.
+pub(super) async fn refuse_while_open() -> Result<(), ErrorBody> {
+    if !Folders::of_this_person()?.database().exists() {
+        return Ok(());
+    }
+    let open = machine::open_engine(Prompting::Never).await?.leases(false).await?;
+    if open.is_empty() {
+        return Ok(());
+    }
+    Err(ErrorBody::new(
+        ErrorCode::Busy,
+        format!("{} leases are open, and nothing would end them.", open.len()),
+        "End them first with 'latchkey end --all', or say --force.",
+    ))
+}
+
 pub(super) async fn sweep(output: Output) -> Result<ExitCode, ErrorBody> {
     let engine = machine::open_engine(Prompting::Never).await?;
     let report = engine.sweep().await?;

@@ -53,7 +53,6 @@ fn carry_out(command: Command, output: Output) -> Result<ExitCode, ErrorBody> {
             return Ok(ExitCode::SUCCESS);
         }
         Command::Install(install) => return install::install(&install, output).map(|()| ExitCode::SUCCESS),
-        Command::Uninstall(uninstall) => return install::uninstall(&uninstall, output).map(|()| ExitCode::SUCCESS),
         _ => {}
     }
     machine::start_log();
@@ -91,7 +90,13 @@ async fn with_engine(command: Command, output: Output) -> Result<ExitCode, Error
         Command::Sweep => lease::sweep(output).await,
         Command::Doctor(doctor) => doctor::examine(&doctor, output).await,
         Command::Audit(audit) => audit::show(&engine().await?, &audit, output).await,
-        Command::Install(_) | Command::Uninstall(_) | Command::Completions { .. } | Command::Version => {
+        Command::Uninstall(uninstall) => {
+            if !uninstall.force {
+                lease::refuse_while_open().await?;
+            }
+            install::uninstall(&uninstall, output).map(done)
+        }
+        Command::Install(_) | Command::Completions { .. } | Command::Version => {
             Err(failure::internal("a command came to the wrong place"))
         }
     }

@@ -130,7 +130,7 @@ fn stop(schedule: &Schedule) {
 /// `latchkey install`.
 pub(crate) fn install(install: &Install, output: Output) -> Result<(), ErrorBody> {
     let (folders, home) = folders()?;
-    let scope = if install.system { Scope::System } else { Scope::User };
+    let scope = scope(install.system)?;
     let program = program()?;
     let added = added_extensions(install, &folders)?;
     let ids = ExtensionIds::compiled_in();
@@ -192,6 +192,15 @@ pub(crate) fn install(install: &Install, output: Output) -> Result<(), ErrorBody
     }
     report.show(&program, chosen.is_empty() && install.user_data_folders.is_empty(), output);
     Ok(())
+}
+
+/// The scope that was asked for, if this person may change it.
+fn scope(system: bool) -> Result<Scope, ErrorBody> {
+    #[cfg(unix)]
+    if system && !rustix::process::geteuid().is_root() {
+        return Err(failure::usage("Only root may change what everybody uses.", "Run the command with sudo."));
+    }
+    Ok(if system { Scope::System } else { Scope::User })
 }
 
 fn folders() -> Result<(Folders, Home), ErrorBody> {
@@ -299,7 +308,7 @@ impl Report {
 /// `latchkey uninstall`.
 pub(crate) fn uninstall(uninstall: &Uninstall, output: Output) -> Result<(), ErrorBody> {
     let (folders, home) = folders()?;
-    let scope = if uninstall.system { Scope::System } else { Scope::User };
+    let scope = scope(uninstall.system)?;
     let record_path = record_path(scope, &folders);
     let record = Record::load(&record_path);
     if record.schedule {

@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use entra_sim::faults::{Fault, Kind, Match};
 use serde_json::json;
 
 use crate::lab::{Lab, Machine};
@@ -195,4 +196,37 @@ fn a_clock_that_is_wrong_by_an_hour_is_said_and_nobody_stays_active() {
     }
     lab.entra.sim.clock.set_offset_seconds(0);
     lab.assert_nobody_is_active_without_a_lease();
+}
+
+/// One bad answer in the middle of starting, and one in the middle of ending.
+#[test]
+fn whatever_graph_answers_nobody_stays_active() {
+    let lab = Lab::new();
+    let status = |status, after_effect| Kind::Status { status, retry_after: Some(1), after_effect };
+    let kinds = [
+        ("429", status(429, false)),
+        ("500", status(500, false)),
+        ("500 after the effect", status(500, true)),
+        ("503", status(503, false)),
+        ("no answer, no effect", Kind::DropBefore {}),
+        ("no answer after the effect", Kind::DropAfter {}),
+        ("half a batch from 2", Kind::HalfBatch { from_item: 2 }),
+        ("half a batch from 3", Kind::HalfBatch { from_item: 3 }),
+    ];
+    for (name, kind) in kinds {
+        let tenant = lab.new_tenant(name);
+        lab.add(&tenant, &[]).succeeds();
+        for command in ["start", "end"] {
+            let matches = Match { path_contains: Some("$batch".to_owned()), in_batch: Some(false), ..Match::default() };
+            lab.entra.sim.faults.replace(vec![Fault { matches, kind: kind.clone(), times: Some(1) }]);
+            let ran = lab.latchkey(&["--json", command, &tenant.id]).run();
+            if !ran.status.success() {
+                assert!(!ran.error["next_step"].as_str().unwrap().is_empty(), "{name} {command}: {}", ran.err);
+            }
+        }
+        lab.entra.sim.faults.replace(Vec::new());
+        assert!(lab.account(&tenant).is_dormant(), "{name}: {:?}\n{}", lab.account(&tenant), lab.machine.log());
+    }
+    lab.assert_dormant_without_a_lease();
+    lab.latchkey(&["audit", "--verify"]).succeeds();
 }

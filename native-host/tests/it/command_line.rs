@@ -102,6 +102,9 @@ fn a_sweep_ends_what_is_due_and_leaves_the_rest() {
     lab.latchkey(&["start", "Fabrikam"]).succeeds();
     lab.latchkey(&["sweep"]).succeeds();
     assert!(lab.account(&contoso).is_active_as("User Administrator"));
+    // What ends leases cannot be taken away while there are any.
+    let ran = lab.latchkey(&["--json", "uninstall"]).run();
+    assert_eq!(ran.error["name"], "busy", "{}", ran.err);
     // Somebody asks for less and gets it: the sweep has nothing to say about a lease that was ended by hand.
     lab.latchkey(&["end", "Fabrikam"]).succeeds();
     assert!(lab.account(&fabrikam).is_dormant());
