@@ -1,5 +1,6 @@
 //! Native messaging with the real process: what a browser can send, good and bad.
 
+use entra_sim::faults::{Fault, Kind, Match};
 use serde_json::{Value, json};
 
 use crate::lab::{Host, Lab, Machine, extension_id};
@@ -157,6 +158,12 @@ fn from_a_click_to_a_credential_and_back() {
     assert!(other.close().success());
     assert!(host.close().success());
 
+    // Who asked is in the audit log: the extension, and the program that started the host.
+    let audit = lab.latchkey(&["--json", "audit"]).succeeds().document;
+    let filled = audit.as_array().unwrap().iter().find(|entry| entry["event"] == "credential_filled").unwrap();
+    let through = filled["caller"]["extension"].as_str().unwrap();
+    assert!(through.starts_with(&format!("{} in /", extension_id())), "{filled}");
+
     let value = secret["reply"]["value"].as_str().unwrap();
     assert_no_secret_was_left(&lab, &[value, &contoso.client_secret]);
     lab.assert_nobody_is_active_without_a_lease();
@@ -199,5 +206,29 @@ fn a_browser_that_goes_away_in_the_middle_leaves_nothing_half_done() {
     assert_eq!(state == "active", active, "{leases}");
     lab.latchkey(&["end", "--all"]).succeeds();
     assert!(lab.account(&contoso).is_dormant());
+    lab.assert_nobody_is_active_without_a_lease();
+}
+
+#[test]
+fn a_slow_request_does_not_hold_up_the_others() {
+    let lab = Lab::new();
+    let contoso = lab.tenant("Contoso");
+    lab.add(&contoso, &[]).succeeds();
+    let matches = Match { in_batch: Some(false), ..Match::default() };
+    let kind = Kind::HoldBefore { survives_client: false };
+    lab.entra.sim.faults.replace(vec![Fault { matches, kind, times: Some(1) }]);
+    let mut host = lab.host();
+    host.hello();
+    let slow = host.send(&json!({"verb": "start_lease", "tenant_id": contoso.id}));
+    lab.runtime.block_on(lab.entra.sim.faults.wait_for_held());
+    let id = host.send(&json!({"verb": "list_tenants"}));
+    let before = host.until_answer(id);
+    assert!(before.iter().all(|frame| frame["id"] != slow || frame["kind"] == "progress"), "{before:?}");
+    lab.entra.sim.faults.release();
+    assert_eq!(host.until_answer(slow).pop().unwrap()["kind"], "reply");
+    let leases = host.ask(&json!({"verb": "list_leases"}));
+    let lease_id = &leases["reply"]["leases"][0]["lease_id"];
+    assert_eq!(host.ask(&json!({"verb": "end_lease", "lease_id": lease_id}))["kind"], "reply");
+    assert!(host.close().success());
     lab.assert_nobody_is_active_without_a_lease();
 }
