@@ -221,3 +221,31 @@ fn every_word_has_its_english_on_file_and_its_places_are_numbered() {
     keys.dedup();
     assert_eq!(keys.len(), Word::ALL.len(), "each key once");
 }
+
+#[test]
+fn clocks_and_leases_out_of_all_bounds_overflow_nothing() {
+    for now in [i64::MIN, -1, 0, i64::MAX] {
+        for until in [i64::MIN, -1, 0, i64::MAX] {
+            let mut world = World::new();
+            world.now = now;
+            world.see("d1", user_name(""));
+            let lease = latchkey_protocol::LeaseSummary { until, ..lease(Password) };
+            world.open_popup(&[latchkey_protocol::TenantSummary { lease: Some(lease.clone()), ..tenant(Password) }]);
+            world.click();
+            world.frame(HostFrame::LeaseChanged { lease });
+            world.see("d1", with_error(password(), "50057"));
+            world.send(Event::TimerRang { name: "badge".to_owned() });
+        }
+    }
+}
+
+#[test]
+fn what_a_page_says_of_itself_is_shown_short_and_plain() {
+    let long = "a\u{7}\n".repeat(1000);
+    let mut other = with_identity(password(), &long);
+    other.elements.retain(|element| element.key != ElementKey::Back);
+    let (world, _) = World::granted(Password, "d1", other);
+    let PopupView::Progress(progress) = world.view() else { panic!() };
+    assert_eq!(progress.status.key, "page_other_account");
+    assert_eq!(progress.status.args[0], "a".repeat(113));
+}

@@ -187,7 +187,7 @@ pub fn field_for_secret(flow: &Flow, page: &Page, field: FillField) -> Result<()
     match page.snapshot.identity.as_deref() {
         None | Some("") => return Err(Text::of(Word::StatusPage)),
         Some(identity) if !is_same_account(identity, &flow.user_name) => {
-            return Err(Text::with(Word::PageOtherAccount, identity));
+            return Err(Text::of(Word::StatusPage));
         }
         Some(_) => {}
     }
@@ -488,6 +488,8 @@ fn tell(word: Word) -> Decision {
 }
 
 fn tell_with(word: Word, argument: &str) -> Decision {
+    // The page may say anything; a user principal name has at most 113 characters.
+    let argument: String = argument.chars().filter(|character| !character.is_control()).take(113).collect();
     Decision::Tell(Text::with(word, argument), false)
 }
 

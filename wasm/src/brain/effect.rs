@@ -108,8 +108,8 @@ pub enum Effect {
         /// The secret.
         value: Unprinted<String>,
     },
-    /// `setTimeout` that reports `TimerRang`; replaces one of the same name. Always below 30 s or while a request is
-    /// pending; lost with the worker, which is expected.
+    /// `setTimeout` that reports `TimerRang`; replaces one of the same name. Lost with the worker, which is expected: what
+    /// must outlive it is an alarm, and a new worker sets its timers afresh.
     SetTimer {
         /// Opaque.
         name: String,

@@ -42,10 +42,14 @@ const IDLE_MS: i64 = 5_000;
 /// How long the host stays started, and so warm, after a sign-in page appeared.
 const WARM_MS: i64 = 60_000;
 const MINUTE_MS: i64 = 60_000;
+/// The largest whole number of JavaScript.
+const LAST_MOMENT: i64 = (1 << 53) - 1;
 /// How often one sign-in asks for its lease by itself (the host may have died).
 const MAXIMUM_STARTS: u32 = 4;
 /// Finished sign-ins that are remembered for the popup.
 const MAXIMUM_FLOWS: usize = 50;
+/// Documents that one sign-in may load at all.
+const MAXIMUM_DOCUMENTS: usize = 60;
 /// Documents that are remembered as filled.
 const MAXIMUM_FILLED: usize = 500;
 
@@ -194,7 +198,8 @@ impl Brain {
 
     /// Takes one event.
     pub fn on_event(&mut self, frame: EventFrame) -> Vec<Effect> {
-        self.now = frame.now;
+        // A clock that is out of all bounds must not make sums overflow.
+        self.now = frame.now.clamp(0, LAST_MOMENT);
         match frame.event {
             Event::WorkerStarted {} => self.worker_started(),
             Event::PageSeen(seen) => self.page_seen(seen),
@@ -258,6 +263,9 @@ impl Brain {
         if let Some(flow) = running(&mut self.state.flows, tab_id) {
             flow.away = false;
             let page_id = snapshot.page_id.clone().unwrap_or_default();
+            if flow.documents.len() >= MAXIMUM_DOCUMENTS {
+                flow.finish(Over::GivenUp, Text::of(Word::PageLoop));
+            }
             let document = flow.document_mut(&document_id);
             if !page_id.is_empty() {
                 document.page_id = page_id;

@@ -47,7 +47,7 @@ impl Brain {
         let (icon, text, tone, title) = match next {
             _ if troubled => (Icon::Problem, String::from("!"), Tone::Warning, Text::of(Word::TitleProblem)),
             Some(lease) => {
-                let left = lease.until - self.now;
+                let left = lease.until.saturating_sub(self.now);
                 let text = badge(left);
                 let tone = if left <= WARNING_MS { Tone::Warning } else { Tone::Calm };
                 let title = Text {
@@ -325,8 +325,8 @@ fn badge(left_ms: i64) -> String {
         return String::from("<1m");
     }
     // Rounded up, so that a lease of four hours begins as "4h" and one of an hour never reads "0h".
-    let minutes = (left_ms + MINUTE_MS - 1) / MINUTE_MS;
-    let (number, unit) = if minutes >= 60 { ((minutes + 30) / 60, 'h') } else { (minutes, 'm') };
+    let minutes = left_ms.saturating_add(MINUTE_MS - 1) / MINUTE_MS;
+    let (number, unit) = if minutes >= 60 { (minutes.saturating_add(30) / 60, 'h') } else { (minutes, 'm') };
     let mut text = number.to_string();
     text.push(unit);
     text

@@ -557,7 +557,7 @@ impl Popup {
             return None;
         }
         #[allow(clippy::cast_possible_truncation)]
-        let seconds = (until - self.now as i64).max(0) / 1000;
+        let seconds = until.saturating_sub(self.now as i64).max(0) / 1000;
         let (hours, minutes, seconds) = (seconds / 3600, seconds % 3600 / 60, seconds % 60);
         let (word, parts) =
             if hours > 0 { (Word::TimeHours, [hours, minutes]) } else { (Word::TimeMinutes, [minutes, seconds]) };
