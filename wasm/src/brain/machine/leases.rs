@@ -1,0 +1,140 @@
+//! What is known about leases: what they grant a sign-in, what is new about them, and the alarms that outlive the worker.
+
+use latchkey_protocol::{LeaseState, LeaseSummary, TenantSummary};
+use uuid::Uuid;
+
+use super::{ALARM_BADGE, ALARM_WATCH, Activation, Brain, MINUTE_MS};
+use crate::{
+    brain::{decide::Grant, effect::Effect, flow::Over},
+    words::{Text, Word},
+};
+
+impl Brain {
+    pub(super) fn lease_changed(&mut self, lease: LeaseSummary) {
+        self.lease_seen(&lease);
+        self.state.leases.retain(|known| known.lease_id != lease.lease_id && known.tenant_id != lease.tenant_id);
+        if !lease.state.is_closed() {
+            self.state.leases.push(lease);
+        }
+    }
+
+    pub(super) fn sync_leases(&mut self, leases: Vec<LeaseSummary>) {
+        let gone: Vec<_> = self
+            .state
+            .leases
+            .iter()
+            .filter(|known| !leases.iter().any(|lease| lease.lease_id == known.lease_id))
+            .cloned()
+            .collect();
+        for mut lease in gone {
+            lease.state = LeaseState::Ended;
+            self.lease_seen(&lease);
+        }
+        for lease in &leases {
+            self.lease_seen(lease);
+        }
+        self.state.leases = leases.into_iter().filter(|lease| !lease.state.is_closed()).collect();
+    }
+
+    /// Tells what is new about a lease, and ends the sign-ins that lived on one that is over.
+    pub(super) fn lease_seen(&mut self, lease: &LeaseSummary) {
+        let before = self.state.leases.iter().find(|known| known.lease_id == lease.lease_id).map(|known| known.state);
+        let notice = match lease.state {
+            LeaseState::Ended => Some(Word::EndedNotice),
+            LeaseState::Stuck => Some(Word::StuckNotice),
+            _ => None,
+        };
+        if let Some(word) = notice
+            && before.is_some_and(|before| before != lease.state)
+        {
+            self.out.push(Effect::Notify { text: Text::with(word, &lease.tenant_name) });
+        }
+        if !matches!(
+            lease.state,
+            LeaseState::Active | LeaseState::Usable | LeaseState::Requested | LeaseState::Activating
+        ) {
+            let over =
+                self.state.flows.iter_mut().filter(|flow| flow.lease_id == Some(lease.lease_id) && flow.is_running());
+            for flow in over {
+                flow.finish(Over::GivenUp, Text::with(Word::EndedNotice, &lease.tenant_name));
+            }
+        }
+    }
+
+    pub(super) fn grant(&self, tenant_id: Uuid) -> Grant {
+        let activation = self.state.activations.iter().find(|activation| activation.tenant_id == tenant_id);
+        let held = self.state.leases.iter().find(|lease| {
+            lease.tenant_id == tenant_id
+                && matches!(lease.state, LeaseState::Active | LeaseState::Usable)
+                && lease.credential_held
+                && lease.until > self.now
+        });
+        if let Some(lease) = held
+            && let Some(credential) = lease.credential
+        {
+            let created = activation.is_some_and(|activation| activation.created);
+            return Grant::Held { lease_id: lease.lease_id, credential, created };
+        }
+        if activation.is_some_and(|activation| activation.request.is_some()) { Grant::Pending } else { Grant::None }
+    }
+
+    pub(super) fn activation_mut(&mut self, tenant_id: Uuid) -> &mut Activation {
+        let activations = &mut self.state.activations;
+        let place = activations.iter().position(|activation| activation.tenant_id == tenant_id).unwrap_or_else(|| {
+            activations.push(Activation {
+                tenant_id,
+                minutes: None,
+                created: false,
+                request: None,
+                wanted: false,
+                reveal: false,
+                failure: None,
+            });
+            activations.len() - 1
+        });
+        &mut activations[place]
+    }
+
+    pub(in crate::brain) fn tenant(&self, tenant_id: Uuid) -> Option<&TenantSummary> {
+        self.state.tenants.as_ref()?.iter().find(|tenant| tenant.tenant_id == tenant_id)
+    }
+
+    /// Alarms outlive the worker: one moves the badge on, one looks whether what should end has ended.
+    pub(super) fn watch_leases(&mut self) {
+        let now = self.now;
+        let is_live =
+            |lease: &LeaseSummary| matches!(lease.state, LeaseState::Active | LeaseState::Usable) && lease.until > now;
+        let live = self.state.leases.iter().any(is_live);
+        let unsettled = self
+            .state
+            .leases
+            .iter()
+            .any(|lease| !is_live(lease) && !matches!(lease.state, LeaseState::Requested | LeaseState::Activating));
+        self.keep_alarm(ALARM_BADGE, live);
+        self.keep_alarm(ALARM_WATCH, unsettled);
+        let has_run_out = self
+            .state
+            .leases
+            .iter_mut()
+            .filter(|lease| matches!(lease.state, LeaseState::Active | LeaseState::Usable) && lease.until <= now);
+        let mut look = false;
+        for lease in has_run_out {
+            lease.state = LeaseState::Ending;
+            look = true;
+        }
+        if look && self.state.host_problem.is_none() {
+            self.ask_leases();
+        }
+    }
+
+    pub(super) fn keep_alarm(&mut self, name: &str, wanted: bool) {
+        let is_set = self.wakes.get(name).is_some_and(|at| *at > self.now);
+        if wanted && !is_set {
+            let at = self.now + MINUTE_MS;
+            self.wakes.insert(name.to_owned(), at);
+            self.out.push(Effect::SetAlarm { name: name.to_owned(), at });
+        } else if !wanted && self.wakes.remove(name).is_some() {
+            self.out.push(Effect::ClearAlarm { name: name.to_owned() });
+        }
+    }
+}
