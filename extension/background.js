@@ -19,6 +19,8 @@ let brain;
 let host;
 let popup;
 const timers = new Map();
+// Tabs that the brain has asked about: there the content script looks closely, elsewhere a glance is enough.
+const watched = new Set();
 
 // ---- events: in order, and not before the brain is there ----
 
@@ -95,6 +97,7 @@ const carryOut = {
   click: act,
 
   look({ tab_id }) {
+    watched.add(tab_id);
     chrome.tabs.sendMessage(tab_id, { type: 'look' }, { frameId: 0 }).catch(ignore);
   },
 
@@ -167,6 +170,7 @@ const carryOut = {
 
 // A fill or a click in exactly one document. The browser refuses an id that is not the tab's current document.
 function act({ tab_id, document_id, act: number, ...order }) {
+  watched.add(tab_id);
   const acted = ({ outcome, snapshot }) => happened({ type: 'acted', tab_id, document_id, act: number, outcome, snapshot });
   chrome.tabs.sendMessage(tab_id, order, { documentId: document_id })
     .then((answer) => acted(answer ?? { outcome: 'document_gone' }))
@@ -178,10 +182,14 @@ function ignore() {}
 
 // ---- what the browser tells; every listener is registered before the first await ----
 
-chrome.runtime.onMessage.addListener((message, sender) => {
+chrome.runtime.onMessage.addListener((message, sender, answer) => {
   const { id, tab, frameId, documentId, documentLifecycle, url, origin } = sender;
   if (id !== chrome.runtime.id || !tab || !documentId || message?.type !== 'page_seen') return;
   if (documentLifecycle !== undefined && documentLifecycle !== 'active') return;
+  if (watched.has(tab.id) && !message.closely) {
+    answer(true); // look again, closely
+    return;
+  }
   happened({
     type: 'page_seen', tab_id: tab.id, frame_id: frameId, document_id: documentId, url, origin, snapshot: message.snapshot,
   });
@@ -210,7 +218,10 @@ chrome.tabs.onUpdated.addListener((tab_id, change, { url }) => {
   if (change.url !== undefined || change.status === 'loading') happened({ type: 'tab_navigated', tab_id, url });
 });
 
-chrome.tabs.onRemoved.addListener((tab_id) => happened({ type: 'tab_closed', tab_id }));
+chrome.tabs.onRemoved.addListener((tab_id) => {
+  watched.delete(tab_id);
+  happened({ type: 'tab_closed', tab_id });
+});
 
 chrome.alarms.onAlarm.addListener(({ name }) => {
   if (name === CLIPBOARD_ALARM) clearClipboardNow();

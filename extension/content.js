@@ -1,6 +1,6 @@
 // Eyes and hands on a sign-in page, for the brain in the worker. Reports a summary when the page changes; fills or clicks
-// once when the page is still the one that was seen. Decides nothing, adds nothing to the document, hears nothing
-// that the page says, keeps no value, writes no log. Meaning: wasm/src/brain/snapshot.rs.
+// when the page is still the one that was seen. Decides nothing, adds nothing to the document, hears nothing that
+// the page says, keeps no value, writes no log. Meaning: wasm/src/brain/snapshot.rs.
 'use strict';
 const SELECTORS = {
   user_name: '#i0116,input[name=loginfmt]',
@@ -47,13 +47,16 @@ const accessor = (of, name) => Object.getOwnPropertyDescriptor(of.prototype, nam
 const value = accessor(HTMLInputElement, 'value');
 const action = accessor(HTMLFormElement, 'action');
 const isInput = (node) => node instanceof HTMLInputElement;
-
+const isEnabled = (node) => !node.matches(':disabled,[aria-disabled=true]');
 const numbers = new WeakMap();
-let count = 0;
-const numberOf = (node) => numbers.get(node) ?? (numbers.set(node, ++count), count);
+const observer = new MutationObserver(soon);
+// Until somebody asks, a glance is enough: no layout is forced, and nothing counts as clear.
+let closely = false;
+let count = 0, config, pending, reported;
 
 function isVisible(node) {
   if (node.closest('.moveOffScreen,[aria-hidden=true]') || node.matches('input[tabindex="-1"]')) return false;
+  if (!closely) return true;
   const { width, height } = node.getBoundingClientRect();
   return width > 0 && height > 0 && node.checkVisibility({ checkOpacity: true, checkVisibilityCSS: true });
 }
@@ -69,17 +72,16 @@ function isClear(node, outside) {
   return node.contains(document.elementFromPoint(x, y));
 }
 
-const isEnabled = (node) => !node.matches(':disabled,[aria-disabled=true]');
-
+// Where the form and each of its buttons lead; somewhere else if any of them does.
 function formOrigin(node) {
   const form = node?.form ?? node?.closest('form');
   if (!form) return null;
-  const to = node.hasAttribute('formaction') ? node.formAction : action.get.call(form);
-  return URL.canParse(to) ? new URL(to).origin : 'null';
+  const leads = [action.get.call(form), ...all('[formaction]', form).map((button) => button.formAction)];
+  const origins = leads.map((to) => (URL.canParse(to) ? new URL(to).origin : 'null'));
+  return origins.find((origin) => origin !== location.origin) ?? origins[0];
 }
 
 // What the server wrote; it stays as it is.
-let config;
 function serverConfig() {
   const text = config ? '' : all('script:not([src])').find((script) => script.text.includes('$Config'))?.text;
   if (text) {
@@ -92,8 +94,7 @@ function serverConfig() {
 }
 
 function look() {
-  const elements = [], marks = [], seen = {};
-  const found = all(ANY);
+  const elements = [], marks = [], seen = {}, found = all(ANY);
   for (const key in SELECTORS) {
     const nodes = found.filter((node) => node.matches(SELECTORS[key]));
     if (!nodes.length) continue;
@@ -105,11 +106,12 @@ function look() {
       visible: visible.length,
       enabled: isEnabled(node),
       read_only: input && node.readOnly,
-      clear: !!visible.length && (!FIELDS.includes(key) || isClear(node, true)),
+      clear: closely && !!visible.length && (!FIELDS.includes(key) || isClear(node, true)),
       input_type: input ? node.type : null,
       empty: input && !value.get.call(node),
     };
-    marks.push([key, nodes.length, visible.map(numberOf), element.enabled, element.read_only]);
+    for (const each of visible) if (!numbers.has(each)) numbers.set(each, ++count);
+    marks.push([key, nodes.length, visible.map((each) => numbers.get(each)), element.enabled, element.read_only]);
     if (input && key === 'user_name') element.value = value.get.call(node);
     elements.push(element);
   }
@@ -129,11 +131,9 @@ function look() {
     elements,
     ready: document.readyState,
     on_screen: document.visibilityState === 'visible',
+    focused: document.hasFocus(),
   };
 }
-
-const observer = new MutationObserver(soon);
-let pending, reported;
 
 function soon() {
   pending ||= setTimeout(report, 40);
@@ -145,11 +145,15 @@ function report(always) {
   // A page that has nothing yet is not news; one that never gets anything is.
   if (!always && !reported && !document.querySelector(ANY)) return;
   const snapshot = look(), { fingerprint, elements, ready, on_screen } = snapshot;
-  const now = [fingerprint, ready, on_screen, elements[0]?.value, elements.map(({ empty, clear }) => [empty, clear])].join();
+  const now = [fingerprint, ready, on_screen, elements.map((element) => [element.value, element.empty, element.clear])].join();
   if (now === reported && !always) return;
   reported = now;
-  snapshot.focused = document.hasFocus();
-  runtime.sendMessage({ type: 'page_seen', snapshot }).catch(() => {});
+  runtime.sendMessage({ type: 'page_seen', closely, snapshot }).then((wanted) => wanted && lookClosely(), () => {});
+}
+
+function lookClosely() {
+  closely = true;
+  report(true);
 }
 
 function watch() {
@@ -178,6 +182,7 @@ function target({ origin, fingerprint, key, tile }) {
 }
 
 async function act(order) {
+  closely = true;
   const node = target(order);
   if (!node.nodeType) return node;
   if (order.type === 'click') {
@@ -197,7 +202,7 @@ async function act(order) {
 
 runtime.onMessage.addListener((order, sender, answer) => {
   if (sender.id !== runtime.id || sender.tab) return;
-  if (order.type === 'look') report(true);
+  if (order.type === 'look') lookClosely();
   else if (order.type === 'fill' || order.type === 'click') {
     act(order).then((outcome) => answer({ outcome, snapshot: look() }));
     return true;
