@@ -1,8 +1,8 @@
 //! Reads JSON values into types by name, field by field.
 //!
-//! The types derive serde's `Deserialize` too, and tests hold the two against each other; but serde makes a copy of its code for
-//! every type and every source, which in WASM is more than all of the brain. This is one small function per type.
-//! It is strict about types and never repeats a value in an error: it has no errors, only `None`.
+//! The types derive serde's `Deserialize` too, and tests hold the two against each other; but serde makes a copy of
+//! its code for every type and every source, which in WASM is more than all of the brain. This is one small function
+//! per type. It is strict about types and never repeats a value in an error: it has no errors, only `None`.
 
 use latchkey_protocol::{
     CredentialKind, CredentialPlan, ErrorBody, ErrorCode, FillField, HostFrame, LeaseState, LeaseSummary, Progress,

@@ -1,10 +1,10 @@
 //! Every word that Latchkey shows in a browser, as a closed list of message keys.
 //!
-//! The words themselves are in `extension/_locales/<language>/messages.json`; the English in this list is their meaning
-//! and the English file's text. `$1`, `$2` … stand for the arguments, in the order of [`Text::args`]. For an error of the host
-//! the key is `error_<name of the code>` ([`Text::error`]); those need words as well: what happened, `$1` = the tenant's
-//! name (may be empty).
-//! `cargo run -p latchkey-wasm --all-features --example words` writes all of them as a `messages.json`.
+//! The words themselves are in `extension/_locales/<language>/messages.json`; the English in this list is their
+//! meaning and the English file's text. `$1`, `$2` … stand for the arguments, in the order of [`Text::args`]. For an
+//! error of the host the key is `error_<name of the code>` ([`Text::error`]); those need words as well: what
+//! happened, `$1` = the tenant's name (may be empty). `cargo run -p latchkey-wasm --all-features --example words`
+//! writes all of them as a `messages.json`.
 
 use latchkey_protocol::{ErrorBody, ErrorCode};
 use serde::{Deserialize, Serialize};

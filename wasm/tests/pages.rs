@@ -1,6 +1,7 @@
 //! The expected decision for every kind of page, row by row, and the refusal of every page on a wrong host.
 //!
-//! In each row the account is active and the technician has clicked; what is expected is what Latchkey then does by itself.
+//! In each row the account is active and the technician has clicked; what is expected is what Latchkey then does by
+//! itself.
 #![cfg(feature = "brain")]
 #![allow(clippy::unwrap_used)]
 

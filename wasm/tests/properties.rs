@@ -1,5 +1,5 @@
-//! Whatever happens, in whatever order: nothing is written or clicked but on a genuine page, after a click, in the document that was
-//! seen, once, and with the right kind of secret; and a secret is nowhere else.
+//! Whatever happens, in whatever order: nothing is written or clicked but on a genuine page, after a click, in the
+//! document that was seen, once, and with the right kind of secret; and a secret is nowhere else.
 #![cfg(feature = "brain")]
 #![allow(clippy::unwrap_used)]
 
@@ -364,8 +364,9 @@ impl Guard {
                     && *document == document_id
                     && snapshot.top
                 {
-                    // The brain takes it only for the act that it waits for; then it counts as seen. What it does not take, it
-                    // acts on the older look: both are genuine, so the older one is kept for comparison when it is not used.
+                    // The brain takes it only for the act that it waits for; then it counts as seen. What it does not
+                    // take, it acts on the older look: both are genuine, so the older one is kept for comparison when
+                    // it is not used.
                     let before = last.clone();
                     *last = snapshot.clone();
                     let event = Event::Acted {

@@ -1,5 +1,5 @@
-//! What an address says: path, tenant and account. Hand-made and small, because a full URL parser would be the largest part of the
-//! WASM; nothing here decides trust ([`latchkey_protocol::cloud::SignInOrigin`] does).
+//! What an address says: path, tenant and account. Hand-made and small, because a full URL parser would be the
+//! largest part of the WASM; nothing here decides trust ([`latchkey_protocol::cloud::SignInOrigin`] does).
 
 use latchkey_protocol::TenantHint;
 

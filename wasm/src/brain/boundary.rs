@@ -25,7 +25,8 @@ impl BrainHandle {
         Self { brain: Brain::new(state_json.as_deref(), &extension_version) }
     }
 
-    /// Takes one `EventFrame`, gives an array of `Effect`. Anything else gives an `Effect::Log` that repeats nothing of it.
+    /// Takes one `EventFrame`, gives an array of `Effect`. Anything else gives an `Effect::Log` that repeats nothing
+    /// of it.
     pub fn on_event(&mut self, event_json: &str) -> String {
         let effects = match read_text(event_json) {
             Some(frame) => self.brain.on_event(frame),

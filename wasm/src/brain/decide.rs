@@ -1,7 +1,7 @@
 //! What to do on a page: one pure function from a sign-in and a look at its page to one decision.
 //!
-//! This is the table of sign-in pages that a reader can check against the facts. It is asked only for a page whose origin and frame
-//! have passed ([`super::machine`]), only after a click, and it errs on the side of doing nothing.
+//! This is the table of sign-in pages that a reader can check against the facts. It is asked only for a page whose
+//! origin and frame have passed ([`super::machine`]), only after a click, and it errs on the side of doing nothing.
 
 use latchkey_protocol::{CredentialKind, FillField, cloud::SignInOrigin};
 use uuid::Uuid;
@@ -310,8 +310,8 @@ fn on_credential(flow: &Flow, grant: Grant, page: &Page, field: FillField, now: 
     }
 }
 
-/// From the password to the pass. Microsoft decides after Next what it offers: a pass that was made later is offered only when
-/// it is asked again.
+/// From the password to the pass. Microsoft decides after Next what it offers: a pass that was made later is offered
+/// only when it is asked again.
 fn towards_pass(flow: &Flow, grant: Grant, page: &Page, now: i64) -> Decision {
     if let Some(decision) = press(page, Key::ToAccessPass, Purpose::ToAccessPass)
         .or_else(|| press(page, Key::AccessPassTile, Purpose::AccessPassTile))
@@ -443,8 +443,8 @@ pub fn refusal(number: &str) -> Text {
     Text::of(word)
 }
 
-/// The number of an error that the page was loaded with. 50058 ('not signed in') is how every sign-in begins; 50140 and 50199 are
-/// questions, not refusals.
+/// The number of an error that the page was loaded with. 50058 ('not signed in') is how every sign-in begins; 50140
+/// and 50199 are questions, not refusals.
 fn code(snapshot: &Snapshot) -> Option<&str> {
     let number = snapshot.error_code.as_deref()?;
     let is_number = (1..=8).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit());

@@ -25,9 +25,9 @@ pub enum Effect {
     DisconnectHost {},
     /// Write a value into one field of one document: `tabs.sendMessage(tab_id, effect, {documentId: document_id,
     /// frameId: 0})`. `content.js` looks afresh, compares `location.origin` with `origin` and the fingerprint with
-    /// `fingerprint`, takes the one visible node of `key` (refuses unless exactly one, enabled, not read-only and clear),
-    /// focuses it, sets the value with the native setter, sends bubbling `input` and `change`, and reads back one
-    /// frame later. Answered by `Acted` in every case.
+    /// `fingerprint`, takes the one visible node of `key` (refuses unless exactly one, enabled, not read-only and
+    /// clear), focuses it, sets the value with the native setter, sends bubbling `input` and `change`, and reads back
+    /// one frame later. Answered by `Acted` in every case.
     Fill {
         /// The tab.
         tab_id: i32,
@@ -108,8 +108,8 @@ pub enum Effect {
         /// The secret.
         value: Unprinted<String>,
     },
-    /// `setTimeout` that reports `TimerRang`; replaces one of the same name. Lost with the worker, which is expected: what
-    /// must outlive it is an alarm, and a new worker sets its timers afresh.
+    /// `setTimeout` that reports `TimerRang`; replaces one of the same name. Lost with the worker, which is expected:
+    /// what must outlive it is an alarm, and a new worker sets its timers afresh.
     SetTimer {
         /// Opaque.
         name: String,

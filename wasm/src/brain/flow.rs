@@ -1,7 +1,7 @@
 //! One sign-in on one tab, from the click to the portal: what has been done to which document, and what was refused.
 //!
-//! A flow begins with a click in the popup and with nothing else. It is saved across the worker's death, so it holds no secret and
-//! nothing of a page but its ids.
+//! A flow begins with a click in the popup and with nothing else. It is saved across the worker's death, so it holds
+//! no secret and nothing of a page but its ids.
 
 use latchkey_protocol::{CredentialKind, FillField, cloud::Cloud};
 use serde::Serialize;
@@ -115,7 +115,8 @@ pub enum Over {
     GivenUp,
 }
 
-/// What has been done to one document. A document comes back from the back-forward cache with the same id, and is not filled again.
+/// What has been done to one document. A document comes back from the back-forward cache with the same id, and is not
+/// filled again.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct DocumentRecord {
     /// The browser's id.

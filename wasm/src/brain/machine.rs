@@ -1,8 +1,8 @@
 //! The machine: takes events, keeps what is known about the host, the tenants, the tabs and the sign-ins, and lets
 //! [`super::decide`] say what to do on a page.
 //!
-//! Trust is decided here and only here: a page counts when the browser's sender record puts it in the top frame of a tab at an exact
-//! sign-in origin. Everything that writes or clicks is bound to that document.
+//! Trust is decided here and only here: a page counts when the browser's sender record puts it in the top frame of a
+//! tab at an exact sign-in origin. Everything that writes or clicks is bound to that document.
 
 mod hands;
 mod host;

@@ -1,10 +1,10 @@
 //! The sign-in brain: events go in, effects come out, and nothing in between touches a browser.
 //!
-//! It decides everything about sign-in pages. It has no clock (events carry the time), no randomness and no input or output.
-//! It never keeps a secret: one that the host sends leaves in the same call, inside one effect.
+//! It decides everything about sign-in pages. It has no clock (events carry the time), no randomness and no input or
+//! output. It never keeps a secret: one that the host sends leaves in the same call, inside one effect.
 //!
-//! [`page`] reads which step a page shows, [`decide`] says what to do there, [`flow`] remembers what was done, [`machine`] ties
-//! them to tabs, host and technician, and `present` makes icon, badge and popup of it.
+//! [`page`] reads which step a page shows, [`decide`] says what to do there, [`flow`] remembers what was done,
+//! [`machine`] ties them to tabs, host and technician, and `present` makes icon, badge and popup of it.
 
 pub mod address;
 mod boundary;

@@ -1,8 +1,8 @@
 //! Which step of the sign-in a page shows, read from a snapshot.
 //!
-//! Nothing here grants trust: the page has passed the origin check before, and a wrong answer can at most make Latchkey wait or
-//! speak. No text, colour or picture is used. A page that fits nothing is [`View::Unknown`]. Facts: the public descriptions of
-//! Entra's sign-in page (`PageID`, `data-viewid`, element ids).
+//! Nothing here grants trust: the page has passed the origin check before, and a wrong answer can at most make
+//! Latchkey wait or speak. No text, colour or picture is used. A page that fits nothing is [`View::Unknown`]. Facts:
+//! the public descriptions of Entra's sign-in page (`PageID`, `data-viewid`, element ids).
 
 use super::snapshot::{Ready, Snapshot};
 use crate::elements::ElementKey as Key;

@@ -131,7 +131,8 @@ impl Brain {
         self.state.host_problem.is_none() || flow.submitted
     }
 
-    /// The tenant that the tab's page is about; else the only one; else, away from sign-in pages, the one with an open lease.
+    /// The tenant that the tab's page is about; else the only one; else, away from sign-in pages, the one with an
+    /// open lease.
     fn recognize(&self, tenants: &[TenantSummary]) -> Option<Uuid> {
         let popup = self.popup.as_ref()?;
         let url = popup.url.as_deref().filter(|url| SignInOrigin::of_address(url).is_some());

@@ -13,8 +13,8 @@
 //!   the node is that node or inside it.
 //!
 //! `fingerprint` is opaque to the brain: a string in which `content.js` writes down what must not change between
-//! looking and acting (origin, page id, views, each element's key, count, visible and enabled, identity, tiles). An effect
-//! hands it back; `content.js` computes it afresh and refuses when it differs.
+//! looking and acting (origin, page id, views, each element's key, count, visible and enabled, identity, tiles). An
+//! effect hands it back; `content.js` computes it afresh and refuses when it differs.
 //!
 //! A new snapshot is sent when the fingerprint, the value of the user-name box, an error, `ready` or `on_screen`
 //! changed: on `load`, `pageshow`, `visibilitychange` and from one `MutationObserver` (batched), and on

@@ -1,11 +1,12 @@
 //! Draws a [`super::view::PopupView`] inside the extension's own page.
 //!
-//! A view becomes a small tree of nodes; the tree is laid over what is there, and only what differs is touched, so that focus, a
-//! half-typed search and a screen reader's place survive. Everything is text and attributes: no markup is ever parsed.
+//! A view becomes a small tree of nodes; the tree is laid over what is there, and only what differs is touched, so
+//! that focus, a half-typed search and a screen reader's place survive. Everything is text and attributes: no markup
+//! is ever parsed.
 //!
 //! Class names for the style sheet: on `#app` `screen-<name>`; inside `card`, `facts`, `steps` with `step-<state>`,
-//! `rows` with `row`, `row-name`, `row-domain`, `row-state`, `buttons`, `primary`, `quiet`, `danger`, `note`, `warning`, `status`,
-//! `needs-person`, `countdown`, `secret`, `secret-value`, `details`, `minutes`, `search`.
+//! `rows` with `row`, `row-name`, `row-domain`, `row-state`, `buttons`, `primary`, `quiet`, `danger`, `note`,
+//! `warning`, `status`, `needs-person`, `countdown`, `until`, `secret`, `secret-value`, `details`, `minutes`, `search`.
 
 use std::{cell::RefCell, rc::Rc};
 
@@ -54,6 +55,8 @@ struct Popup {
     search: String,
     minutes: Option<u32>,
     secret: Option<Shown>,
+    /// A secret has just been copied.
+    copied: bool,
     now: f64,
     drawn: Option<&'static str>,
 }
@@ -83,6 +86,7 @@ impl PopupHandle {
             search: String::new(),
             minutes: None,
             secret: None,
+            copied: false,
             now: 0.0,
             drawn: None,
         }));
@@ -101,6 +105,7 @@ impl PopupHandle {
         let mut popup = self.popup.borrow_mut();
         if subject(&popup.view) != subject(&view) {
             popup.secret = None;
+            popup.copied = false;
             popup.minutes = None;
         }
         popup.view = view;
@@ -135,7 +140,10 @@ impl PopupHandle {
         match &mut popup.secret {
             // Shown before the first tick.
             Some(shown) if shown.until == 0.0 => shown.until = now + SECRET_MS,
-            Some(shown) if shown.until <= now => popup.secret = None,
+            Some(shown) if shown.until <= now => {
+                popup.secret = None;
+                popup.copied = false;
+            }
             _ => {}
         }
         popup.draw();
@@ -209,7 +217,12 @@ impl Popup {
                 self.hide_secret();
                 return None;
             }
-            "copy-secret" => return self.secret.as_ref().map(|shown| Deed::Copy(shown.value.clone(), true)),
+            "copy-secret" => {
+                let value = self.secret.as_ref()?.value.clone();
+                self.copied = true;
+                self.draw();
+                return Some(Deed::Copy(value, true));
+            }
             "copy-account" => return Some(Deed::Copy(argument, false)),
             _ => return None,
         }))
@@ -275,6 +288,7 @@ impl Popup {
     }
 
     fn hide_secret(&mut self) {
+        self.copied = false;
         if self.secret.take().is_some() {
             self.draw();
         }
@@ -284,7 +298,10 @@ impl Popup {
 
     fn draw(&mut self) {
         let name = screen_name(&self.view);
-        let (content, status, needs_person) = self.screen();
+        let (content, mut status, needs_person) = self.screen();
+        if self.copied {
+            status = Some(Text::of(Word::Copied));
+        }
         let status_class = if needs_person { "status needs-person" } else { "status" };
         // The live region stays the same node for ever, or it would not be announced.
         let trees = [
@@ -407,7 +424,7 @@ impl Popup {
     fn confirm(&self, confirm: &Confirm) -> Vec<Tree> {
         let roles = if confirm.roles.is_empty() { word(Word::ConfirmNoRoles) } else { confirm.roles.join(", ") };
         let mut content = vec![
-            heading(&confirm.name),
+            heading(&say(&Text::with(Word::ConfirmTitle, &confirm.name))),
             Tree::new("p").class("row-domain").text(&confirm.domain),
             Tree::new("dl").class("facts").children(facts(&[
                 (word(Word::ConfirmAccount), confirm.user_name.clone()),
@@ -494,6 +511,7 @@ impl Popup {
                 .attribute("role", "timer")
                 .attribute("aria-live", "off")
                 .text(&left.map(|left| say(&Text::with(Word::ActiveLeft, left))).unwrap_or_default()),
+            Tree::new("p").class("until").text(&say(&Text::with(Word::ActiveUntil, self.time_of(active.until)))),
             Tree::new("dl").class("facts").children(facts(&[
                 (word(Word::ConfirmAccount), active.user_name.clone()),
                 (word(Word::ConfirmRoles), active.roles.join(", ")),
@@ -550,6 +568,18 @@ impl Popup {
                     button(Word::HideCredential, "hide", "").class("quiet"),
                 ])),
         )
+    }
+
+    /// A moment as the person's clock shows it, hours and minutes.
+    fn time_of(&self, moment: i64) -> String {
+        let options = js_sys::Object::new();
+        for (name, value) in [("hour", "numeric"), ("minute", "2-digit")] {
+            let _ = js_sys::Reflect::set(&options, &name.into(), &value.into());
+        }
+        let language = self.document.document_element().and_then(|page| page.get_attribute("lang"));
+        #[allow(clippy::cast_precision_loss)]
+        let date = js_sys::Date::new(&JsValue::from_f64(moment as f64));
+        date.to_locale_string(language.as_deref().filter(|tag| !tag.is_empty()).unwrap_or("en"), &options).into()
     }
 
     fn left(&self, until: i64) -> Option<String> {

@@ -1,7 +1,7 @@
 //! A tree of nodes as it should be, and how it is laid over the nodes that are there.
 //!
-//! Nodes are matched by place, tag, key and first class. What matches is kept and only changed where it differs; an input's value, once drawn, belongs to
-//! the person. Text goes in as text: nothing is parsed.
+//! Nodes are matched by place, tag, key and first class. What matches is kept and only changed where it differs; an
+//! input's value, once drawn, belongs to the person. Text goes in as text: nothing is parsed.
 
 use web_sys::{Document, Element};
 

@@ -1,7 +1,7 @@
 //! What the popup shows, as data: made by the brain from its state, drawn by the popup, and nothing secret in it.
 //!
-//! A secret that the technician asked to see comes by its own way ([`crate::popup`], `show_secret`), so that no view ever
-//! holds one.
+//! A secret that the technician asked to see comes by its own way ([`crate::popup`], `show_secret`), so that no view
+//! ever holds one.
 
 use latchkey_protocol::CredentialKind;
 use serde::{Deserialize, Serialize};

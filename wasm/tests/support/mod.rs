@@ -1,4 +1,5 @@
-//! What the tests of the brain share: a small world of one tab, pages as `content.js` would report them, and a host that answers.
+//! What the tests of the brain share: a small world of one tab, pages as `content.js` would report them, and a host
+//! that answers.
 #![allow(clippy::unwrap_used, dead_code, unreachable_pub)]
 
 use latchkey_protocol::{

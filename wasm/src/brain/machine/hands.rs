@@ -1,4 +1,5 @@
-//! After every event: each running sign-in is carried on by what [`decide`] says, and what nothing needs any more is let go.
+//! After every event: each running sign-in is carried on by what [`decide`] says, and what nothing needs any more is
+//! let go.
 
 use latchkey_protocol::{Document, ErrorBody, ErrorCode, LeaseState, Request};
 
@@ -32,8 +33,8 @@ impl Brain {
         }
     }
 
-    /// Sees to it that a running sign-in has a lease coming: after a death of the worker or the host the open one is answered
-    /// again. One that is over is never replaced without a click.
+    /// Sees to it that a running sign-in has a lease coming: after a death of the worker or the host the open one is
+    /// answered again. One that is over is never replaced without a click.
     pub(super) fn renew(&mut self, tab_id: i32) {
         let Some(flow) = running(&mut self.state.flows, tab_id) else {
             return;

@@ -1,5 +1,5 @@
-//! The line to the native host: the handshake first, a number and a deadline for every question, one place through which a secret
-//! passes, and a sentence for every way in which a host can fail.
+//! The line to the native host: the handshake first, a number and a deadline for every question, one place through
+//! which a secret passes, and a sentence for every way in which a host can fail.
 
 use latchkey_protocol::{
     ErrorBody, ErrorCode, Hello, HostFrame, LeaseSummary, PROTOCOL_VERSION, Progress, Reply, Request, RequestFrame,
@@ -297,8 +297,8 @@ impl Brain {
         let was_in_use = self.needs_host();
         let (title, advice) = why_gone(reason);
         self.link_lost();
-        // A host that died while it worked is started again by the sign-in that needs it, some times; one that cannot be
-        // started is not, and one that nobody needs may stop.
+        // A host that died while it worked is started again by the sign-in that needs it, some times; one that cannot
+        // be started is not, and one that nobody needs may stop.
         let is_revived = self.state.flows.iter().any(Flow::is_running);
         if !was_ready || (was_in_use && !is_revived) {
             self.state.host_problem = Some(HostProblem {
@@ -340,7 +340,8 @@ impl Brain {
     }
 }
 
-/// What the browser's words for a lost host mean. Chromium and Firefox, from measurements; anything else counts as a host that stopped.
+/// What the browser's words for a lost host mean. Chromium and Firefox, from measurements; anything else counts as a
+/// host that stopped.
 fn why_gone(reason: Option<&str>) -> (Word, Word) {
     let reason = reason.unwrap_or_default().as_bytes();
     // Searching bytes: the standard library's search in text is many times larger as WASM.

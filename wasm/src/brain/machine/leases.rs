@@ -1,4 +1,5 @@
-//! What is known about leases: what they grant a sign-in, what is new about them, and the alarms that outlive the worker.
+//! What is known about leases: what they grant a sign-in, what is new about them, and the alarms that outlive the
+//! worker.
 
 use latchkey_protocol::{LeaseState, LeaseSummary, TenantSummary};
 use uuid::Uuid;
