@@ -15,6 +15,7 @@ create table tenants (
     capabilities     text    not null, -- JSON: what the application may do, as of the last token seen
     pass_policy      text,             -- JSON: the policy on passes; null when it cannot be read
     pass_refused_at  integer,          -- when the tenant last refused a pass
+    passwords_allowed integer not null default 1, -- 0: the directory refused to let us replace a password
     account_id       text    not null, -- the account that leases use
     last_used        integer,
     removed_at       integer           -- a removed tenant keeps its closed leases and its audit log

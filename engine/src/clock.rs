@@ -1,11 +1,21 @@
 //! Time as the engine sees it: always through a [`Clock`], so that leases can be tried at any hour.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    sync::OnceLock,
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
 
-/// The wall clock of this machine.
+/// The clocks of this machine.
 pub trait Clock: Send + Sync {
-    /// Unix time in milliseconds.
+    /// Unix time in milliseconds, as the wall clock has it. May jump when somebody sets the clock.
     fn now(&self) -> i64;
+
+    /// Milliseconds since some moment of this process; never jumps.
+    fn elapsed(&self) -> i64 {
+        static BEGINNING: OnceLock<Instant> = OnceLock::new();
+        let elapsed = BEGINNING.get_or_init(Instant::now).elapsed();
+        i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX)
+    }
 }
 
 /// The operating system's clock.

@@ -19,9 +19,7 @@ use crate::{
     AuditEvent, Caller, EngineError, Failure, OnProgress,
     account::AccountName,
     engine::Shared,
-    graph::{
-        self, Answer, EXCHANGE_TIMEOUT, FoundAccount, PassLifetime, Priority, Session, Trouble, Verdict, judge,
-    },
+    graph::{self, Answer, EXCHANGE_TIMEOUT, FoundAccount, PassLifetime, Priority, Session, Trouble, Verdict, judge},
     password::random_password,
     plan::{Action, Desired, Issue, Observed, Password, Purpose, plan},
     store::{AccountRow, Claim, TenantRow},
@@ -72,6 +70,8 @@ pub(crate) struct Drive<'a> {
     pub(crate) replication_patience: Duration,
     pub(crate) caller: Caller,
     pub(crate) on_progress: OnProgress<'a>,
+    /// The directory did not let us replace a password that nobody was told.
+    pub(crate) password_refused: bool,
     /// An account of our name that is somebody else's was found.
     pub(crate) not_ours: bool,
     /// The store says already that something may have been granted.
@@ -400,6 +400,16 @@ impl Drive<'_> {
     ) -> Result<Option<Setback>, EngineError> {
         let name = describe(action);
         let denied = trouble.status == 403 && action.is_sensitive();
+        if denied && matches!(goal, Goal::Settle) {
+            pace.chain = false;
+            if self.may_keep_password(action, pace) {
+                // Nobody was ever told this password; the application is not allowed to replace it.
+                tracing::warn!(account = %self.account.user_name, "the password cannot be replaced");
+                self.account.known.password = Password::Forgotten;
+                self.password_refused = true;
+                return Ok(None);
+            }
+        }
         // Somebody may have made the account an administrator: then its roles must go first, and reading shows them.
         if denied {
             pace.denied += 1;
@@ -425,27 +435,29 @@ impl Drive<'_> {
                          Authentication methods), so a password is used: the portals will ask to register MFA."
                             .to_owned(),
                     );
-                    self.shared.store.remember_pass_refusal(self.tenant.tenant_id, Some(self.shared.clock.now())).await?;
+                    self.shared
+                        .store
+                        .remember_pass_refusal(self.tenant.tenant_id, Some(self.shared.clock.now()))
+                        .await?;
                     pace.denied = 0;
                     return Ok(None);
                 }
                 Err(self.refused(action, &trouble).await)
             }
             Goal::Settle => {
-                let harmless = matches!(action, Action::SetPassword(Purpose::Forget))
-                    && denied
-                    && self.account.known.password == Password::Suspect
-                    && self.account.known.roles.is_empty();
-                if harmless {
-                    // Nobody was ever told this password; the application is not allowed to replace it.
-                    tracing::warn!(account = %self.account.user_name, "the password cannot be replaced");
-                    self.account.known.password = Password::Forgotten;
-                    return Ok(None);
-                }
                 self.account.certain = false;
                 Ok(Some(Setback { trouble, action: name, replication: false }))
             }
         }
+    }
+
+    /// Whether an ending may do without a new password: nobody was told the old one, and the refusal is about us and
+    /// not about roles that the account holds or held a moment ago.
+    fn may_keep_password(&self, action: &Action, pace: &Pace) -> bool {
+        matches!(action, Action::SetPassword(Purpose::Forget))
+            && self.account.known.password == Password::Suspect
+            && self.account.known.roles.is_empty()
+            && (!self.tenant.passwords_allowed || pace.denied > 0 && !pace.was_administrator())
     }
 
     /// A refusal as a person can act on it.
@@ -483,7 +495,14 @@ impl Drive<'_> {
         }
         self.report(Step::CreateAccount, StepState::Started);
         self.shared
-            .audit(self.tenant.tenant_id, AuditEvent::AccountCreating, &self.caller, None, Some(&name.user_name), json!({}))
+            .audit(
+                self.tenant.tenant_id,
+                AuditEvent::AccountCreating,
+                &self.caller,
+                None,
+                Some(&name.user_name),
+                json!({}),
+            )
             .await?;
         let request = graph::create_account(&name, random_password()?);
         let answer = match self.session.send(&request, self.priority).await {
@@ -766,8 +785,7 @@ const fn describe(action: &Action) -> &'static str {
 /// The problem that an ending lease shows.
 pub(crate) fn ending_problem(error: &EngineError, tenant: &str) -> ErrorBody {
     let cause = error.to_body();
-    let mut body =
-        EngineError::from(Failure::EndingUnverified(cause.message)).in_tenant(tenant).to_body();
+    let mut body = EngineError::from(Failure::EndingUnverified(cause.message)).in_tenant(tenant).to_body();
     body.graph_request_id = cause.graph_request_id;
     if cause.code.number() < 400 {
         // Key store, store and token: the cause says better what to do.

@@ -216,6 +216,7 @@ impl Engine {
             capabilities,
             pass_policy,
             pass_refused_at: None,
+            passwords_allowed: true,
             account_id: store::ensure(&mut write, tenant_id, &inspection.user_name).await?,
             last_used: None,
         };
@@ -263,7 +264,9 @@ impl Engine {
         store::commit(write).await?;
         shared.forget_session(tenant_id);
         let secrets = Arc::clone(&shared.secrets);
-        graph::blocking(move || secrets.delete(tenant_id)).await.map_err(|failure| EngineError::from(failure).in_tenant(&tenant.name))
+        graph::blocking(move || secrets.delete(tenant_id))
+            .await
+            .map_err(|failure| EngineError::from(failure).in_tenant(&tenant.name))
     }
 
     /// Makes the dormant JIT account, or makes the one that is there dormant.
@@ -301,9 +304,8 @@ impl Engine {
     pub async fn recognize(&self, hint: &TenantHint) -> Result<Option<Uuid>, EngineError> {
         let tenants = self.shared.store.tenants().await?;
         let of_domain = |domain: &str| {
-            let mut found = tenants
-                .iter()
-                .filter(|tenant| tenant.domains.iter().any(|known| known.eq_ignore_ascii_case(domain)));
+            let mut found =
+                tenants.iter().filter(|tenant| tenant.domains.iter().any(|known| known.eq_ignore_ascii_case(domain)));
             // A domain is one tenant's; should two claim it, neither is recognised.
             found.next().filter(|_| found.next().is_none()).map(|tenant| tenant.tenant_id)
         };
@@ -327,8 +329,7 @@ impl Engine {
         let tenant = self.shared.store.tenant(tenant_id).await?;
         let session = self.shared.session(&tenant);
         let named = |error: EngineError| error.in_tenant(&tenant.name);
-        let capabilities =
-            session.capabilities().await.map_err(|trouble| named(trouble.to_error("issue a token")))?;
+        let capabilities = session.capabilities().await.map_err(|trouble| named(trouble.to_error("issue a token")))?;
         if capabilities != tenant.capabilities {
             self.shared.store.remember_capabilities(tenant_id, &capabilities).await?;
         }
@@ -387,7 +388,8 @@ impl Engine {
         let (lease, held) = self.held_credential(lease_id).await?;
         let tenant = shared.store.tenant(lease.tenant_id).await?;
         let named = |failure: Failure| EngineError::from(failure).in_tenant(&tenant.name);
-        let allowed = SignInOrigin::of_address(&document.origin).is_some_and(|origin| tenant.cloud.signs_in_at(&origin));
+        let allowed =
+            SignInOrigin::of_address(&document.origin).is_some_and(|origin| tenant.cloud.signs_in_at(&origin));
         if !allowed {
             return Err(named(Failure::OriginNotAllowed(shortened(&document.origin))));
         }
@@ -400,9 +402,7 @@ impl Engine {
             "document_id": shortened(&document.document_id),
         });
         let user_name = Some(held.user_name.as_str());
-        shared
-            .audit(lease.tenant_id, AuditEvent::CredentialFilled, caller, Some(lease_id), user_name, detail)
-            .await?;
+        shared.audit(lease.tenant_id, AuditEvent::CredentialFilled, caller, Some(lease_id), user_name, detail).await?;
         Ok(secret_of(lease_id, &held))
     }
 
@@ -539,14 +539,14 @@ impl Engine {
             if !has_leases {
                 // Nobody was told the password, so that this only replaces one unknown by another; what it shows is
                 // whether the application may.
-                drive.account.known.password = Password::Issued;
-                match drive.drive(&mut Goal::Settle).await {
-                    Ok(()) => {}
-                    Err(error) if matches!(error.failure(), Failure::GraphRefused { status: 403, .. }) => {
-                        let refusal = Failure::PasswordNotAllowed(drive.account.user_name.clone());
-                        problems.push(EngineError::from(refusal).in_tenant(&tenant.name).to_body());
-                    }
-                    Err(error) => return Err(error),
+                if drive.account.known.password == Password::Forgotten {
+                    drive.account.known.password = Password::Suspect;
+                }
+                drive.drive(&mut Goal::Settle).await?;
+                shared.store.remember_passwords_allowed(tenant.tenant_id, !drive.password_refused).await?;
+                if drive.password_refused {
+                    let refusal = Failure::PasswordNotAllowed(drive.account.user_name.clone());
+                    problems.push(EngineError::from(refusal).in_tenant(&tenant.name).to_body());
                 }
             }
             let Some(object_id) = drive.account.object_id else {
@@ -571,9 +571,7 @@ impl Engine {
         let mut account = shared.store.account(account_id).await?;
         let Some(object_id) = account.object_id else { return Ok(()) };
         let user_name = account.user_name.clone();
-        shared
-            .audit(tenant.tenant_id, AuditEvent::AccountDeleting, caller, None, Some(&user_name), json!({}))
-            .await?;
+        shared.audit(tenant.tenant_id, AuditEvent::AccountDeleting, caller, None, Some(&user_name), json!({})).await?;
         let session = shared.session(tenant);
         let action = "delete the account";
         let answer = session
@@ -637,11 +635,7 @@ impl Engine {
             }
         };
         let account = self.shared.store.account(lease.account_id).await?;
-        let held = self
-            .shared
-            .held
-            .get(lease_id, account.credential_generation)
-            .ok_or(Failure::CredentialGone)?;
+        let held = self.shared.held.get(lease_id, account.credential_generation).ok_or(Failure::CredentialGone)?;
         Ok((lease, held))
     }
 
@@ -680,8 +674,7 @@ impl Engine {
             return Ok(());
         };
         let quiet = |_: Progress| {};
-        let mut drive =
-            lifecycle::drive(shared, tenant, claim, &Caller::CommandLine, Priority::Normal, &quiet).await?;
+        let mut drive = lifecycle::drive(shared, tenant, claim, &Caller::CommandLine, Priority::Normal, &quiet).await?;
         let observed = drive.observe().await;
         shared.store.release(&claim).await?;
         observed.map_err(|trouble| trouble.to_error("read the account"))?;

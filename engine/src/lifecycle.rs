@@ -45,9 +45,10 @@ pub(crate) async fn start(
         shared.audit(tenant.tenant_id, AuditEvent::LeaseFailed, &start.caller, None, None, detail).await?;
         return Err(named(error));
     }
-    let claim = claim_patiently(shared, tenant.account_id, None).await.map_err(named)?.ok_or_else(|| {
-        named(Failure::Busy("the account".to_owned()).into())
-    })?;
+    let claim = claim_patiently(shared, tenant.account_id, None)
+        .await
+        .map_err(named)?
+        .ok_or_else(|| named(Failure::Busy("the account".to_owned()).into()))?;
     let outcome = start_claimed(shared, &tenant, claim, start, minutes, on_progress).await;
     shared.store.release(&claim).await?;
     outcome.map_err(named)
@@ -55,11 +56,7 @@ pub(crate) async fn start(
 
 /// The token, what it allows, and whether the clock can be trusted: everything that can fail before anything is
 /// written down or granted.
-async fn prepare_to_start(
-    shared: &Shared,
-    tenant: &TenantRow,
-    on_progress: OnProgress<'_>,
-) -> Result<(), EngineError> {
+async fn prepare_to_start(shared: &Shared, tenant: &TenantRow, on_progress: OnProgress<'_>) -> Result<(), EngineError> {
     let session = shared.session(tenant);
     let token = |state| on_progress(latchkey_protocol::Progress { step: Step::Token, state });
     token(StepState::Started);
@@ -269,7 +266,8 @@ async fn give_up(
     let body = error.to_body();
     let mut write = shared.store.write().await?;
     if leases::begin_ending(&mut write, lease_id, shared.clock.now()).await? {
-        let detail = json!({ "code": body.code.number(), "message": body.message, "request_id": body.graph_request_id });
+        let detail =
+            json!({ "code": body.code.number(), "message": body.message, "request_id": body.graph_request_id });
         let entry = shared.entry(
             drive.tenant.tenant_id,
             AuditEvent::LeaseFailed,
@@ -344,8 +342,7 @@ pub(crate) async fn begin_ending(
     let mut write = shared.store.write().await?;
     if leases::begin_ending(&mut write, lease.lease_id, shared.clock.now()).await? {
         let detail = json!({ "why": why, "until": lease.until });
-        let entry =
-            shared.entry(lease.tenant_id, AuditEvent::EndRequested, caller, Some(lease.lease_id), None, detail);
+        let entry = shared.entry(lease.tenant_id, AuditEvent::EndRequested, caller, Some(lease.lease_id), None, detail);
         store::append(&mut write, &entry).await?;
     }
     store::commit(write).await
@@ -355,13 +352,8 @@ pub(crate) async fn begin_ending(
 /// does not work it is written on the leases and tried again.
 pub(crate) async fn settle(drive: &mut Drive<'_>) -> Result<(), EngineError> {
     let shared = drive.shared;
-    let ending: Vec<_> = shared
-        .store
-        .open_leases_of(drive.account.account_id)
-        .await?
-        .into_iter()
-        .filter(LeaseRow::is_ending)
-        .collect();
+    let ending: Vec<_> =
+        shared.store.open_leases_of(drive.account.account_id).await?.into_iter().filter(LeaseRow::is_ending).collect();
     match drive.drive(&mut Goal::Settle).await {
         Ok(()) => record_settled(drive, &ending).await,
         Err(error) => {
@@ -411,10 +403,7 @@ async fn record_unsettled(drive: &Drive<'_>, ending: &[LeaseRow], error: &Engine
     };
     let wait = asked.unwrap_or_else(|| (1_000_i64 << first.attempts.min(6)).min(LONGEST_INTERVAL));
     let problem = ending_problem(error, &drive.tenant.name);
-    shared
-        .store
-        .note_failed_ending(drive.account.account_id, &problem, now + wait, now - STUCK_AFTER)
-        .await?;
+    shared.store.note_failed_ending(drive.account.account_id, &problem, now + wait, now - STUCK_AFTER).await?;
     // The first failure is on record, and then every tenfold: a week of retries must not bury the log.
     if matches!(first.attempts, 0 | 9 | 99 | 999 | 9_999) {
         for lease in ending {
@@ -433,11 +422,7 @@ async fn record_unsettled(drive: &Drive<'_>, ending: &[LeaseRow], error: &Engine
 
 /// Borrows the account, waiting for whoever has it as long as a person would. `None`: not in that time, or `lease` was
 /// closed by whoever had it.
-async fn claim_patiently(
-    shared: &Shared,
-    account_id: Uuid,
-    lease: Option<Uuid>,
-) -> Result<Option<Claim>, EngineError> {
+async fn claim_patiently(shared: &Shared, account_id: Uuid, lease: Option<Uuid>) -> Result<Option<Claim>, EngineError> {
     let began = Instant::now();
     loop {
         if let Some(claim) = shared.store.claim(account_id, shared.clock.now()).await? {
@@ -476,6 +461,7 @@ pub(crate) async fn drive<'a>(
         replication_patience: shared.settings.patience.replication,
         caller: caller.clone(),
         on_progress,
+        password_refused: false,
         not_ours: false,
         intent_written: false,
     })

@@ -198,10 +198,7 @@ impl Action {
 
     /// Whether the directory may refuse it while the account holds a role.
     pub(crate) const fn is_sensitive(&self) -> bool {
-        matches!(
-            self,
-            Self::SetPassword(_) | Self::Enable | Self::Disable | Self::IssuePass | Self::DeletePass(_)
-        )
+        matches!(self, Self::SetPassword(_) | Self::Enable | Self::Disable | Self::IssuePass | Self::DeletePass(_))
     }
 }
 
@@ -238,12 +235,7 @@ fn to_dormant(observed: &Observed) -> Vec<Action> {
     actions
 }
 
-fn to_active(
-    credential: Issue,
-    roles: &BTreeSet<Uuid>,
-    groups: &BTreeSet<Uuid>,
-    observed: &Observed,
-) -> Vec<Action> {
+fn to_active(credential: Issue, roles: &BTreeSet<Uuid>, groups: &BTreeSet<Uuid>, observed: &Observed) -> Vec<Action> {
     let mut actions = Vec::new();
     let mut held = observed.clone();
     if !observed.exists {
@@ -292,7 +284,8 @@ fn remove_roles(observed: &Observed, unwanted: impl Fn(Uuid) -> bool) -> Vec<Act
 
 /// Role-assignable groups first: they make the account an administrator, as a role does.
 fn remove_groups(observed: &Observed, unwanted: impl Fn(Uuid, bool) -> bool) -> Vec<Action> {
-    let mut groups: Vec<_> = observed.groups.iter().filter(|(group, assignable)| unwanted(**group, **assignable)).collect();
+    let mut groups: Vec<_> =
+        observed.groups.iter().filter(|(group, assignable)| unwanted(**group, **assignable)).collect();
     groups.sort_by_key(|(_, assignable)| !**assignable);
     groups.into_iter().map(|(group, _)| Action::RemoveGroup(*group)).collect()
 }
@@ -313,7 +306,12 @@ mod tests {
         (
             any::<bool>(),
             any::<bool>(),
-            prop_oneof![Just(Password::Forgotten), Just(Password::Suspect), Just(Password::Issued), Just(Password::Fresh)],
+            prop_oneof![
+                Just(Password::Forgotten),
+                Just(Password::Suspect),
+                Just(Password::Issued),
+                Just(Password::Fresh)
+            ],
             any::<bool>(),
             collection::btree_map("[a-e]", id(), 0..4),
             collection::btree_map(id(), any::<bool>(), 0..4),

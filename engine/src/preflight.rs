@@ -11,9 +11,7 @@ use crate::{
     EngineError, EngineSettings, Failure, NewTenant, Role,
     account::AccountName,
     credential,
-    graph::{
-        self, Answer, Capabilities, FoundAccount, Page, PassPolicy, Priority, RoleDefinition, Session, Trouble,
-    },
+    graph::{self, Answer, Capabilities, FoundAccount, Page, PassPolicy, Priority, RoleDefinition, Session, Trouble},
     store::TenantRow,
 };
 
@@ -72,7 +70,13 @@ pub const PERMISSIONS: &[Permission] = &[
         name: "Group.Read.All",
         need: Need::Required,
         purpose: "reads the groups that the JIT account is a member of",
-        covered_by: &["GroupMember.Read.All", "GroupMember.ReadWrite.All", "Group.ReadWrite.All", "Directory.Read.All", "Directory.ReadWrite.All"],
+        covered_by: &[
+            "GroupMember.Read.All",
+            "GroupMember.ReadWrite.All",
+            "Group.ReadWrite.All",
+            "Directory.Read.All",
+            "Directory.ReadWrite.All",
+        ],
     },
     Permission {
         name: "RoleManagement.Read.All",
@@ -257,9 +261,8 @@ pub(crate) async fn inspect(
     let domains = answers.next().map(|answer| or_refusal(answer, graph::domains, "list the domains"));
     let application_assignments = capabilities.object_id.and_then(|_| answers.next()).and_then(graph::assignments);
     let policy_answer = answers.next();
-    let pass_policy: Option<PassPolicy> = policy_answer
-        .filter(Answer::is_success)
-        .and_then(|answer| serde_json::from_value(answer.body).ok());
+    let pass_policy: Option<PassPolicy> =
+        policy_answer.filter(Answer::is_success).and_then(|answer| serde_json::from_value(answer.body).ok());
     let domains = match domains {
         Some(Ok(domains)) => domains,
         Some(Err(failure)) => {
@@ -281,7 +284,8 @@ pub(crate) async fn inspect(
             Vec::new()
         }
     };
-    let roles = if definitions.is_empty() { Vec::new() } else { resolve_roles(&new.roles, &definitions, &mut failures) };
+    let roles =
+        if definitions.is_empty() { Vec::new() } else { resolve_roles(&new.roles, &definitions, &mut failures) };
     if new.roles.is_empty() && new.groups.is_empty() {
         failures.push(Failure::ConfigurationInvalid("a lease grants neither a role nor a group".to_owned()));
     }
@@ -316,6 +320,7 @@ pub(crate) async fn inspect(
         capabilities: capabilities.clone(),
         pass_policy: pass_policy.clone(),
         pass_refused_at: None,
+        passwords_allowed: true,
         account_id: Uuid::nil(),
         last_used: None,
     };
@@ -327,10 +332,8 @@ pub(crate) async fn inspect(
                 .to_owned(),
         );
     }
-    let problems = failures
-        .iter()
-        .map(|failure| EngineError::from(failure.clone()).in_tenant(&row.name).to_body())
-        .collect();
+    let problems =
+        failures.iter().map(|failure| EngineError::from(failure.clone()).in_tenant(&row.name).to_body()).collect();
     let inspection = Inspection {
         tenant_id: new.tenant_id,
         cloud: new.cloud,
@@ -366,12 +369,7 @@ fn check_permissions(capabilities: &Capabilities) -> Vec<PermissionCheck> {
         .collect()
 }
 
-fn note_missing(
-    checks: &[PermissionCheck],
-    new: &NewTenant,
-    failures: &mut Vec<Failure>,
-    remarks: &mut Vec<String>,
-) {
+fn note_missing(checks: &[PermissionCheck], new: &NewTenant, failures: &mut Vec<Failure>, remarks: &mut Vec<String>) {
     let mut missing = Vec::new();
     for check in checks.iter().filter(|check| !check.granted && check.covered_by.is_none()) {
         let Permission { name, need, purpose, .. } = check.permission;
@@ -492,8 +490,8 @@ async fn find(session: &Session, name: &AccountName) -> Result<AccountFound, Eng
         tracing::warn!(status = answer.status, "the account cannot be looked for");
         return Ok(AccountFound::Absent);
     }
-    let found: FoundAccount = serde_json::from_value(answer.body)
-        .map_err(|_| Failure::Internal("an account without an id".to_owned()))?;
+    let found: FoundAccount =
+        serde_json::from_value(answer.body).map_err(|_| Failure::Internal("an account without an id".to_owned()))?;
     Ok(if found.mark() == Some(name.mark.as_str()) { AccountFound::Ours(found.id) } else { AccountFound::NotOurs })
 }
 
@@ -534,7 +532,13 @@ mod tests {
     }
 
     fn domain(name: &str, verified: bool, managed: bool) -> DomainFound {
-        DomainFound { name: name.to_owned(), verified, managed, initial: name.ends_with("onmicrosoft.com"), default: false }
+        DomainFound {
+            name: name.to_owned(),
+            verified,
+            managed,
+            initial: name.ends_with("onmicrosoft.com"),
+            default: false,
+        }
     }
 
     #[test]
@@ -560,8 +564,7 @@ mod tests {
 
     #[test]
     fn the_documented_set_is_twelve_and_enough() {
-        let documented: Vec<_> =
-            PERMISSIONS.iter().filter(|permission| permission.need != Need::Optional).collect();
+        let documented: Vec<_> = PERMISSIONS.iter().filter(|permission| permission.need != Need::Optional).collect();
         assert_eq!(documented.len(), 12);
         let capabilities = Capabilities {
             object_id: None,

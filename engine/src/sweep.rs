@@ -281,7 +281,10 @@ fn differences(known: &Observed, leases: &[LeaseRow]) -> Vec<String> {
     differences.extend(held.iter().filter(|id| !wanted.contains_key(id)).map(|id| format!("the role {id} was added")));
     let groups: BTreeSet<_> = leases.iter().flat_map(|lease| &lease.groups).collect();
     differences.extend(
-        groups.iter().filter(|group| !known.groups.contains_key(group)).map(|group| format!("the group {group} was left")),
+        groups
+            .iter()
+            .filter(|group| !known.groups.contains_key(group))
+            .map(|group| format!("the group {group} was left")),
     );
     differences
 }

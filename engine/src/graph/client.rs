@@ -27,8 +27,8 @@ use crate::{Clock, EngineError, Failure, NetworkSettings, SecretStore, SecretSto
 /// deadlines before the send, loans on rows and the first look after an ending follow from it.
 pub(crate) const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(10);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// A token is renewed so long before it runs out.
-const TOKEN_MARGIN: Duration = Duration::from_secs(300);
+/// A token is renewed so long before it runs out, in milliseconds.
+const TOKEN_MARGIN: i64 = 300_000;
 /// A connection that was used so lately is still open.
 const STAYS_WARM: Duration = Duration::from_secs(60);
 /// More than one batch may hold.
@@ -50,9 +50,9 @@ enum Measured {
     Never,
     /// By another process lately: Microsoft's time minus this machine's.
     Remembered(i64),
-    /// By this process: Microsoft's time at an instant of the monotonic clock. So a wall clock that is set while we
-    /// run shows at once.
-    Here(i64, Instant),
+    /// By this process: Microsoft's time, and [`Clock::elapsed`] then. So a wall clock that is set while we run shows
+    /// at once.
+    Here(i64, i64),
 }
 
 impl Http {
@@ -67,9 +67,7 @@ impl Http {
         let offset = match measured {
             Measured::Never => return None,
             Measured::Remembered(offset) => offset,
-            Measured::Here(server, at) => {
-                server + i64::try_from(at.elapsed().as_millis()).unwrap_or(i64::MAX / 2) - self.clock.now()
-            }
+            Measured::Here(server, at) => server + (self.clock.elapsed() - at) - self.clock.now(),
         };
         Some(if offset.abs() < CLOCK_NOISE { 0 } else { offset })
     }
@@ -105,7 +103,10 @@ impl Http {
         }
         if let Some(path) = &self.network.extra_root_certificates {
             let unusable = |what: &dyn std::fmt::Display| {
-                Failure::ConfigurationInvalid(format!("the root certificates in {} cannot be read: {what}", path.display()))
+                Failure::ConfigurationInvalid(format!(
+                    "the root certificates in {} cannot be read: {what}",
+                    path.display()
+                ))
             };
             let pem = tokio::fs::read(path).await.map_err(|error| unusable(&error))?;
             let certificates = reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| unusable(&error))?;
@@ -124,7 +125,7 @@ impl Http {
         if let Some(server) = date(&headers) {
             // The header has whole seconds: half of one is the fairest guess.
             if let Ok(mut measured) = self.measured.lock() {
-                *measured = Measured::Here(server + 500, Instant::now());
+                *measured = Measured::Here(server + 500, self.clock.elapsed());
             }
         }
         let bytes = response.bytes().await.map_err(|error| silence(&error))?;
@@ -301,7 +302,10 @@ impl Session {
         for item in batch.responses {
             let place = ids.iter().position(|id| *id == item.id).ok_or_else(unreadable)?;
             let header = |name: &str| {
-                item.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).and_then(|(_, value)| value.as_str())
+                item.headers
+                    .iter()
+                    .find(|(key, _)| key.eq_ignore_ascii_case(name))
+                    .and_then(|(_, value)| value.as_str())
             };
             answers[place] = Some(Answer {
                 status: item.status,
@@ -378,7 +382,7 @@ impl Session {
     async fn token(&self) -> Result<Arc<Token>, Trouble> {
         // The lock is held while a token is fetched, so that two callers fetch one.
         let mut held = self.token.lock().await;
-        if let Some(token) = held.as_ref().filter(|token| token.renew_at > Instant::now()) {
+        if let Some(token) = held.as_ref().filter(|token| token.renew_at > self.http.clock.elapsed()) {
             return Ok(Arc::clone(token));
         }
         let secret = self.secret().await.map_err(|failure| Trouble::before_sending(failure, None))?;
@@ -398,8 +402,7 @@ impl Session {
             .form(&form);
         let (status, headers, bytes) = self.http.exchange(request).await?;
         if status != 200 {
-            let retry_after =
-                headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()).and_then(seconds);
+            let retry_after = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()).and_then(seconds);
             let error = token::refusal(status, &bytes);
             let body = error.to_body();
             tracing::warn!(tenant = %self.tenant_id, status, %error, "no token");
@@ -413,10 +416,10 @@ impl Session {
             .map_err(|_| refused(Failure::TokenRefused("the answer cannot be read".to_owned()).into()))?;
         let capabilities =
             token::capabilities(granted.access_token.expose_secret(), self.tenant_id).map_err(refused)?;
-        let lifetime = Duration::from_secs(granted.expires_in);
+        let lifetime = i64::try_from(granted.expires_in).unwrap_or(0).saturating_mul(1000);
         let token = Arc::new(Token {
             value: granted.access_token,
-            renew_at: Instant::now() + lifetime.saturating_sub(TOKEN_MARGIN.min(lifetime / 2)),
+            renew_at: self.http.clock.elapsed() + lifetime - TOKEN_MARGIN.min(lifetime / 2),
             capabilities,
         });
         *held = Some(Arc::clone(&token));

@@ -14,7 +14,7 @@ pub(crate) struct Trouble {
     /// HTTP status; 0 when there was no answer.
     pub(crate) status: u16,
     /// `error.code`.
-    pub(crate) code: String,
+    pub(crate) code: Box<str>,
     /// `details[].code`.
     pub(crate) details: Vec<String>,
     /// Microsoft's words, for the log and for telling three kinds of `Request_BadRequest` apart.
@@ -24,7 +24,7 @@ pub(crate) struct Trouble {
     /// Whether the request may have taken effect, now or later.
     pub(crate) may_have_happened: bool,
     /// What stood in the way before Graph was asked: key store, token.
-    pub(crate) before: Option<Failure>,
+    pub(crate) before: Option<Box<Failure>>,
 }
 
 impl Trouble {
@@ -33,7 +33,7 @@ impl Trouble {
         let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
         Self {
             status: answer.status,
-            code: text(&error["code"]),
+            code: text(&error["code"]).into(),
             details: error["details"]
                 .as_array()
                 .map(|details| details.iter().map(|detail| text(&detail["code"])).collect())
@@ -50,10 +50,10 @@ impl Trouble {
     }
 
     /// No answer. `sent` says whether anything may have reached Graph.
-    pub(crate) const fn silence(message: String, sent: bool) -> Self {
+    pub(crate) fn silence(message: String, sent: bool) -> Self {
         Self {
             status: 0,
-            code: String::new(),
+            code: Box::default(),
             details: Vec::new(),
             message,
             request_id: None,
@@ -64,16 +64,15 @@ impl Trouble {
     }
 
     pub(crate) fn before_sending(failure: Failure, request_id: Option<String>) -> Self {
-        Self { before: Some(failure), request_id, ..Self::silence(String::new(), false) }
+        Self { before: Some(Box::new(failure)), request_id, ..Self::silence(String::new(), false) }
     }
 
     /// Whether trying again later may help without anybody doing anything.
     pub(crate) fn passes(&self) -> bool {
-        match &self.before {
-            Some(failure) => matches!(
-                failure,
-                Failure::Throttled(_) | Failure::GraphUnavailable(_) | Failure::NetworkUnreachable(_)
-            ),
+        match self.before.as_deref() {
+            Some(failure) => {
+                matches!(failure, Failure::Throttled(_) | Failure::GraphUnavailable(_) | Failure::NetworkUnreachable(_))
+            }
             None => matches!(self.status, 0 | 408 | 409 | 412 | 423 | 424 | 429 | 500..),
         }
     }
@@ -81,11 +80,11 @@ impl Trouble {
     /// As an error of the engine: what was to be done and why it was not.
     pub(crate) fn to_error(&self, action: &'static str) -> EngineError {
         let failure = match (&self.before, self.status) {
-            (Some(failure), _) => failure.clone(),
+            (Some(failure), _) => failure.as_ref().clone(),
             (None, 0) => Failure::NetworkUnreachable(self.message.clone()),
             (None, 429) => Failure::Throttled(self.retry_after.map_or(1, |wait| wait.as_secs())),
             (None, 500..) => Failure::GraphUnavailable(self.status),
-            (None, status) => Failure::GraphRefused { action, status, code: self.code.clone() },
+            (None, status) => Failure::GraphRefused { action, status, code: self.code.to_string() },
         };
         EngineError::from(failure).with_request_id(self.request_id.clone())
     }

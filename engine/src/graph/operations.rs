@@ -169,7 +169,9 @@ pub(crate) fn action_request(
         Action::Disable => Request::with("PATCH", user, enabled(false)),
         Action::IssuePass => {
             let wish = match lifetime {
-                PassLifetime::Minutes { minutes, once } => json!({ "lifetimeInMinutes": minutes, "isUsableOnce": once }),
+                PassLifetime::Minutes { minutes, once } => {
+                    json!({ "lifetimeInMinutes": minutes, "isUsableOnce": once })
+                }
                 PassLifetime::AsThePolicySays => json!({}),
             };
             let path = format!("{user}/authentication/temporaryAccessPassMethods");

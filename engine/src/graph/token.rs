@@ -2,7 +2,7 @@
 //!
 //! Facts: Microsoft identity platform, OAuth 2.0 client credentials flow and the AADSTS error reference.
 
-use std::{collections::BTreeSet, time::Instant};
+use std::collections::BTreeSet;
 
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
@@ -13,8 +13,8 @@ use crate::{EngineError, Failure};
 /// A token that has not run out.
 pub(crate) struct Token {
     pub(crate) value: SecretString,
-    /// When a new one is fetched; some minutes before it runs out.
-    pub(crate) renew_at: Instant,
+    /// When a new one is fetched, by [`crate::Clock::elapsed`]; some minutes before it runs out.
+    pub(crate) renew_at: i64,
     pub(crate) capabilities: Capabilities,
 }
 

@@ -8,6 +8,9 @@ use crate::{EngineError, Failure, plan::Observed};
 
 /// How long a loan lasts unless it is renewed: longer than any exchange, so that no answer comes after it has lapsed.
 pub(crate) const LOAN: i64 = 20_000;
+/// A loan that lasts longer than this from now was made under another clock. Twice the usual: whoever asks may have
+/// read the time a moment before whoever renewed.
+const IMPLAUSIBLE: i64 = 2 * LOAN;
 
 /// A JIT account.
 #[derive(Clone, Debug)]
@@ -85,18 +88,18 @@ impl Store {
         rows.iter().map(AccountRow::of).collect()
     }
 
-    /// Borrows the account, if nobody else has. A loan that would last longer than any loan was made under another
-    /// clock and does not count.
+    /// Borrows the account, if nobody else has. A loan that lasts implausibly long does not count.
     pub(crate) async fn claim(&self, account_id: Uuid, now: i64) -> Result<Option<Claim>, EngineError> {
         let until = now + LOAN;
         let row = sqlx::query(
             "update accounts set claim_until = ?2, generation = generation + 1
-             where account_id = ?1 and (claim_until is null or claim_until <= ?3 or claim_until > ?2)
+             where account_id = ?1 and (claim_until is null or claim_until <= ?3 or claim_until > ?4)
              returning generation",
         )
         .bind(account_id.to_string())
         .bind(until)
         .bind(now)
+        .bind(now + IMPLAUSIBLE)
         .fetch_optional(&self.pool)
         .await
         .map_err(fault)?;
@@ -111,7 +114,7 @@ impl Store {
             .await
             .map_err(fault)?;
         let until: Option<i64> = get(&row, "claim_until")?;
-        Ok(until.is_some_and(|until| until > now && until <= now + LOAN))
+        Ok(until.is_some_and(|until| until > now && until <= now + IMPLAUSIBLE))
     }
 
     /// Renews the loan. `false`: it is somebody else's now.

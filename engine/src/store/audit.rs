@@ -8,9 +8,7 @@ use sqlx::{Row as _, sqlite::SqliteRow};
 use uuid::Uuid;
 
 use super::{Store, Write, fault, get, get_id, json, parse};
-use crate::{
-    AuditEntry, AuditEvent, AuditFault, AuditQuery, AuditReport, Caller, EngineError,
-};
+use crate::{AuditEntry, AuditEvent, AuditFault, AuditQuery, AuditReport, Caller, EngineError};
 use serde::{Deserialize, Serialize};
 
 /// What is written down.
@@ -115,8 +113,12 @@ impl Store {
     /// Recomputes every chain.
     pub(crate) async fn verify_audit(&self) -> Result<AuditReport, EngineError> {
         let mut read = self.pool.begin().await.map_err(fault)?;
-        let heads = sqlx::query("select * from audit_heads order by tenant_id").fetch_all(&mut *read).await.map_err(fault)?;
-        let rows = sqlx::query("select * from audit order by tenant_id, sequence").fetch_all(&mut *read).await.map_err(fault)?;
+        let heads =
+            sqlx::query("select * from audit_heads order by tenant_id").fetch_all(&mut *read).await.map_err(fault)?;
+        let rows = sqlx::query("select * from audit order by tenant_id, sequence")
+            .fetch_all(&mut *read)
+            .await
+            .map_err(fault)?;
         let mut report = AuditReport::default();
         let mut newest: std::collections::BTreeMap<Uuid, (i64, Vec<u8>)> = std::collections::BTreeMap::new();
         for row in &rows {

@@ -93,10 +93,11 @@ impl Store {
 
     /// Leases that are closed, newest first.
     pub(crate) async fn closed_leases(&self) -> Result<Vec<LeaseRow>, EngineError> {
-        let rows = sqlx::query("select * from leases where state in ('ended', 'failed') order by from_at desc limit 500")
-            .fetch_all(&self.pool)
-            .await
-            .map_err(fault)?;
+        let rows =
+            sqlx::query("select * from leases where state in ('ended', 'failed') order by from_at desc limit 500")
+                .fetch_all(&self.pool)
+                .await
+                .map_err(fault)?;
         rows.iter().map(LeaseRow::of).collect()
     }
 
@@ -176,11 +177,7 @@ impl Store {
 
     /// Marks an open lease's account as changed by somebody else (with a problem), or as it should be again.
     /// Returns whether that is news.
-    pub(crate) async fn mark_modified(
-        &self,
-        lease_id: Uuid,
-        problem: Option<&ErrorBody>,
-    ) -> Result<bool, EngineError> {
+    pub(crate) async fn mark_modified(&self, lease_id: Uuid, problem: Option<&ErrorBody>) -> Result<bool, EngineError> {
         let changed = match problem {
             Some(problem) => sqlx::query(
                 "update leases set state = 'externally_modified', problem = ?2

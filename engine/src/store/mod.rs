@@ -159,7 +159,10 @@ pub(crate) fn fault(error: sqlx::Error) -> EngineError {
     }
 }
 
-fn get<'r, T: sqlx::Decode<'r, Sqlite> + sqlx::Type<Sqlite>>(row: &'r SqliteRow, column: &str) -> Result<T, EngineError> {
+fn get<'r, T: sqlx::Decode<'r, Sqlite> + sqlx::Type<Sqlite>>(
+    row: &'r SqliteRow,
+    column: &str,
+) -> Result<T, EngineError> {
     row.try_get(column).map_err(fault)
 }
 
@@ -178,7 +181,8 @@ fn get_optional_json<T: DeserializeOwned>(row: &SqliteRow, column: &str) -> Resu
 }
 
 fn parse<T: DeserializeOwned>(column: &str, text: &str) -> Result<T, EngineError> {
-    serde_json::from_str(text).map_err(|error| Failure::StoreDamaged(format!("{column} cannot be read: {error}")).into())
+    serde_json::from_str(text)
+        .map_err(|error| Failure::StoreDamaged(format!("{column} cannot be read: {error}")).into())
 }
 
 fn json(value: &impl Serialize) -> Result<String, EngineError> {

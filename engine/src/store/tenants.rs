@@ -26,6 +26,8 @@ pub(crate) struct TenantRow {
     pub(crate) capabilities: Capabilities,
     pub(crate) pass_policy: Option<PassPolicy>,
     pub(crate) pass_refused_at: Option<i64>,
+    /// Whether the directory lets us replace passwords, as far as was tried.
+    pub(crate) passwords_allowed: bool,
     pub(crate) account_id: Uuid,
     pub(crate) last_used: Option<i64>,
 }
@@ -48,6 +50,7 @@ impl TenantRow {
             capabilities: get_json(row, "capabilities")?,
             pass_policy: get_optional_json(row, "pass_policy")?,
             pass_refused_at: get(row, "pass_refused_at")?,
+            passwords_allowed: get(row, "passwords_allowed")?,
             account_id: get_id(row, "account_id")?,
             last_used: get(row, "last_used")?,
         })
@@ -95,6 +98,17 @@ impl Store {
         sqlx::query("update tenants set capabilities = ?2 where tenant_id = ?1")
             .bind(tenant_id.to_string())
             .bind(json(capabilities)?)
+            .execute(&self.pool)
+            .await
+            .map_err(fault)?;
+        Ok(())
+    }
+
+    /// Remembers whether the directory lets us replace passwords.
+    pub(crate) async fn remember_passwords_allowed(&self, tenant_id: Uuid, allowed: bool) -> Result<(), EngineError> {
+        sqlx::query("update tenants set passwords_allowed = ?2 where tenant_id = ?1")
+            .bind(tenant_id.to_string())
+            .bind(allowed)
             .execute(&self.pool)
             .await
             .map_err(fault)?;

@@ -16,7 +16,7 @@ use entra_sim::{
 };
 use latchkey_engine::{
     Caller, Clock, Engine, EngineError, EngineSettings, NetworkSettings, NewTenant, Patience, SecretStore,
-    SecretStoreError, StartLease, Technician,
+    SecretStoreError, StartLease, SystemClock, Technician,
 };
 use latchkey_protocol::{LeaseState, LeaseSummary, Progress, cloud::Cloud};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -30,17 +30,30 @@ pub(crate) const USER_ADMINISTRATOR: &str = "User Administrator";
 
 /// The real time, shifted.
 #[derive(Default)]
-pub(crate) struct TestClock(AtomicI64);
+pub(crate) struct TestClock {
+    passed: AtomicI64,
+    set: AtomicI64,
+}
 
 impl TestClock {
+    /// Time passes.
+    pub(crate) fn pass(&self, milliseconds: i64) {
+        self.passed.fetch_add(milliseconds, Ordering::SeqCst);
+    }
+
+    /// Somebody sets the clock.
     pub(crate) fn shift(&self, milliseconds: i64) {
-        self.0.fetch_add(milliseconds, Ordering::SeqCst);
+        self.set.fetch_add(milliseconds, Ordering::SeqCst);
     }
 }
 
 impl Clock for TestClock {
     fn now(&self) -> i64 {
-        latchkey_engine::SystemClock.now() + self.0.load(Ordering::SeqCst)
+        SystemClock.now() + self.passed.load(Ordering::SeqCst) + self.set.load(Ordering::SeqCst)
+    }
+
+    fn elapsed(&self) -> i64 {
+        SystemClock.elapsed() + self.passed.load(Ordering::SeqCst)
     }
 }
 
@@ -53,7 +66,11 @@ pub(crate) struct Keys {
 
 impl Keys {
     fn open(&self) -> Result<std::sync::MutexGuard<'_, HashMap<Uuid, SecretString>>, SecretStoreError> {
-        if self.locked.load(Ordering::SeqCst) { Err(SecretStoreError::Locked) } else { Ok(self.secrets.lock().unwrap()) }
+        if self.locked.load(Ordering::SeqCst) {
+            Err(SecretStoreError::Locked)
+        } else {
+            Ok(self.secrets.lock().unwrap())
+        }
     }
 }
 
@@ -112,7 +129,7 @@ impl Lab {
             proxy: Some(format!("http://127.0.0.1:{}", self.running.proxy_port).parse().unwrap()),
             extra_root_certificates: Some(self.certificate.clone()),
         };
-        settings.patience = Patience { fault: Duration::from_secs(6), replication: Duration::from_secs(20) };
+        settings.patience = Patience { fault: Duration::from_secs(5), replication: Duration::from_secs(20) };
         settings
     }
 
@@ -128,8 +145,12 @@ impl Lab {
     }
 
     pub(crate) async fn try_engine(&self, settings: EngineSettings) -> Result<Engine, EngineError> {
-        Engine::open(settings, Arc::clone(&self.keys) as Arc<dyn SecretStore>, Arc::clone(&self.clock) as Arc<dyn Clock>)
-            .await
+        Engine::open(
+            settings,
+            Arc::clone(&self.keys) as Arc<dyn SecretStore>,
+            Arc::clone(&self.clock) as Arc<dyn Clock>,
+        )
+        .await
     }
 
     /// What a person types to connect a tenant.
@@ -164,7 +185,7 @@ impl Lab {
 
     /// Moves the time here and at Microsoft.
     pub(crate) fn advance(&self, seconds: i64) {
-        self.clock.shift(seconds * 1000);
+        self.clock.pass(seconds * 1000);
         self.sim().clock.advance_seconds(seconds);
     }
 
@@ -200,7 +221,11 @@ impl Lab {
         change(tenant.users.get_mut(&id).unwrap());
     }
 
-    pub(crate) fn change_tenant(&self, tenant_id: Uuid, change: impl FnOnce(&mut entra_sim::directory::tenant::Tenant)) {
+    pub(crate) fn change_tenant(
+        &self,
+        tenant_id: Uuid,
+        change: impl FnOnce(&mut entra_sim::directory::tenant::Tenant),
+    ) {
         change(self.sim().directory().tenant_mut(&tenant_id.to_string()).unwrap());
     }
 
@@ -235,7 +260,16 @@ impl Lab {
     /// Every exchange so far is one that Microsoft's own schema allows.
     pub(crate) async fn assert_conformant(&self) {
         let conformance = self.sim().schema.settled().await;
-        assert_eq!(conformance.violations.iter().map(|violation| &violation.problem).collect::<Vec<_>>(), Vec::<&String>::new());
+        let violations: Vec<_> = conformance
+            .violations
+            .iter()
+            // Where a fault answers in its place, the simulation has not read the request's body.
+            .filter(|violation| !(violation.status >= 401 && violation.problem == "no body where one is required"))
+            .map(|violation| {
+                format!("{} {} {}: {}", violation.operation, violation.status, violation.part, violation.problem)
+            })
+            .collect();
+        assert_eq!(violations, Vec::<String>::new());
     }
 
     /// Forgets the exchanges so far.

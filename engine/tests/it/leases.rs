@@ -8,11 +8,7 @@ use latchkey_protocol::{CredentialKind, Document, ErrorCode, FillField, LeaseSta
 use crate::lab::{CONTOSO, FABRIKAM, Lab, PERSON, QUIET, start};
 
 fn page(document_id: &str) -> Document {
-    Document {
-        tab_id: 7,
-        document_id: document_id.to_owned(),
-        origin: "https://login.microsoftonline.com".to_owned(),
-    }
+    Document { tab_id: 7, document_id: document_id.to_owned(), origin: "https://login.microsoftonline.com".to_owned() }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -110,7 +106,8 @@ async fn an_account_that_was_deleted_is_made_again() {
     lab.forget_exchanges();
     let lease = lab.start(&engine, CONTOSO).await.unwrap();
     assert_eq!(lease.state, LeaseState::Active);
-    let changes: Vec<_> = lab.round_trips().into_iter().filter(|call| call != "token" && !call.contains("/organization")).collect();
+    let changes: Vec<_> =
+        lab.round_trips().into_iter().filter(|call| call != "token" && !call.contains("/organization")).collect();
     assert_eq!(changes, ["POST /v1.0/$batch", "POST /v1.0/users", "POST /v1.0/$batch"]);
     assert_ne!(lab.account(CONTOSO).id, deleted);
     engine.end_lease(lease.lease_id, &PERSON, QUIET).await.unwrap();
