@@ -511,7 +511,10 @@ impl Popup {
                 .attribute("role", "timer")
                 .attribute("aria-live", "off")
                 .text(&left.map(|left| say(&Text::with(Word::ActiveLeft, left))).unwrap_or_default()),
-            Tree::new("p").class("until").text(&say(&Text::with(Word::ActiveUntil, self.time_of(active.until)))),
+            Tree::new("p")
+                .key("until")
+                .class("row-domain until")
+                .text(&say(&Text::with(Word::ActiveUntil, self.time_of(active.until)))),
             Tree::new("dl").class("facts").children(facts(&[
                 (word(Word::ConfirmAccount), active.user_name.clone()),
                 (word(Word::ConfirmRoles), active.roles.join(", ")),
