@@ -260,7 +260,9 @@ impl Engine {
         let detail = json!({ "name": tenant.name, "accounts_deleted": delete_account });
         let entry = shared.entry(tenant_id, AuditEvent::TenantRemoved, caller, None, None, detail);
         store::append(&mut write, &entry).await?;
-        store::remove_tenant(&mut write, tenant_id, shared.clock.now()).await?;
+        if !store::remove_tenant(&mut write, tenant_id, shared.clock.now()).await? {
+            return Err(EngineError::from(Failure::Busy("the tenant".to_owned())).in_tenant(&tenant.name));
+        }
         store::commit(write).await?;
         shared.forget_session(tenant_id);
         let secrets = Arc::clone(&shared.secrets);
@@ -528,7 +530,7 @@ impl Engine {
         on_progress: OnProgress<'_>,
     ) -> Result<PreparedAccount, EngineError> {
         let shared = &self.shared;
-        let Some(claim) = shared.store.claim(tenant.account_id, shared.clock.now()).await? else {
+        let Some(claim) = lifecycle::claim_patiently(shared, tenant.account_id, None).await? else {
             return Err(Failure::Busy("the account".to_owned()).into());
         };
         let mut drive = lifecycle::drive(shared, tenant, claim, caller, Priority::High, on_progress).await?;
@@ -565,7 +567,7 @@ impl Engine {
 
     async fn delete_account(&self, tenant: &TenantRow, account_id: Uuid, caller: &Caller) -> Result<(), EngineError> {
         let shared = &self.shared;
-        let Some(claim) = shared.store.claim(account_id, shared.clock.now()).await? else {
+        let Some(claim) = lifecycle::claim_patiently(shared, account_id, None).await? else {
             return Err(Failure::Busy("the account".to_owned()).into());
         };
         let mut account = shared.store.account(account_id).await?;

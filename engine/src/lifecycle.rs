@@ -196,7 +196,9 @@ async fn write_intent(
                 next_at: drive.claim.until,
             };
             leases::insert(&mut write, &lease).await?;
-            store::mark_used(&mut write, tenant.tenant_id, now).await?;
+            if !store::mark_used(&mut write, tenant.tenant_id, now).await? {
+                return Err(Failure::TenantUnknown(tenant.tenant_id).into());
+            }
             AuditEvent::LeaseRequested
         }
     };
@@ -422,7 +424,11 @@ async fn record_unsettled(drive: &Drive<'_>, ending: &[LeaseRow], error: &Engine
 
 /// Borrows the account, waiting for whoever has it as long as a person would. `None`: not in that time, or `lease` was
 /// closed by whoever had it.
-async fn claim_patiently(shared: &Shared, account_id: Uuid, lease: Option<Uuid>) -> Result<Option<Claim>, EngineError> {
+pub(crate) async fn claim_patiently(
+    shared: &Shared,
+    account_id: Uuid,
+    lease: Option<Uuid>,
+) -> Result<Option<Claim>, EngineError> {
     let began = Instant::now();
     loop {
         if let Some(claim) = shared.store.claim(account_id, shared.clock.now()).await? {

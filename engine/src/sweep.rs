@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use crate::{
-    AuditEvent, Caller, EngineError,
+    AuditEvent, Caller, EngineError, Failure,
     drive::Drive,
     engine::{Engine, Shared},
     graph::Priority,
@@ -90,7 +90,13 @@ pub(crate) async fn sweep(engine: &Engine) -> Result<SweepReport, EngineError> {
             working.spawn(async move { look_after(&shared, account_id).await });
         }
         let Some(finished) = working.join_next().await else { break };
-        let look = finished.map_err(|error| crate::Failure::Internal(format!("a look was interrupted: {error}")))??;
+        let finished =
+            finished.map_err(|error| Failure::Internal(format!("a look was interrupted: {error}")).into()).flatten();
+        // What is wrong with one account must not keep the others from being looked after.
+        let look = finished.unwrap_or_else(|error: EngineError| {
+            tracing::error!(%error, "an account cannot be looked after");
+            Look { problem: Some(error.to_body()), ..Look::default() }
+        });
         report.looked_at += usize::from(look.looked);
         report.repaired.extend(look.repaired);
         report.problems.extend(look.problem);

@@ -160,8 +160,16 @@ pub(crate) async fn save(write: &mut Write, tenant: &TenantRow) -> Result<(), En
     Ok(())
 }
 
-/// Disconnects a tenant; what happened there stays on record.
-pub(crate) async fn remove(write: &mut Write, tenant_id: Uuid, now: i64) -> Result<(), EngineError> {
+/// Disconnects a tenant; what happened there stays on record. `false`: a lease has begun there meanwhile.
+pub(crate) async fn remove(write: &mut Write, tenant_id: Uuid, now: i64) -> Result<bool, EngineError> {
+    let open = sqlx::query("select 1 from leases where tenant_id = ?1 and state not in ('ended', 'failed') limit 1")
+        .bind(tenant_id.to_string())
+        .fetch_optional(&mut **write)
+        .await
+        .map_err(fault)?;
+    if open.is_some() {
+        return Ok(false);
+    }
     sqlx::query("update tenants set removed_at = ?2 where tenant_id = ?1")
         .bind(tenant_id.to_string())
         .bind(now)
@@ -173,16 +181,16 @@ pub(crate) async fn remove(write: &mut Write, tenant_id: Uuid, now: i64) -> Resu
         .execute(&mut **write)
         .await
         .map_err(fault)?;
-    Ok(())
+    Ok(true)
 }
 
-/// Notes that a lease was started.
-pub(crate) async fn mark_used(write: &mut Write, tenant_id: Uuid, now: i64) -> Result<(), EngineError> {
-    sqlx::query("update tenants set last_used = ?2 where tenant_id = ?1")
+/// Notes that a lease is being started. `false`: the tenant has been disconnected.
+pub(crate) async fn mark_used(write: &mut Write, tenant_id: Uuid, now: i64) -> Result<bool, EngineError> {
+    let marked = sqlx::query("update tenants set last_used = ?2 where tenant_id = ?1 and removed_at is null")
         .bind(tenant_id.to_string())
         .bind(now)
         .execute(&mut **write)
         .await
         .map_err(fault)?;
-    Ok(())
+    Ok(marked.rows_affected() == 1)
 }

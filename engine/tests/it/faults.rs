@@ -191,15 +191,11 @@ async fn replication_lag_is_waited_for() {
 async fn an_activation_dropped_at_any_exchange_is_taken_back() {
     // Dropping the future is what the end of the process does, as far as Microsoft and the database can tell.
     for tenant in [CONTOSO, FABRIKAM] {
-        for exchange in 1..=3 {
+        // The token, the batch, and each of its three or more steps.
+        for exchange in 1..=5 {
             for kind in ["hold_before", "hold_after"] {
                 let lab = Lab::new().await;
                 drop(lab.connected(tenant).await);
-                // A role that is assigned already makes the loop go round once more.
-                let account = lab.account(tenant).id;
-                if exchange == 3 {
-                    lab.assign_role(tenant, &account, "User Administrator");
-                }
                 fault(&lab, json!({ "match": { "nth": exchange }, "kind": kind }));
                 let engine = Arc::new(lab.engine().await);
                 let starting = tokio::spawn({
@@ -537,4 +533,77 @@ async fn microsoft_out_of_reach_is_said_so() {
     let engine = lab.try_engine(settings).await.unwrap();
     assert_eq!(lab.start(&engine, CONTOSO).await.unwrap_err().code(), ErrorCode::NetworkUnreachable);
     assert!(engine.leases(true).await.unwrap().is_empty(), "nothing was promised");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_that_grants_is_sent_when_the_lease_would_be_over() {
+    let lab = Lab::new().await;
+    let engine = lab.connected(CONTOSO).await;
+    engine.warm(CONTOSO).await.unwrap();
+    fault(&lab, json!({ "match": { "path_contains": "$batch", "nth": 1 }, "kind": "hold_before" }));
+    fault(&lab, step("PATCH", "/users/", json!({ "kind": "status", "status": 503, "times": 1 })));
+    let mut wish = start(CONTOSO);
+    wish.minutes = Some(1);
+    let starting = tokio::spawn({
+        let engine = engine.clone();
+        async move { engine.start_lease(wish, QUIET).await }
+    });
+    lab.sim().faults.wait_for_held().await;
+    lab.forget_exchanges();
+    // The activation slept for most of its lease. What it wanted to send next could not arrive in time.
+    lab.advance(55);
+    lab.sim().faults.release();
+    assert_eq!(starting.await.unwrap().unwrap_err().code(), ErrorCode::LeaseOver);
+    lab.sweep_until_quiet(&engine).await;
+    let granted = lab
+        .sim()
+        .exchanges
+        .entries()
+        .into_iter()
+        .filter(|exchange| {
+            exchange.method == "POST" && exchange.path.contains("roleAssignments") && exchange.status == 201
+        })
+        .count();
+    assert_eq!(granted, 0);
+    assert_eq!(engine.leases(true).await.unwrap()[0].state, LeaseState::Failed);
+    lab.assert_nothing_is_left(&engine).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_slept_through_its_loan_changes_nothing_any_more() {
+    let lab = Lab::new().await;
+    let sleeper = lab.connected(CONTOSO).await;
+    let other = lab.engine().await;
+    sleeper.warm(CONTOSO).await.unwrap();
+    fault(&lab, json!({ "match": { "path_contains": "$batch", "nth": 1 }, "kind": "hold_before" }));
+    let starting = tokio::spawn({
+        let sleeper = sleeper.clone();
+        async move { sleeper.start_lease(start(CONTOSO), QUIET).await }
+    });
+    lab.sim().faults.wait_for_held().await;
+    lab.advance(25);
+    let report = other.sweep().await.unwrap();
+    assert_eq!(report.ended.len(), 1);
+    assert_eq!(report.ended[0].state, LeaseState::Failed);
+
+    // The sleeper's batch arrives only now. Its owner learns that the account is not its own any more.
+    lab.sim().faults.release();
+    assert_eq!(starting.await.unwrap().unwrap_err().code(), ErrorCode::Busy);
+    assert!(other.leases(false).await.unwrap().is_empty());
+    lab.advance(36);
+    assert_eq!(other.sweep().await.unwrap().repaired.len(), 1);
+    assert!(!lab.account(CONTOSO).enabled);
+    lab.assert_nothing_is_left(&other).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_database_is_said_to_be_damaged() {
+    let lab = Lab::new().await;
+    drop(lab.connected(CONTOSO).await);
+    for file in std::fs::read_dir(lab.database().parent().unwrap()).unwrap() {
+        std::fs::write(file.unwrap().path(), vec![0x5a; 16_384]).unwrap();
+    }
+    let Err(error) = lab.try_engine(lab.settings()).await else { panic!("it is no database any more") };
+    assert_eq!(error.code(), ErrorCode::StoreDamaged);
+    assert!(!lab.account(CONTOSO).enabled);
 }
