@@ -28,6 +28,9 @@ const MOST_REQUESTS: usize = 32;
 /// How often the leases are looked at while nothing is due: the machine may have slept, another process may have
 /// changed them.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// How long work that no lease waits for (looking again at accounts) is left to the schedule, in milliseconds, so that
+/// it does not come between the technician and the click.
+const LEFT_TO_SCHEDULE: i64 = 90_000;
 /// How long the key store, which may be asking the person, is waited for when the process ends.
 const LAST_WAIT: Duration = Duration::from_millis(200);
 
@@ -281,39 +284,41 @@ impl Shared {
 
     /// Ends leases that are due and tells the browser what changed without its asking.
     async fn watch_leases(self: Arc<Self>) {
-        let mut due: Option<i64> = None;
+        let mut due = None;
         loop {
-            let Ok(engine) = self.engine().await else {
-                tokio::time::sleep(LOOK_EVERY).await;
-                continue;
-            };
-            if due.is_some_and(|due| due <= machine::now()) {
-                due = None;
-                match engine.sweep().await {
-                    Ok(report) => {
-                        let (ended, failing) = (report.ended.len(), report.failing.len());
-                        tracing::info!(ended, failing, repaired = report.repaired.len(), "did what was due");
-                    }
-                    Err(error) => tracing::warn!(%error, "what is due could not be done"),
+            let wait = match self.look(&mut due).await {
+                Ok(wait) => wait,
+                Err(error) => {
+                    tracing::warn!(code = error.name, "leases could not be looked at: {}", error.message);
+                    LOOK_EVERY
                 }
-            }
-            if let Err(error) = self.tell_changes(&engine).await {
-                tracing::warn!(code = error.name, "leases could not be looked at: {}", error.message);
-            }
-            // Never later than what was known before: the engine moves what is overdue to the next second.
-            if let Ok(next) = engine.next_due().await {
-                due = due.into_iter().chain(next).min();
-            }
-            let wait = due.map_or(LOOK_EVERY, |due| {
-                let left = u64::try_from(due - machine::now()).unwrap_or(0);
-                Duration::from_millis(left).min(LOOK_EVERY)
-            });
+            };
             let _ = tokio::time::timeout(wait, self.look_again.notified()).await;
         }
     }
 
-    async fn tell_changes(&self, engine: &Engine) -> Result<(), ErrorBody> {
-        let open = engine.leases(false).await?;
+    /// Does what is due, and says how long to wait before the next look. `due` is when the engine first asked for a
+    /// sweep that it has not had since: it moves what is overdue to the next second.
+    async fn look(&self, due: &mut Option<i64>) -> Result<Duration, ErrorBody> {
+        let engine = self.engine().await?;
+        let mut open = engine.leases(false).await?;
+        let now = machine::now();
+        let over = open.iter().any(|lease| lease.until <= now || lease.state == LeaseState::Ending);
+        if due.is_some_and(|due| due <= now && (over || now - due >= LEFT_TO_SCHEDULE)) {
+            *due = None;
+            let report = engine.sweep().await?;
+            let (ended, failing) = (report.ended.len(), report.failing.len());
+            tracing::info!(ended, failing, repaired = report.repaired.len(), "did what was due");
+            open = engine.leases(false).await?;
+        }
+        self.tell_changes(&engine, &open).await?;
+        *due = (*due).into_iter().chain(engine.next_due().await?).min();
+        let now = machine::now();
+        let ahead = open.iter().map(|lease| lease.until).chain(*due).filter(|at| *at > now).min();
+        Ok(ahead.map_or(LOOK_EVERY, |at| Duration::from_millis((at - now).unsigned_abs()).min(LOOK_EVERY)))
+    }
+
+    async fn tell_changes(&self, engine: &Engine, open: &[LeaseSummary]) -> Result<(), ErrorBody> {
         let mut changed: Vec<LeaseSummary> = open.iter().filter(|lease| self.is_news(lease)).cloned().collect();
         let closed: Vec<Uuid> = {
             let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
