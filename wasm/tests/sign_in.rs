@@ -105,3 +105,47 @@ fn a_link_to_the_pass_is_taken() {
     let (_, effects) = World::granted(CredentialKind::TemporaryAccessPass, "d1", with_link);
     assert_eq!(deeds(&effects), ["click to_access_pass"]);
 }
+
+#[test]
+fn a_pass_view_that_names_nobody_is_ours_only_after_our_user_name() {
+    let nameless = || {
+        let mut page = access_pass();
+        page.identity = None;
+        page.fingerprint = fingerprint(&page);
+        page
+    };
+    let mut world = World::new();
+    world.see("d1", user_name(""));
+    world.open_popup(&[tenant(CredentialKind::TemporaryAccessPass)]);
+    world.click();
+    world.done(user_name(UPN));
+    world.done(busy(user_name(UPN)));
+    world.grant(CredentialKind::TemporaryAccessPass);
+    assert_eq!(deeds(&world.see("d1", nameless())), ["ask access_pass"]);
+
+    // Another document, and an address that names nobody either.
+    let mut world = World::new();
+    world.see("d1", nameless());
+    world.open_popup(&[tenant(CredentialKind::TemporaryAccessPass)]);
+    world.click();
+    assert!(deeds(&world.grant(CredentialKind::TemporaryAccessPass)).is_empty());
+    world.url = format!("{AUTHORIZE}&login_hint=jit-alex%40contoso.onmicrosoft.com");
+    assert_eq!(deeds(&world.see("d2", nameless())), ["ask access_pass"]);
+}
+
+#[test]
+fn a_page_without_an_id_is_read_by_what_it_shows() {
+    let mut world = World::new();
+    let nameless = |mut page: latchkey_wasm::brain::Snapshot| {
+        page.page_id = None;
+        page.fingerprint = fingerprint(&page);
+        page
+    };
+    world.see("d1", nameless(user_name("")));
+    world.open_popup(&[tenant(CredentialKind::Password)]);
+    assert_eq!(deeds(&world.click()), ["fill user_name"]);
+    assert_eq!(deeds(&world.done(nameless(user_name(UPN)))), ["click primary"]);
+    world.done(busy(nameless(user_name(UPN))));
+    world.see("d1", nameless(password()));
+    assert_eq!(deeds(&world.grant(CredentialKind::Password)), ["ask password"]);
+}

@@ -7,6 +7,7 @@ use latchkey_protocol::{CredentialKind, FillField, cloud::SignInOrigin};
 use uuid::Uuid;
 
 use super::{
+    address::hint,
     flow::{Flow, Purpose, Reason, key_of},
     page::View,
     snapshot::{Element, Snapshot},
@@ -184,10 +185,11 @@ pub fn field_for_secret(flow: &Flow, page: &Page, field: FillField) -> Result<()
     if !form.is_some_and(|origin| flow.cloud.signs_in_at(&origin)) {
         return Err(Text::of(Word::PageForeignForm));
     }
-    match page.snapshot.identity.as_deref() {
-        None | Some("") => return Err(Text::of(Word::StatusPage)),
+    match identity(page) {
+        None if is_for_us(flow, page, field) => {}
+        None => return Err(Text::of(Word::StatusPage)),
         Some(identity) if !is_same_account(identity, &flow.user_name) => {
-            return Err(Text::of(Word::StatusPage));
+            return Err(Text::with(Word::PageOtherAccount, identity));
         }
         Some(_) => {}
     }
@@ -201,6 +203,23 @@ pub fn field_for_secret(flow: &Flow, page: &Page, field: FillField) -> Result<()
         return Err(Text::of(Word::PageCovered));
     }
     Ok(())
+}
+
+/// Who the page says is signing in.
+fn identity(page: &Page) -> Option<&str> {
+    page.snapshot.identity.as_deref().filter(|identity| !identity.is_empty())
+}
+
+/// Whether a page that names nobody is our sign-in all the same: the pass view may leave the banner out, and then either
+/// this document had the user name from us or its address carries it. A password never goes to a page that names nobody.
+fn is_for_us(flow: &Flow, page: &Page, field: FillField) -> bool {
+    let named_by_us = flow.document(&page.document_id).is_some_and(|document| document.user_name_filled);
+    let named_in_address = || {
+        hint(&page.url, page.snapshot.post_url.as_deref())
+            .user_name
+            .is_some_and(|user_name| is_same_account(&user_name, &flow.user_name))
+    };
+    field == FillField::AccessPass && (named_by_us || named_in_address())
 }
 
 fn credential(flow: &Flow, grant: Grant) -> CredentialKind {
@@ -259,17 +278,16 @@ fn on_user_name(flow: &Flow, grant: Grant, page: &Page, nexts: u32, now: i64) ->
 
 fn on_credential(flow: &Flow, grant: Grant, page: &Page, field: FillField, now: i64) -> Decision {
     let snapshot = &page.snapshot;
-    let Some(identity) = snapshot.identity.as_deref().filter(|identity| !identity.is_empty()) else {
-        return if now.saturating_sub(page.since) >= UNKNOWN_AFTER_MS {
-            tell(Word::PageUnknown)
-        } else {
-            wait(Word::StatusPage)
-        };
-    };
-    if !is_same_account(identity, &flow.user_name) {
-        let other = tell_with(Word::PageOtherAccount, identity);
-        let went_back = flow.document(&page.document_id).is_some_and(|document| document.backs > 0);
-        return if went_back { other } else { press(page, Key::Back, Purpose::BackForAccount).unwrap_or(other) };
+    match identity(page) {
+        None if is_for_us(flow, page, field) => {}
+        None if now.saturating_sub(page.since) >= UNKNOWN_AFTER_MS => return tell(Word::PageUnknown),
+        None => return wait(Word::StatusPage),
+        Some(identity) if !is_same_account(identity, &flow.user_name) => {
+            let other = tell_with(Word::PageOtherAccount, identity);
+            let went_back = flow.document(&page.document_id).is_some_and(|document| document.backs > 0);
+            return if went_back { other } else { press(page, Key::Back, Purpose::BackForAccount).unwrap_or(other) };
+        }
+        Some(_) => {}
     }
     let credential = credential(flow, grant);
     if credential != field.takes() {

@@ -137,9 +137,15 @@ impl View {
             Some("ConvergedTFA") => Self::of_second_factor(&sees, settled),
             Some("ConvergedSignIn") => Self::of_sign_in(&sees, &shows_view, settled),
             Some(_) => Self::Unknown,
+            // The id proves nothing, so a page without one is read by what it shows.
             None if sees(Key::ServiceError) => Self::Error,
-            None if settled && !snapshot.has(Key::SelfSubmitting) => Self::Unknown,
-            None => Self::Loading,
+            None if snapshot.has(Key::SelfSubmitting) => Self::Loading,
+            None if sees(Key::ProofUp) => Self::ProofUp,
+            None if sees(Key::StaySignedInText) && sees(Key::StaySignedInBox) && boxes == 0 => Self::StaySignedIn,
+            None if sees(Key::Code) || sees(Key::Methods) || sees(Key::ApprovalOver) => {
+                Self::of_second_factor(&sees, settled)
+            }
+            None => Self::of_sign_in(&sees, &shows_view, settled),
         }
     }
 
