@@ -106,7 +106,7 @@ pub const PERMISSIONS: &[Permission] = &[
         name: "Domain.ReadWrite.All",
         need: Need::Required,
         purpose: "reads whether the accounts' domain is verified and managed (Domain.Read.All is enough)",
-        covered_by: &["Domain.Read.All", "Directory.Read.All", "Directory.ReadWrite.All"],
+        covered_by: &["Domain.Read.All", "Directory.Read.All"],
     },
     Permission {
         name: "Directory.ReadWrite.All",
