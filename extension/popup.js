@@ -1,10 +1,9 @@
 // The popup's page: hands views from the worker to the WASM that draws them. See wasm/src/popup/mod.rs.
 import init, { PopupHandle } from './popup_view.js';
-import { connect } from './shell.js';
+import { connect, words } from './shell.js';
 
-const page = document.documentElement;
-page.lang = chrome.i18n.getUILanguage();
-page.dir = chrome.i18n.getMessage('@@bidi_dir');
+// The language of the words, which is not the browser's where there are none in that.
+document.documentElement.lang = words('language');
 
 let popup;
 const early = [];
@@ -12,7 +11,13 @@ const early = [];
 function received(message) {
   if (!popup) early.push(message);
   else if (message.type === 'update_popup') show(message.view);
-  else if (message.type === 'show_secret') popup.show_secret(JSON.stringify(message));
+  else if (message.type === 'show_secret') showSecret(message);
+}
+
+// The button that asked for it is gone now: the focus goes on to what can be done with it.
+function showSecret(message) {
+  popup.show_secret(JSON.stringify(message));
+  document.querySelector('.secret .primary')?.focus();
 }
 
 function show(view) {

@@ -236,6 +236,7 @@ export class Popup {
     const popup = new Popup(cdp, targetId, sessionId);
     await popup.send('Runtime.enable');
     await popup.send('Page.enable');
+    await popup.send('Emulation.setFocusEmulationEnabled', { enabled: true });
     return popup;
   }
 
@@ -293,7 +294,7 @@ export class Popup {
     const codes = { Enter: 13, Escape: 27, Tab: 9, ' ': 32, ArrowDown: 40, ArrowUp: 38 };
     const text = key === 'Enter' ? '\r' : key.length === 1 ? key : undefined;
     const base = { key, code: key === ' ' ? 'Space' : key, windowsVirtualKeyCode: codes[key] ?? key.toUpperCase().charCodeAt(0), text };
-    await this.send('Input.dispatchKeyEvent', { type: 'keyDown', ...base });
+    await this.send('Input.dispatchKeyEvent', { type: text ? 'keyDown' : 'rawKeyDown', ...base });
     await this.send('Input.dispatchKeyEvent', { type: 'keyUp', ...base, text: undefined });
   }
 
