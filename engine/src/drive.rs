@@ -21,8 +21,8 @@ use crate::{
     engine::Shared,
     graph::{self, Answer, EXCHANGE_TIMEOUT, FoundAccount, PassLifetime, Priority, Session, Trouble, Verdict, judge},
     password::random_password,
-    plan::{Action, Desired, Issue, Observed, Password, Purpose, plan},
-    store::{AccountRow, Claim, TenantRow},
+    plan::{Action, Desired, Issue, Observed, Password, Purpose, Share, plan},
+    store::{AccountRow, Claim, LOAN, TenantRow},
 };
 use std::sync::Arc;
 
@@ -32,6 +32,8 @@ const REPLICATION: i64 = 180_000;
 const ROLE_REMOVAL_LAG: Duration = Duration::from_secs(60);
 /// While waiting, the loan is renewed so often.
 const HOLD_EVERY: Duration = Duration::from_secs(5);
+/// The loan is renewed when less of it is left: an exchange, the wait before it and a margin.
+const RENEW_BELOW: i64 = 15_000;
 const BATCH_LIMIT: usize = 20;
 /// How many passwords are tried before a refusal is believed to be about something else.
 const PASSWORD_TRIES: u32 = 4;
@@ -205,8 +207,13 @@ impl Drive<'_> {
         }
     }
 
-    /// Renews the loan. Whoever has lost it stops at once.
+    /// Renews the loan when an exchange might outlast it. Whoever has lost it stops at once. (A loan that has not lapsed
+    /// cannot have been lost, so there is nothing to ask the database before.)
     pub(crate) async fn hold(&mut self) -> Result<(), EngineError> {
+        let left = self.claim.until - self.shared.clock.now();
+        if (RENEW_BELOW..=LOAN).contains(&left) {
+            return Ok(());
+        }
         if self.shared.store.renew(&mut self.claim, self.shared.clock.now()).await? {
             Ok(())
         } else {
@@ -219,17 +226,21 @@ impl Drive<'_> {
         let now = self.shared.now();
         let leases = self.shared.store.open_leases_of(self.account.account_id).await?;
         let live: Vec<_> = leases.iter().filter(|lease| lease.is_live() && lease.until > now).collect();
-        let roles: BTreeSet<_> = live.iter().flat_map(|lease| &lease.roles).map(|role| role.id).collect();
-        let groups: BTreeSet<_> = live.iter().flat_map(|lease| &lease.groups).copied().collect();
+        let shares: Vec<_> = live
+            .iter()
+            .map(|lease| Share {
+                roles: lease.roles.iter().map(|role| role.id).collect(),
+                groups: lease.groups.iter().copied().collect(),
+            })
+            .collect();
         match goal {
             Goal::Activate(activation) => {
                 if !live.iter().any(|lease| lease.lease_id == activation.lease_id) {
                     return Err(Failure::LeaseOver.into());
                 }
-                Ok(Desired::Active { credential: activation.issue, roles, groups })
+                Ok(Desired::active(activation.issue, &shares))
             }
-            Goal::Settle if live.is_empty() => Ok(Desired::Dormant),
-            Goal::Settle => Ok(Desired::AtMost { roles, groups }),
+            Goal::Settle => Ok(Desired::settled(&shares)),
         }
     }
 

@@ -251,6 +251,7 @@ async fn record_granted(
         detail,
     );
     store::append(&mut write, &entry).await?;
+    store::release_in(&mut write, &drive.claim).await?;
     store::commit(write).await?;
     let user_name = drive.account.user_name.clone();
     shared.held.keep(activation.lease_id, Held::new(kind, value, user_name, drive.account.credential_generation));

@@ -22,6 +22,40 @@ pub(crate) enum Desired {
     Active { credential: Issue, roles: BTreeSet<Uuid>, groups: BTreeSet<Uuid> },
 }
 
+/// What one live lease needs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Share {
+    pub(crate) roles: BTreeSet<Uuid>,
+    pub(crate) groups: BTreeSet<Uuid>,
+}
+
+impl Share {
+    /// What all of them need together: leases are counted, so that the first to end takes only what no other needs.
+    fn union(shares: &[Self]) -> Self {
+        Self {
+            roles: shares.iter().flat_map(|share| &share.roles).copied().collect(),
+            groups: shares.iter().flat_map(|share| &share.groups).copied().collect(),
+        }
+    }
+}
+
+impl Desired {
+    /// While an activation is under way; `shares` are the live leases, the one that is being activated among them.
+    pub(crate) fn active(credential: Issue, shares: &[Share]) -> Self {
+        let Share { roles, groups } = Share::union(shares);
+        Self::Active { credential, roles, groups }
+    }
+
+    /// At any other time: what the live leases leave, and dormant when there are none.
+    pub(crate) fn settled(shares: &[Share]) -> Self {
+        if shares.is_empty() {
+            return Self::Dormant;
+        }
+        let Share { roles, groups } = Share::union(shares);
+        Self::AtMost { roles, groups }
+    }
+}
+
 /// The credential that an activation issues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Issue {
@@ -419,6 +453,22 @@ mod tests {
             let grants = plan(&desired, &start).iter().any(Action::grants);
             let activation = matches!(desired, Desired::Active { .. });
             prop_assert!(activation || !grants);
+        }
+
+        #[test]
+        fn the_first_lease_to_end_takes_only_what_no_other_needs(
+            sets in collection::vec((collection::btree_set(id(), 0..4), collection::btree_set(id(), 0..4)), 1..4),
+            ends in any::<proptest::sample::Index>(),
+        ) {
+            let mut shares: Vec<Share> = sets.into_iter().map(|(roles, groups)| Share { roles, groups }).collect();
+            let mut account = Observed::created();
+            carry_out(&plan(&Desired::active(Issue::Password, &shares), &account.clone()), &mut account);
+            shares.swap_remove(ends.index(shares.len()));
+            carry_out(&plan(&Desired::settled(&shares), &account.clone()), &mut account);
+            let rest = Share::union(&shares);
+            prop_assert_eq!(roles_of(&account), rest.roles);
+            prop_assert_eq!(account.groups.keys().copied().collect::<BTreeSet<_>>(), rest.groups);
+            prop_assert_eq!(account.enabled, !shares.is_empty());
         }
 
         #[test]

@@ -127,13 +127,16 @@ impl Store {
             .execute(&self.pool)
             .await
             .map_err(fault)?;
-        claim.until = until;
-        Ok(renewed.rows_affected() == 1)
+        let holds = renewed.rows_affected() == 1;
+        if holds {
+            claim.until = until;
+        }
+        Ok(holds)
     }
 
-    /// Gives the account back.
+    /// Gives the account back. Giving it back twice writes nothing.
     pub(crate) async fn release(&self, claim: &Claim) -> Result<(), EngineError> {
-        sqlx::query("update accounts set claim_until = null where account_id = ?1 and generation = ?2")
+        sqlx::query(RELEASE)
             .bind(claim.account_id.to_string())
             .bind(claim.generation)
             .execute(&self.pool)
@@ -149,6 +152,20 @@ impl Store {
         super::commit(write).await?;
         Ok(saved)
     }
+}
+
+const RELEASE: &str =
+    "update accounts set claim_until = null where account_id = ?1 and generation = ?2 and claim_until is not null";
+
+/// Gives the account back in the transaction that ends the work on it: one commit less to wait for.
+pub(crate) async fn release_in(write: &mut Write, claim: &Claim) -> Result<(), EngineError> {
+    sqlx::query(RELEASE)
+        .bind(claim.account_id.to_string())
+        .bind(claim.generation)
+        .execute(&mut **write)
+        .await
+        .map_err(fault)?;
+    Ok(())
 }
 
 /// Writes down what is known of the account, fenced by the loan.
