@@ -159,6 +159,11 @@ const carryOut = {
     chrome.tabs.create({ url });
   },
 
+  save_passwords({ allowed }) {
+    const { passwordSavingEnabled } = chrome.privacy.services;
+    (allowed ? passwordSavingEnabled.clear({}) : passwordSavingEnabled.set({ value: false })).catch(ignore);
+  },
+
   save_state() {
     chrome.storage.session.set({ state: brain.state() });
   },

@@ -149,3 +149,28 @@ fn a_page_without_an_id_is_read_by_what_it_shows() {
     world.see("d1", nameless(password()));
     assert_eq!(deeds(&world.grant(CredentialKind::Password)), ["ask password"]);
 }
+
+#[test]
+fn the_browser_offers_to_save_nothing_while_a_sign_in_runs() {
+    let offers = |effects: &[Effect]| {
+        effects
+            .iter()
+            .filter_map(|effect| match effect {
+                Effect::SavePasswords { allowed } => Some(*allowed),
+                _ => None,
+            })
+            .collect::<Vec<_>>()
+    };
+    let mut world = World::new();
+    assert_eq!(offers(&world.send(Event::WorkerStarted {})), [true], "what a crash left behind is taken back");
+    world.see("d1", user_name(""));
+    world.open_popup(&[tenant(CredentialKind::Password)]);
+    assert_eq!(offers(&world.click()), [false]);
+    let effects = world.send(Event::PopupAction { action: latchkey_wasm::brain::Action::StopSignIn {} });
+    assert!(offers(&effects).is_empty(), "the browser asks a moment later");
+    let timer = effects.iter().find_map(|effect| match effect {
+        Effect::SetTimer { name, .. } if name == "offer" => Some(name.clone()),
+        _ => None,
+    });
+    assert_eq!(offers(&world.send(Event::TimerRang { name: timer.unwrap() })), [true]);
+}

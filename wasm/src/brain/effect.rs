@@ -143,6 +143,12 @@ pub enum Effect {
         /// An address from the table of clouds.
         url: String,
     },
+    /// Whether the browser may offer to keep passwords: `privacy.services.passwordSavingEnabled`, set to false or
+    /// given back to the person's own choice (`clear`). What Latchkey fills must not end up in a password manager.
+    SavePasswords {
+        /// False while a sign-in runs.
+        allowed: bool,
+    },
     /// Write `BrainHandle::state()` to `storage.session`.
     SaveState {},
     /// A line for the console. Never anything from a page, a secret or an address.

@@ -45,6 +45,8 @@ const IDLE_MS: i64 = 5_000;
 /// How long the host stays started, and so warm, after a sign-in page appeared.
 const WARM_MS: i64 = 60_000;
 const MINUTE_MS: i64 = 60_000;
+/// How long after a sign-in the browser is kept from offering to save a password: it asks once the next page is there.
+const OFFER_MS: i64 = 10_000;
 /// The largest whole number of JavaScript.
 const LAST_MOMENT: i64 = (1 << 53) - 1;
 /// How often one sign-in asks for its lease by itself (the host may have died).
@@ -93,6 +95,8 @@ pub(super) struct State {
     pub(super) host_problem: Option<HostProblem>,
     /// Documents that were given a secret, by any sign-in: none is given a second one.
     filled: Vec<String>,
+    /// The browser has been told not to offer to keep passwords.
+    saving_off: bool,
 }
 
 /// An activation that was asked for.
@@ -232,6 +236,11 @@ impl Brain {
         for tab_id in tabs {
             self.out.push(Effect::Look { tab_id });
             self.wake_at(name_of("silent", tab_id), self.now + SILENT_PAGE_MS);
+        }
+        if !self.is_signing_in() {
+            // A browser that crashed during a sign-in has kept the setting and forgotten who set it.
+            self.state.saving_off = false;
+            self.out.push(Effect::SavePasswords { allowed: true });
         }
         if !self.state.leases.is_empty() {
             self.ask_leases();
@@ -451,6 +460,10 @@ impl Brain {
                 self.out.push(Effect::DisconnectHost {});
                 self.link_lost();
             }
+            ("offer", _) if self.state.saving_off && !self.is_signing_in() => {
+                self.state.saving_off = false;
+                self.out.push(Effect::SavePasswords { allowed: true });
+            }
             (ALARM_WATCH, _) => self.ask_leases(),
             // `page` and `badge` only wake the machine: settling does the rest.
             _ => {}
@@ -467,6 +480,24 @@ impl Brain {
 
     fn running_tabs(&self) -> Vec<i32> {
         self.state.flows.iter().filter(|flow| flow.is_running()).map(|flow| flow.tab_id).collect()
+    }
+
+    fn is_signing_in(&self) -> bool {
+        self.state.flows.iter().any(Flow::is_running)
+    }
+
+    /// Keeps the browser from offering to save what is filled, from the click until a while after the sign-in.
+    fn keep_unsaved(&mut self) {
+        const OFFER: &str = "offer";
+        if self.is_signing_in() {
+            self.forget_wake(OFFER);
+            if !self.state.saving_off {
+                self.state.saving_off = true;
+                self.out.push(Effect::SavePasswords { allowed: false });
+            }
+        } else if self.state.saving_off && !self.wakes.contains_key(&OFFER.to_owned()) {
+            self.wake_at(OFFER.to_owned(), self.now + OFFER_MS);
+        }
     }
 
     fn wake_at(&mut self, name: String, at: i64) {
@@ -523,7 +554,7 @@ fn is_registration(url: &str) -> bool {
         .any(|origin| url.strip_prefix(origin).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?', '#'])))
 }
 
-fields!(State { next_request, next_act, tenants, leases, flows, activations, host_problem, filled });
+fields!(State { next_request, next_act, tenants, leases, flows, activations, host_problem, filled, saving_off });
 fields!(HostProblem { title, advice, detail });
 
 impl Read for Activation {

@@ -23,6 +23,7 @@ impl Brain {
             self.renew(tab_id);
             self.advance(tab_id);
         }
+        self.keep_unsaved();
         self.watch_leases();
         self.present();
         self.rest();
