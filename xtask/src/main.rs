@@ -40,7 +40,11 @@ enum Task {
         options: Vec<String>,
     },
     /// Build the host and the unpacked extension for each browser in `dist/`
-    Build,
+    Build {
+        /// Only the extension
+        #[arg(long)]
+        extension: bool,
+    },
     /// Make the reproducible store packages in `dist/`
     Package,
     /// Measure against the budgets; writes `target/bench/report.json`
@@ -56,7 +60,7 @@ fn main() -> anyhow::Result<()> {
         Task::Demo(options) => demo::run(workspace, &options),
         Task::Test(options) => test::run(workspace, &options),
         Task::Sim { options } => lab::serve(workspace, &options),
-        Task::Build => build(workspace),
+        Task::Build { extension } => build(workspace, extension),
         Task::Package => package::run(workspace),
         Task::Bench(options) => bench::run(workspace, &options),
         Task::Setup => setup::everything(workspace),
@@ -67,9 +71,11 @@ fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or_else(|| Path::new("."))
 }
 
-fn build(workspace: &Path) -> anyhow::Result<()> {
+fn build(workspace: &Path, only_extension: bool) -> anyhow::Result<()> {
     setup::wasm_target()?;
-    lab::build_programs(Build::Shipped)?;
+    if !only_extension {
+        lab::build_programs(Build::Shipped)?;
+    }
     for folder in build_extensions(workspace)? {
         println!("{}", folder.display());
     }
