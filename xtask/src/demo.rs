@@ -47,7 +47,7 @@ fn print_timeline(folder: &Path) -> anyhow::Result<()> {
     let report: Value = serde_json::from_str(&fs::read_to_string(folder.join("report.json"))?)?;
     println!("\n{:>8}  step", "ms");
     for step in report["steps"].as_array().into_iter().flatten() {
-        println!("{:>8}  {}", step["ms"], step["name"].as_str().unwrap_or_default());
+        println!("{:>8}  {}", step["ms"].as_u64().unwrap_or_default(), step["name"].as_str().unwrap_or_default());
     }
     println!("\nsigned in as {} with {}", report["signed_in_as"].as_str().unwrap_or("nobody"), report["roles"]);
     for moment in ["before", "during", "after"] {
