@@ -283,8 +283,9 @@ async fn give_up(
     }
     store::commit(write).await?;
     if drive.hold().await.is_err() {
-        // Somebody else has the account now and finds the lease ending.
-        return Ok(());
+        // Somebody else has the account now and finds the lease ending, or has ended it before what was sent here
+        // arrived: then the next sweep is to look again, and not only when it would anyway.
+        return shared.store.look_soon(drive.account.account_id).await;
     }
     drive.patience = drive.patience.min(Duration::from_secs(5));
     drive.replication_patience = drive.patience;

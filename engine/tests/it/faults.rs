@@ -600,9 +600,9 @@ async fn whoever_slept_through_its_loan_changes_nothing_any_more() {
     lab.sim().faults.release();
     assert_eq!(starting.await.unwrap().unwrap_err().code(), ErrorCode::Busy);
     assert!(other.leases(false).await.unwrap().is_empty());
-    lab.advance(36);
+    // It says so, so that the next sweep looks without waiting for its time.
     let report = other.sweep().await.unwrap();
-    assert_eq!(report.repaired.len(), 1, "{report:?} {:?}", lab.account(CONTOSO));
+    assert_eq!(report.repaired.len(), 1);
     assert!(!lab.account(CONTOSO).enabled);
     lab.assert_nothing_is_left(&other).await;
 }
