@@ -618,3 +618,14 @@ async fn a_damaged_database_is_said_to_be_damaged() {
     assert_eq!(error.code(), ErrorCode::StoreDamaged);
     assert!(!lab.account(CONTOSO).enabled);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_answer_at_all_is_given_up_on_and_repaired() {
+    let lab = Lab::new().await;
+    drop(lab.connected(CONTOSO).await);
+    let mut settings = lab.settings();
+    settings.patience.fault = std::time::Duration::from_secs(30);
+    let engine = lab.try_engine(settings).await.unwrap();
+    fault(&lab, json!({ "match": { "path_contains": "$batch", "nth": 1 }, "kind": "hang_after" }));
+    granted_and_taken_back(&lab, &engine).await;
+}
