@@ -179,12 +179,19 @@ pub async fn graph(
         in_batch: false,
     });
     let is_batch = call.segments == ["$batch"];
+    // Also a request that is refused is held to the schema, so it is read whatever becomes of it.
+    let unread = match read_body(&incoming) {
+        Ok(body) => {
+            call.body = body;
+            None
+        }
+        Err(error) => Some(error),
+    };
     let result = match before(&sim, &kinds, &incoming.client).await? {
         Some((status, retry_after)) => Err(injected(status, retry_after)),
-        None => match (caller, read_body(&incoming)) {
-            (Err(error), _) | (Ok(_), Err(error)) => Err(error),
-            (Ok(caller), Ok(body)) => {
-                call.body = body;
+        None => match (caller, unread) {
+            (Err(error), _) | (Ok(_), Some(error)) => Err(error),
+            (Ok(caller), None) => {
                 if is_batch && call.method == "POST" {
                     let half_from = kinds.iter().find_map(|kind| match kind {
                         Kind::HalfBatch { from_item } => Some(*from_item),
