@@ -214,8 +214,13 @@ chrome.runtime.onConnect.addListener((port) => {
   });
   port.onMessage.addListener((message) => {
     if (popup !== port) return;
-    if (message.type === 'clear_clipboard_later') clearClipboardLater();
-    else happened(message);
+    if (message.type === 'clear_clipboard_later') {
+      clearClipboardLater();
+      return;
+    }
+    happened(message);
+    // Whatever is decided over this tab now is decided on a close look.
+    if (message.type === 'popup_opened' && message.url) carryOut.look(message);
   });
 });
 

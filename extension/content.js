@@ -6,6 +6,7 @@ const SELECTORS = {
   user_name: '#i0116,input[name=loginfmt]',
   password: '#i0118,input[name=passwd]',
   access_pass: 'input[name=accesspass]',
+  masked: 'input[type=password]',
   code: '#idTxtBx_SAOTCC_OTC',
   device_code: 'input#otc',
   primary: '#idSIButton9',
@@ -38,25 +39,27 @@ const SELECTORS = {
   self_submitting: 'form[name=hiddenform]',
   busy: '.lightbox-cover.disable-lightbox',
 };
-const ANY = Object.values(SELECTORS).join();
 const FIELDS = ['password', 'access_pass', 'user_name', 'code'];
+const STEPS = ['user_name', 'password', 'access_pass', 'tiles', 'work_tile', 'credentials', 'stay_text'];
 const { runtime } = chrome;
 const all = (selector, within = document) => [...within.querySelectorAll(selector)];
 // The prototypes' accessors: what a page names its fields can shadow an element's own.
 const accessor = (of, name) => Object.getOwnPropertyDescriptor(of.prototype, name);
 const value = accessor(HTMLInputElement, 'value');
 const action = accessor(HTMLFormElement, 'action');
+const method = accessor(HTMLFormElement, 'method');
 const isInput = (node) => node instanceof HTMLInputElement;
 const isEnabled = (node) => !node.matches(':disabled,[aria-disabled=true]');
 const numbers = new WeakMap();
 const observer = new MutationObserver(soon);
-// Until somebody asks, a glance is enough: no layout is forced, and nothing counts as clear.
+// Until somebody asks, a glance is enough.
 let closely = false;
 let count = 0, config, pending, reported;
 
+const isDecoy = (node) => node.matches('input[tabindex="-1"]') || node.closest('.moveOffScreen,[aria-hidden=true]');
+
 function isVisible(node) {
-  if (node.closest('.moveOffScreen,[aria-hidden=true]') || node.matches('input[tabindex="-1"]')) return false;
-  if (!closely) return true;
+  if (isDecoy(node)) return false;
   const { width, height } = node.getBoundingClientRect();
   return width > 0 && height > 0 && node.checkVisibility({ checkOpacity: true, checkVisibilityCSS: true });
 }
@@ -65,18 +68,20 @@ function isVisible(node) {
 function isClear(node, outside) {
   let opacity = 1;
   for (let at = node; at; at = at.parentElement) opacity *= getComputedStyle(at).opacity;
-  if (opacity < 0.7) return false;
   const { left, top, width, height } = node.getBoundingClientRect();
-  const x = left + width / 2, y = top + height / 2;
-  if (x < 0 || y < 0 || x >= innerWidth || y >= innerHeight) return outside;
-  return node.contains(document.elementFromPoint(x, y));
+  // Outside the window there is nothing to hit.
+  const hit = document.elementFromPoint(left + width / 2, top + height / 2);
+  return opacity >= 0.7 && (hit ? node.contains(hit) : outside);
 }
 
-// Where the form and each of its buttons lead; somewhere else if any of them does.
+// Where the form and each of its buttons (they may stand outside it) lead; somewhere else if any of them does. A form
+// that would write what it holds into an address leads nowhere.
 function formOrigin(node) {
   const form = node?.form ?? node?.closest('form');
   if (!form) return null;
-  const leads = [action.get.call(form), ...all('[formaction]', form).map((button) => button.formAction)];
+  if (method.get.call(form) !== 'post') return 'null';
+  const buttons = all('[formaction]').filter((button) => button.form === form);
+  const leads = [action.get.call(form), ...buttons.map((button) => button.formAction)];
   const origins = leads.map((to) => (URL.canParse(to) ? new URL(to).origin : 'null'));
   return origins.find((origin) => origin !== location.origin) ?? origins[0];
 }
@@ -84,19 +89,28 @@ function formOrigin(node) {
 // What the server wrote; it stays as it is.
 function serverConfig() {
   const text = config ? '' : all('script:not([src])').find((script) => script.text.includes('$Config'))?.text;
-  if (text) {
-    config = {
-      error_code: /"sErrorCode":\s*"?(\d{1,9})\b/.exec(text)?.[1],
-      post_url: /"urlPost":\s*"([^"]+)"/.exec(text)?.[1].replaceAll('\\/', '/'),
-    };
-  }
+  const find = (pattern) => pattern.exec(text)?.[1];
+  if (text) config = { error_code: find(/"sErrorCode":\s*"?(\d{1,9})\b/), post_url: find(/"urlPost":\s*"([^"]+)"/) };
   return config;
 }
 
+const circumstances = () => ({
+  page_id: document.querySelector('meta[name=PageID]')?.content,
+  ready: document.readyState,
+  on_screen: !document.hidden,
+  top: self === top,
+});
+
+// Which step the page seems to show, without forcing a layout. Its fingerprint fits nothing, so nobody can act on it.
+function glance() {
+  const keys = STEPS.filter((key) => !all(SELECTORS[key]).every(isDecoy));
+  return { fingerprint: '', ...circumstances(), elements: keys.map((key) => ({ key, count: 1, visible: 1, enabled: true })) };
+}
+
 function look() {
-  const elements = [], marks = [], seen = {}, found = all(ANY);
+  const elements = [], marks = [], seen = {};
   for (const key in SELECTORS) {
-    const nodes = found.filter((node) => node.matches(SELECTORS[key]));
+    const nodes = all(SELECTORS[key]);
     if (!nodes.length) continue;
     const visible = seen[key] = nodes.filter(isVisible);
     const node = visible[0] ?? nodes[0], input = isInput(node);
@@ -105,33 +119,30 @@ function look() {
       count: nodes.length,
       visible: visible.length,
       enabled: isEnabled(node),
-      read_only: input && node.readOnly,
-      clear: closely && !!visible.length && (!FIELDS.includes(key) || isClear(node, true)),
-      input_type: input ? node.type : null,
+      read_only: !!node.readOnly,
+      clear: !!visible.length && (!FIELDS.includes(key) || isClear(node, true)),
+      input_type: node.type,
       empty: input && !value.get.call(node),
     };
     for (const each of visible) if (!numbers.has(each)) numbers.set(each, ++count);
-    marks.push([key, nodes.length, visible.map((each) => numbers.get(each)), element.enabled, element.read_only]);
+    marks.push([key, nodes.length, visible.map((each) => numbers.get(each)), element.enabled, element.read_only, element.input_type]);
     if (input && key === 'user_name') element.value = value.get.call(node);
     elements.push(element);
   }
-  const [name] = all(SELECTORS.identity);
+  const name = seen.identity?.[0];
   const page = {
-    page_id: document.querySelector('meta[name=PageID]')?.content,
     views: all('[data-viewid]').filter(isVisible).map((view) => view.dataset.viewid),
     identity: name && (name.title || name.textContent.trim()),
     tiles: all('#tilesHolder [data-test-id]').map((tile) => tile.dataset.testId),
     form_origin: formOrigin([...FIELDS, 'primary'].flatMap((key) => seen[key] ?? [])[0]),
-    top: self === top,
   };
+  const here = circumstances();
   return {
-    fingerprint: JSON.stringify([location.origin, page, marks]),
+    fingerprint: JSON.stringify([location.origin, here.page_id, page, marks]),
+    ...here,
     ...page,
     ...serverConfig(),
     elements,
-    ready: document.readyState,
-    on_screen: document.visibilityState === 'visible',
-    focused: document.hasFocus(),
   };
 }
 
@@ -139,40 +150,39 @@ function soon() {
   pending ||= setTimeout(report, 40);
 }
 
-function report(always) {
-  pending = clearTimeout(pending);
-  if (!runtime.id) return stop(); // updated or removed
-  // A page that has nothing yet is not news; one that never gets anything is.
-  if (!always && !reported && !document.querySelector(ANY)) return;
-  const snapshot = look(), { fingerprint, elements, ready, on_screen } = snapshot;
-  const now = [fingerprint, ready, on_screen, elements.map((element) => [element.value, element.empty, element.clear])].join();
-  if (now === reported && !always) return;
+function report() {
+  pending = 0;
+  // Without an id the extension was updated or removed.
+  if (!runtime.id) return observer.disconnect();
+  const snapshot = closely ? look() : glance();
+  // A form that has not been built is not news; one that is never built is.
+  if (!closely && !snapshot.elements.length && snapshot.page_id === 'ConvergedSignIn') return;
+  const now = !closely || JSON.stringify(snapshot);
+  if (now === reported) return;
   reported = now;
+  if (!closely) observer.disconnect();
   runtime.sendMessage({ type: 'page_seen', closely, snapshot }).then((wanted) => wanted && lookClosely(), () => {});
-}
-
-function lookClosely() {
-  closely = true;
-  report(true);
 }
 
 function watch() {
   observer.observe(document, { subtree: true, childList: true, attributeFilter: ['aria-hidden', 'class', 'disabled', 'style'] });
   report();
-  setTimeout(() => reported || report(true), 3000);
+  if (!reported) setTimeout(() => reported || lookClosely(), 3000);
 }
 
-function stop() {
-  observer.disconnect();
-  pending = clearTimeout(pending);
+function lookClosely() {
+  for (const type of ['visibilitychange', 'transitionend', 'animationend']) document.addEventListener(type, soon);
+  closely = true;
+  reported = null;
+  watch();
 }
 
 // The one node to act on, or why none.
 function target({ origin, fingerprint, key, tile }) {
   const here = location.origin;
-  if (!runtime.getManifest().host_permissions.includes(`${here}/*`) || here !== origin || self !== top) return 'page_changed';
-  if (look().fingerprint !== fingerprint) return 'page_changed';
-  let nodes = all(SELECTORS[key] ?? ':not(*)').filter(isVisible);
+  const ours = runtime.getManifest().host_permissions.includes(`${here}/*`) && self === top;
+  if (!ours || here !== origin || look().fingerprint !== fingerprint) return 'page_changed';
+  let nodes = all(SELECTORS[key]).filter(isVisible);
   if (tile) nodes = nodes.flatMap((node) => all('[data-test-id]', node)).filter((node) => node.dataset.testId === tile && isVisible(node));
   const [node] = nodes;
   if (nodes.length !== 1 || !isEnabled(node)) return 'not_there';
@@ -182,7 +192,6 @@ function target({ origin, fingerprint, key, tile }) {
 }
 
 async function act(order) {
-  closely = true;
   const node = target(order);
   if (!node.nodeType) return node;
   if (order.type === 'click') {
@@ -191,11 +200,14 @@ async function act(order) {
   }
   if (!isInput(node) || node.readOnly) return 'not_there';
   node.focus({ preventScroll: true });
+  // The page has been told of the focus, and may have changed on hearing it.
+  if (target(order) !== node) return 'page_changed';
   value.set.call(node, order.value);
   for (const type of ['input', 'change']) node.dispatchEvent(new Event(type, { bubbles: true }));
   await new Promise((frame) => {
     requestAnimationFrame(frame);
-    setTimeout(frame, 100); // a page in the background has no frames
+    // A page in the background has no frames.
+    setTimeout(frame, 100);
   });
   return node.isConnected && value.get.call(node) === order.value ? 'done' : 'value_lost';
 }
@@ -208,7 +220,6 @@ runtime.onMessage.addListener((order, sender, answer) => {
     return true;
   }
 });
-for (const type of ['visibilitychange', 'transitionend', 'animationend']) document.addEventListener(type, soon);
-addEventListener('pageshow', watch); // comes after load, and again from the back-forward cache
-addEventListener('pagehide', stop);
+// Comes after load, and again from the back-forward cache.
+addEventListener('pageshow', watch);
 if (document.readyState === 'complete') watch();

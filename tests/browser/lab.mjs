@@ -44,7 +44,9 @@ export async function until(what, look, patience = 20_000) {
 export class Entra {
   static async start(...options) {
     const child = spawn(programs.entra, options, { stdio: ['ignore', 'pipe', 'inherit'] });
-    process.once('exit', () => child.kill());
+    const abandon = () => child.kill();
+    process.once('exit', abandon);
+    child.once('exit', () => process.off('exit', abandon));
     const [line] = await once(readline.createInterface({ input: child.stdout }), 'line');
     return new Entra(JSON.parse(line), child);
   }

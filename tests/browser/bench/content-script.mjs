@@ -25,42 +25,56 @@ const machine = new Machine(entra);
 const browser = await Browser.start(machine, { extension: `${programs.extension},${reference}` });
 const page = await browser.page();
 const cdp = await browser.context.newCDPSession(page);
-const address = `https://login.microsoftonline.com/contoso.onmicrosoft.com/oauth2/v2.0/authorize?client_id=c44b4083-3bb0-49c1-b47d-974e53cbdf3c&response_type=code&redirect_uri=https%3A%2F%2Fportal.azure.com%2Fsignin%2Findex%2F`;
+const host = 'https://login.microsoftonline.com/contoso.onmicrosoft.com';
+const query = 'client_id=c44b4083-3bb0-49c1-b47d-974e53cbdf3c&response_type=code&redirect_uri=https%3A%2F%2Fportal.azure.com%2Fsignin%2Findex%2F';
 
-const ours = [], theirs = [];
-for (let load = 0; load < LOADS + 2; load++) {
-  const events = [];
-  const collect = ({ value }) => events.push(...value);
-  cdp.on('Tracing.dataCollected', collect);
-  await cdp.send('Tracing.start', { transferMode: 'ReportEvents', traceConfig: { includedCategories: ['devtools.timeline', 'v8', 'disabled-by-default-v8.compile'] } });
-  await page.goto(`${address}&state=${load}`);
-  await page.waitForSelector('#i0116', { state: 'visible' });
-  await pause(700);
-  const complete = new Promise((done) => cdp.once('Tracing.tracingComplete', done));
-  await cdp.send('Tracing.end');
-  await complete;
-  cdp.off('Tracing.dataCollected', collect);
-  let [own, other] = [0, 0];
-  for (const { name, dur = 0, args } of events) {
-    const url = args?.data?.url ?? args?.fileName ?? '';
-    if (!['EvaluateScript', 'FunctionCall'].includes(name) || !url.startsWith('chrome-extension://')) continue;
-    if (url.includes(EXTENSION_ID)) own += dur / 1000;
-    else other += dur / 1000;
+// Processor time of the page's main thread inside each of the two scripts, load by load.
+async function measure(address) {
+  const ours = [], theirs = [];
+  for (let load = 0; load < LOADS + 2; load++) {
+    const events = [];
+    const collect = ({ value }) => events.push(...value);
+    cdp.on('Tracing.dataCollected', collect);
+    await cdp.send('Tracing.start', { transferMode: 'ReportEvents', traceConfig: { includedCategories: ['devtools.timeline', 'v8', 'disabled-by-default-v8.compile'] } });
+    await page.goto(`${address}&state=${load}`);
+    await page.waitForSelector('#i0116', { state: 'visible' });
+    await pause(700);
+    const complete = new Promise((done) => cdp.once('Tracing.tracingComplete', done));
+    await cdp.send('Tracing.end');
+    await complete;
+    cdp.off('Tracing.dataCollected', collect);
+    let [own, other] = [0, 0];
+    for (const { name, dur: elapsed = 0, tdur: time = elapsed, args } of events) {
+      const url = args?.data?.url ?? args?.fileName ?? '';
+      if (!['EvaluateScript', 'FunctionCall'].includes(name) || !url.startsWith('chrome-extension://')) continue;
+      if (url.includes(EXTENSION_ID)) own += time / 1000;
+      else other += time / 1000;
+    }
+    // The first two loads fill caches.
+    if (load >= 2) {
+      ours.push(own);
+      theirs.push(other);
+    }
   }
-  if (load >= 2) {
-    ours.push(own);
-    theirs.push(other);
-  }
+  return { ratio: round(median(ours.map((own, load) => own / theirs[load]))), ours: round(median(ours)), theirs: round(median(theirs)) };
 }
+
+const median = (values) => [...values].sort((a, b) => a - b)[values.length >> 1];
+const round = (value) => Math.round(value * 100) / 100;
+
+// The form as it stands once it is built: there both scripts find it and send their message.
+const built = await measure(`${host}/gallery/username?${query}`);
+// As the page really comes, the form is built after load. The reference script has looked by then and found nothing.
+const late = await measure(`${host}/oauth2/v2.0/authorize?${query}`);
 await browser.close();
 await entra.stop();
 machine.forget();
 fs.rmSync(reference, { recursive: true });
 
-const median = (values) => [...values].sort((a, b) => a - b)[values.length >> 1];
-const round = (value) => Math.round(value * 100) / 100;
 process.stdout.write(`${JSON.stringify({
-  content_script_ratio: round(median(ours.map((own, load) => own / theirs[load]))),
-  content_script_ms: round(median(ours)),
-  reference_script_ms: round(median(theirs)),
+  content_script_ratio: built.ratio,
+  content_script_ms: built.ours,
+  reference_script_ms: built.theirs,
+  content_script_ms_late_form: late.ours,
+  reference_script_ms_late_form: late.theirs,
 })}\n`);

@@ -18,7 +18,7 @@ for (const browser of ['chrome', 'edge']) {
   });
 
   test(`${browser}: only these permissions, and only sign-in hosts`, () => {
-    assert.deepEqual(manifest.permissions, ['alarms', 'clipboardWrite', 'nativeMessaging', 'notifications', 'offscreen', 'storage']);
+    assert.deepEqual(manifest.permissions, ['alarms', 'clipboardWrite', 'nativeMessaging', 'notifications', 'offscreen', 'privacy', 'storage']);
     assert.deepEqual(manifest.content_scripts[0].matches, manifest.host_permissions);
     for (const pattern of manifest.host_permissions) assert.match(pattern, /^https:\/\/login(\.[a-z]+)+\/\*$/);
     assert.ok(!manifest.host_permissions.some((pattern) => /live\.com|windows\.net|\*\./.test(pattern)));
