@@ -35,6 +35,8 @@ elements! {
     Password = "password", "#i0118,input[name=passwd]";
     /// The box for a Temporary Access Pass. Its type may flip between password and text.
     AccessPass = "access_pass", "input[name=accesspass]";
+    /// Every box that hides what is typed: a secret is filled only where there is no other one.
+    Masked = "masked", "input[type=password]";
     /// The box for a code of a second factor.
     Code = "code", "#idTxtBx_SAOTCC_OTC";
     /// The box of the device-code page: never filled.

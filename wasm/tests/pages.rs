@@ -113,6 +113,46 @@ fn table() -> Vec<Row> {
             "",
         ),
         row(
+            "user name, under a cover that nobody sees",
+            AUTHORIZE,
+            Password,
+            add(user_name(""), decoy(Key::Busy)),
+            &["fill user_name"],
+            "status_filling",
+            "",
+        ),
+        row(
+            "user name, sent elsewhere",
+            AUTHORIZE,
+            Password,
+            Snapshot { form_origin: Some("null".to_owned()), ..user_name("") },
+            &[],
+            "page_foreign_form",
+            "page_foreign_form",
+        ),
+        row(
+            "password, beside a masked box of no known name",
+            AUTHORIZE,
+            Password,
+            add(password(), latchkey_wasm::brain::Element { count: 2, visible: 2, ..masked(Key::Masked) }),
+            &[],
+            "page_many_fields",
+            "page_many_fields",
+        ),
+        row(
+            "pass in the clear, beside a masked box",
+            AUTHORIZE,
+            TemporaryAccessPass,
+            {
+                let mut snapshot = add(access_pass(), masked(Key::Masked));
+                snapshot.elements[0].input_type = Some("text".to_owned());
+                snapshot
+            },
+            &[],
+            "page_many_fields",
+            "page_many_fields",
+        ),
+        row(
             "two user name boxes",
             AUTHORIZE,
             Password,

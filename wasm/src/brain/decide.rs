@@ -178,11 +178,13 @@ pub fn field_for_secret(flow: &Flow, page: &Page, field: FillField) -> Result<()
         return Err(Text::of(Word::PageUnknown));
     }
     let other_boxes = [Key::UserName, Key::Password, Key::AccessPass, Key::Code, Key::DeviceCode, Key::ChangePassword];
-    if other_boxes.iter().any(|other| *other != key && page.snapshot.visible(*other).is_some()) {
+    let masked_boxes = page.snapshot.visible(Key::Masked).map_or(0, |boxes| boxes.visible);
+    if masked_boxes > u32::from(masked)
+        || other_boxes.iter().any(|other| *other != key && page.snapshot.visible(*other).is_some())
+    {
         return Err(Text::of(Word::PageManyFields));
     }
-    let form = page.snapshot.form_origin.as_deref().and_then(SignInOrigin::of_address);
-    if !form.is_some_and(|origin| flow.cloud.signs_in_at(&origin)) {
+    if !page.snapshot.form_origin.as_deref().is_some_and(|origin| leads_home(flow, origin)) {
         return Err(Text::of(Word::PageForeignForm));
     }
     match identity(page) {
@@ -203,6 +205,11 @@ pub fn field_for_secret(flow: &Flow, page: &Page, field: FillField) -> Result<()
         return Err(Text::of(Word::PageCovered));
     }
     Ok(())
+}
+
+/// Whether a form leads to where the flow signs in.
+fn leads_home(flow: &Flow, form_origin: &str) -> bool {
+    SignInOrigin::of_address(form_origin).is_some_and(|origin| flow.cloud.signs_in_at(&origin))
 }
 
 /// Who the page says is signing in.
@@ -239,6 +246,9 @@ fn on_user_name(flow: &Flow, grant: Grant, page: &Page, nexts: u32, now: i64) ->
     }
     if !field.enabled || field.read_only {
         return wait(Word::StatusPage);
+    }
+    if snapshot.form_origin.as_deref().is_some_and(|origin| !leads_home(flow, origin)) {
+        return tell(Word::PageForeignForm);
     }
     let is_ours = field.value.as_deref().is_some_and(|value| is_same_account(value, &flow.user_name));
     let filled = flow.document(&page.document_id).is_some_and(|document| document.user_name_filled);

@@ -117,7 +117,7 @@ impl View {
             Some("BssoInterrupt") => return Self::Loading,
             _ => {}
         }
-        if snapshot.has(Key::Busy) {
+        if sees(Key::Busy) {
             return Self::Busy;
         }
         let boxes = [Key::UserName, Key::Password, Key::AccessPass, Key::Code].iter().filter(|key| sees(**key)).count();
