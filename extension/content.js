@@ -68,7 +68,8 @@ function isVisible(node) {
 function isClear(node, outside) {
   let opacity = 1;
   for (let at = node; at; at = at.parentElement) opacity *= getComputedStyle(at).opacity;
-  const { left, top, width, height } = node.getBoundingClientRect();
+  // A link that is broken over two lines has its middle in neither of them.
+  const { left, top, width, height } = node.getClientRects()[0];
   // Outside the window there is nothing to hit.
   const hit = document.elementFromPoint(left + width / 2, top + height / 2);
   return opacity >= 0.7 && (hit ? node.contains(hit) : outside);
@@ -165,7 +166,7 @@ function report() {
 }
 
 function watch() {
-  observer.observe(document, { subtree: true, childList: true, attributeFilter: ['aria-hidden', 'class', 'disabled', 'style'] });
+  observer.observe(document, { subtree: true, childList: true, characterData: true, attributes: true });
   report();
   if (!reported) setTimeout(() => reported || lookClosely(), 3000);
 }
