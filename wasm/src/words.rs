@@ -191,6 +191,7 @@ words! {
     PageRefusesValue = "page_refuses_value", "The page did not keep the value. Nothing more is filled.";
     PageChanging = "page_changing", "The page keeps changing. Nothing more is filled.";
     PageLoop = "page_loop", "The page came back too often. Nothing more is filled.";
+    PageAsksAgain = "page_asks_again", "The page asks for the credential again. It is not filled twice without your say. You may try once more.";
     PageNoPass = "page_no_pass",
         "The page does not offer a sign-in with a Temporary Access Pass. Show the credential and copy it, or choose the way to sign in on the page.";
     PageNoPassword = "page_no_password",

@@ -222,6 +222,22 @@ fn a_second_click_on_a_filled_document_fills_nothing() {
 }
 
 #[test]
+fn a_page_that_comes_back_without_a_word_is_not_filled_again() {
+    let (mut world, _) = World::granted(Password, "d1", password());
+    world.hand_out(Password);
+    assert_eq!(deeds(&world.done(filled(password(), Key::Password))), ["click primary"]);
+    assert!(deeds(&world.see("d2", password())).is_empty());
+    assert_eq!(world.status(), "page_asks_again");
+    // Once more when the technician says so, and then not again.
+    assert_eq!(deeds(&world.send(Event::PopupAction { action: Action::Retry {} })), ["ask password"]);
+    world.hand_out(Password);
+    assert_eq!(deeds(&world.done(filled(password(), Key::Password))), ["click primary"]);
+    assert!(deeds(&world.see("d3", password())).is_empty());
+    let PopupView::Progress(progress) = world.view() else { panic!() };
+    assert!(progress.needs_person && !progress.can_retry);
+}
+
+#[test]
 fn a_fill_that_the_page_did_not_take_is_not_repeated() {
     for outcome in
         [Outcome::ValueLost, Outcome::PageChanged, Outcome::NotThere, Outcome::Covered, Outcome::DocumentGone]

@@ -325,6 +325,9 @@ fn on_credential(flow: &Flow, grant: Grant, page: &Page, field: FillField, now: 
     if !may_try_again && let Some(decision) = refused(flow, page, now) {
         return decision;
     }
+    if !may_try_again && code(snapshot).is_none() && flow.was_submitted_before(&page.document_id, field) {
+        return Decision::Tell(Text::of(Word::PageAsksAgain), !flow.allowed_once);
+    }
     let Grant::Held { lease_id, .. } = grant else {
         return wait(Word::StatusActivating);
     };

@@ -303,6 +303,19 @@ impl Flow {
         &mut self.documents[place]
     }
 
+    /// Whether another document of the same kind was given the credential already: the page came back without a word,
+    /// or the technician went back to it.
+    #[must_use]
+    pub fn was_submitted_before(&self, document_id: &str, field: FillField) -> bool {
+        let page_id = self.document(document_id).map(|here| here.page_id.as_str());
+        self.documents.iter().any(|document| {
+            document.id != document_id
+                && document.submitted
+                && document.secret_filled == Some(field)
+                && Some(document.page_id.as_str()) == page_id
+        })
+    }
+
     /// Whether the sign-in goes round in circles, or a document does not take what is done to it.
     #[must_use]
     pub fn is_looping(&self, document_id: &str) -> bool {
