@@ -7,7 +7,7 @@ use anyhow::bail;
 use crate::command::{command, output};
 
 /// Where the product lives; nothing in it may know that it is being tried out.
-const PRODUCT: &[&str] = &["protocol/src", "wasm/src", "engine/src", "native-host/src", "extension", "manifests"];
+const PRODUCT: &[&str] = &["protocol/", "wasm/", "engine/", "native-host/", "extension/", "manifests/"];
 
 pub fn check(workspace: &Path) -> anyhow::Result<()> {
     let tracked = output(&mut command("git", ["ls-files", "--cached", "--others", "--exclude-standard"]))?;

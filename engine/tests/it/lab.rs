@@ -1,4 +1,4 @@
-//! One engine (or several) and one simulated Entra for it.
+//! One engine (or several) and one lab Entra for it.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -11,7 +11,7 @@ use std::{
 };
 
 use entra_sim::{
-    Running, Settings, Simulation,
+    Entra, Running, Settings,
     exchanges::{Endpoint, Exchange},
 };
 use latchkey_engine::{
@@ -107,14 +107,14 @@ impl Lab {
     }
 
     pub(crate) async fn with(settings: Settings) -> Self {
-        let running = Simulation::start(settings).await.unwrap();
+        let running = Entra::start(settings).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
         let certificate = folder.path().join("ca.pem");
         std::fs::write(&certificate, running.sim.authority.pem()).unwrap();
         Self { running, clock: Arc::default(), keys: Arc::default(), folder, certificate }
     }
 
-    pub(crate) fn sim(&self) -> &Simulation {
+    pub(crate) fn sim(&self) -> &Entra {
         &self.running.sim
     }
 

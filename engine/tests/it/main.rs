@@ -1,4 +1,4 @@
-//! The engine against the simulated Entra, through an ordinary proxy setting and an ordinary root certificate.
+//! The engine against the lab's Entra, through an ordinary proxy setting and an ordinary root certificate.
 #![allow(clippy::unwrap_used)]
 
 mod faults;

@@ -1,4 +1,4 @@
-//! A home folder of its own, a session bus with an unlocked Secret Service, the simulated Entra in this process, and
+//! A home folder of its own, a session bus with an unlocked Secret Service, the lab's Entra in this process, and
 //! the binary as people and browsers start it.
 
 use std::io::{BufRead as _, BufReader, Read, Write as _};
@@ -7,9 +7,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
-use entra_sim::Simulation;
 use entra_sim::directory::seed::TenantRecipe;
-use entra_sim::simulation::{Running, Settings};
+use entra_sim::{Entra, Running, Settings};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -316,7 +315,7 @@ impl Host {
     }
 }
 
-/// A machine and the simulated Entra.
+/// A machine and the lab's Entra.
 pub(crate) struct Lab {
     pub(crate) machine: Machine,
     pub(crate) entra: Running,
@@ -330,12 +329,12 @@ impl Lab {
 
     pub(crate) fn on(machine: Machine) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        let entra = runtime.block_on(Simulation::start(Settings::default())).unwrap();
+        let entra = runtime.block_on(Entra::start(Settings::default())).unwrap();
         std::fs::write(machine.home().join("ca.pem"), entra.sim.authority.pem()).unwrap();
         Self { machine, entra, runtime }
     }
 
-    /// Hands a command the way to the simulated Entra: an ordinary proxy and an ordinary certificate file.
+    /// Hands a command the way to the lab's Entra: an ordinary proxy and an ordinary certificate file.
     pub(crate) fn reach(&self, command: &mut Command) {
         command
             .env("HTTPS_PROXY", format!("http://127.0.0.1:{}", self.entra.proxy_port))
@@ -355,7 +354,7 @@ impl Lab {
         Host::spawn(command)
     }
 
-    /// A tenant as the simulated Entra describes it.
+    /// A tenant as the lab's Entra describes it.
     pub(crate) fn tenant(&self, name: &str) -> Tenant {
         let description = self.entra.description(Path::new("ca.pem"));
         let found = description["tenants"].as_array().unwrap().iter().find(|tenant| tenant["name"] == name);

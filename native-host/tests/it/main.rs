@@ -1,4 +1,4 @@
-//! The real binary against the simulated Entra, a real Secret Service and a home folder that nobody uses.
+//! The real binary against the lab's Entra, a real Secret Service and a home folder that nobody uses.
 #![allow(clippy::unwrap_used)]
 
 mod bad_days;

