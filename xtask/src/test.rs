@@ -67,7 +67,9 @@ fn dependencies(workspace: &Path) -> anyhow::Result<()> {
         "cargo-deny".to_owned()
     } else {
         if !installed.exists() {
-            execute(command("cargo", ["install", "--quiet", "--locked", "cargo-deny", "--root"]).arg(&tools))?;
+            execute(
+                command("cargo", ["install", "--quiet", "--locked", "--debug", "cargo-deny", "--root"]).arg(&tools),
+            )?;
         }
         installed.to_string_lossy().into_owned()
     };
