@@ -312,6 +312,18 @@ fn showing_the_credential_is_an_act_of_its_own() {
     world.send(Event::PopupClosed {});
     let effects = world.reply(id.0, Reply::Secret(secret(Password)));
     assert!(!serde_json::to_string(&effects).unwrap().contains(SECRET));
+    // Another popup, which did not ask for it, has taken its place: it is dropped, too.
+    for closes in [true, false] {
+        world.open_popup(&[latchkey_protocol::TenantSummary { lease: Some(lease(Password)), ..tenant(Password) }]);
+        let effects = world.send(Event::PopupAction { action: Action::Reveal { lease_id: LEASE } });
+        let id = asked(&effects)[0].id;
+        if closes {
+            world.send(Event::PopupClosed {});
+        }
+        world.send(Event::PopupOpened { tab_id: None, url: None });
+        let effects = world.reply(id.0, Reply::Secret(secret(Password)));
+        assert!(!serde_json::to_string(&effects).unwrap().contains(SECRET), "{closes}");
+    }
 }
 
 #[test]

@@ -216,6 +216,7 @@ impl Brain {
             Event::PopupClosed {} => {
                 self.popup = None;
                 self.shown = None;
+                self.forget_reveals();
             }
             Event::PopupAction { action } => self.popup_action(action),
             Event::HostMessage { frame } => self.host_message(frame),

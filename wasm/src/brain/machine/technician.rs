@@ -32,6 +32,7 @@ impl Brain {
             None
         };
         self.popup = Some(Popup { tab_id, url, ..Popup::default() });
+        self.forget_reveals();
         self.shown = None;
         self.ask_tenants(hint);
     }
@@ -130,6 +131,14 @@ impl Brain {
             self.ask(Asked::Reveal { lease_id, again: false }, Request::RevealCredential { lease_id }, LOOK_UP_MS);
         } else {
             self.renew_and_reveal(lease.tenant_id);
+        }
+    }
+
+    /// A credential is shown in the popup that asked for it, and in no later one.
+    pub(super) fn forget_reveals(&mut self) {
+        self.pending.retain(|pending| !matches!(pending.asked, Asked::Reveal { .. }));
+        for activation in &mut self.state.activations {
+            activation.reveal = false;
         }
     }
 
