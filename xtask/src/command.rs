@@ -38,7 +38,11 @@ pub fn answers(program: &str, arguments: &[&str]) -> bool {
 fn words(command: &Command) -> String {
     std::iter::once(command.get_program())
         .chain(command.get_args())
-        .map(|word| word.to_string_lossy())
+        .map(|word| {
+            // Of a script its first line says enough.
+            let word = word.to_string_lossy();
+            word.split_once('\n').map_or_else(|| word.to_string(), |(first, _)| format!("{first} …"))
+        })
         .collect::<Vec<_>>()
         .join(" ")
 }

@@ -88,18 +88,42 @@ pub fn serve(workspace: &Path, options: &[String]) -> anyhow::Result<()> {
     std::process::exit(status.code().unwrap_or(1));
 }
 
+/// A session bus that starts no services: one that did could start a second key store, which nobody unlocks, when
+/// somebody asks before ours is there.
+const BUS: &str = r#"<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
+ "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig>
+  <type>session</type>
+  <listen>unix:tmpdir=/tmp</listen>
+  <policy context="default">
+    <allow send_destination="*" eavesdrop="true"/>
+    <allow eavesdrop="true"/>
+    <allow own="*"/>
+  </policy>
+</busconfig>
+"#;
+
 /// A command that runs in a session of its own: a session bus with an unlocked Secret Service, and `home` as home
 /// folder. The session ends with the command.
 pub fn in_session(home: &Path, program: &str, arguments: &[&str]) -> anyhow::Result<Command> {
     // gnome-keyring refuses an empty password; this one guards nothing, the session is thrown away.
-    const SCRIPT: &str =
-        r#"printf lab | gnome-keyring-daemon --unlock --components=secrets >/dev/null 2>&1; exec "$0" "$@""#;
+    const SCRIPT: &str = r#"printf lab | gnome-keyring-daemon --unlock --components=secrets >/dev/null 2>&1
+for _ in $(seq 50); do
+    dbus-send --session --print-reply --dest=org.freedesktop.DBus /org/freedesktop/DBus \
+        org.freedesktop.DBus.NameHasOwner string:org.freedesktop.secrets | grep -q true && exec "$0" "$@"
+    sleep 0.1
+done
+echo 'gnome-keyring did not come up' >&2
+exit 1"#;
     let runtime = home.join(".runtime");
     std::fs::create_dir_all(&runtime)?;
     #[cfg(unix)]
     std::fs::set_permissions(&runtime, std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
-    let mut session = command("dbus-run-session", ["--", "bash", "-c", SCRIPT, program]);
+    let bus = home.join(".session-bus.conf");
+    std::fs::write(&bus, BUS)?;
+    let mut session = command("dbus-run-session", ["--config-file".as_ref(), bus.as_os_str()]);
     session
+        .args(["--", "bash", "-c", SCRIPT, program])
         .args(arguments)
         .env("HOME", home)
         .env("XDG_RUNTIME_DIR", runtime)
