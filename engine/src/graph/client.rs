@@ -385,7 +385,10 @@ impl Session {
         if let Some(token) = held.as_ref().filter(|token| token.renew_at > self.http.clock.elapsed()) {
             return Ok(Arc::clone(token));
         }
-        let secret = self.secret().await.map_err(|failure| Trouble::before_sending(failure, None))?;
+        // The key store and the system's certificates each take their time in a fresh process: side by side.
+        let (secret, client) = tokio::join!(self.secret(), self.http.client());
+        let secret = secret.map_err(|failure| Trouble::before_sending(failure, None))?;
+        let client = client?;
         let hosts = self.cloud.hosts();
         let client_id = self.client_id.to_string();
         let scope = format!("{}/.default", hosts.graph);
@@ -395,7 +398,6 @@ impl Session {
             ("grant_type", "client_credentials"),
             ("client_secret", secret.expose_secret()),
         ];
-        let client = self.http.client().await?;
         let request = client
             .post(format!("{}/{}/oauth2/v2.0/token", hosts.authority, self.tenant_id))
             .header("client-request-id", Uuid::new_v4().to_string())
