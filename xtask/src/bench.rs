@@ -51,6 +51,7 @@ pub fn run(workspace: &Path, options: &Options) -> anyhow::Result<()> {
         "bytes": bytes,
         "popup_usable_ms": browser["popup_usable_ms"],
         "content_script_ratio": browser["content_script_ratio"],
+        "browser": browser,
     });
     let path = folder.join("report.json");
     fs::write(&path, serde_json::to_string_pretty(&report)? + "\n")?;
