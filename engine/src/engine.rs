@@ -165,6 +165,11 @@ impl Engine {
         })
     }
 
+    /// Closes the database once everything that uses it has finished. Whatever is asked for afterwards fails.
+    pub async fn close(&self) {
+        self.shared.store.close().await;
+    }
+
     /// Looks at a tenant without saving or changing anything.
     ///
     /// # Errors

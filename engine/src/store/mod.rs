@@ -65,6 +65,11 @@ impl Store {
         Ok(Self { pool })
     }
 
+    /// Waits for what is running and closes every connection.
+    pub(crate) async fn close(&self) {
+        self.pool.close().await;
+    }
+
     /// Begins a transaction that has the write lock at once, so that what it reads stays true until it commits.
     pub(crate) async fn write(&self) -> Result<Write, EngineError> {
         self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(fault)
@@ -241,7 +246,7 @@ mod tests {
         let (folder, store) = store().await;
         store.check().await.unwrap();
         sqlx::query("pragma wal_checkpoint(truncate)").execute(&store.pool).await.unwrap();
-        store.pool.close().await;
+        store.close().await;
         let path = folder.path().join("deep/latchkey.db");
         let mut bytes = std::fs::read(&path).unwrap();
         let middle = bytes.len() / 2 / 4096 * 4096;
