@@ -71,7 +71,7 @@ mod tests {
     use crate::Technician;
 
     fn settings(local_part: &str) -> EngineSettings {
-        let technician = Technician { name: "Alex".to_owned(), local_part: local_part.to_owned() };
+        let technician = Technician { name: "Alex".to_owned(), local_part: local_part.to_owned(), groups: Vec::new() };
         EngineSettings::new("unused".into(), technician)
     }
 

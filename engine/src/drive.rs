@@ -20,7 +20,7 @@ use crate::{
     account::AccountName,
     engine::Shared,
     graph::{self, Answer, EXCHANGE_TIMEOUT, FoundAccount, PassLifetime, Priority, Session, Trouble, Verdict, judge},
-    password::random_password,
+    password::{PasswordLength, random_password},
     plan::{Action, Desired, Issue, Observed, Password, Purpose, Share, plan},
     store::{AccountRow, Claim, LOAN, TenantRow},
 };
@@ -286,7 +286,7 @@ impl Drive<'_> {
         for action in actions {
             let password = match action {
                 Action::SetPassword(purpose) => {
-                    let password = random_password()?;
+                    let password = random_password(PasswordLength::default())?;
                     if *purpose == Purpose::Credential {
                         credential = Some(password.clone());
                     }
@@ -515,7 +515,7 @@ impl Drive<'_> {
                 json!({}),
             )
             .await?;
-        let request = graph::create_account(&name, random_password()?);
+        let request = graph::create_account(&name, random_password(PasswordLength::default())?);
         let answer = match self.session.send(&request, self.priority).await {
             Ok(answer) => answer,
             Err(trouble) => {

@@ -8,10 +8,29 @@ use zeroize::Zeroize;
 
 use crate::{EngineError, Failure};
 
-/// The usual length.
-pub(crate) const LENGTH: usize = 32;
-/// The shortest and the longest that may be asked for.
-const LENGTHS: std::ops::RangeInclusive<usize> = 12..=128;
+/// How many characters a password has: 12 to 128, 32 unless set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PasswordLength(usize);
+
+impl PasswordLength {
+    /// A length, if passwords may be that long.
+    #[must_use]
+    pub fn new(characters: usize) -> Option<Self> {
+        (12..=128).contains(&characters).then_some(Self(characters))
+    }
+
+    /// How many characters.
+    #[must_use]
+    pub const fn characters(self) -> usize {
+        self.0
+    }
+}
+
+impl Default for PasswordLength {
+    fn default() -> Self {
+        Self(32)
+    }
+}
 
 const CLASSES: [&[u8]; 4] = [b"abcdefghijkmnopqrstuvwxyz", b"ABCDEFGHJKLMNPQRSTUVWXYZ", b"23456789", b"!#%*+-.:=?@_"];
 
@@ -31,14 +50,16 @@ impl Randomness for SystemRandomness {
     }
 }
 
-/// A password of [`LENGTH`] characters from the system's generator.
-pub(crate) fn random_password() -> Result<SecretString, EngineError> {
-    generate(LENGTH, &mut SystemRandomness)
+/// A password from the system's generator.
+pub(crate) fn random_password(length: PasswordLength) -> Result<SecretString, EngineError> {
+    generate(length, &mut SystemRandomness)
 }
 
 /// A password with at least one character of each class, every character and every place equally likely.
-fn generate(length: usize, randomness: &mut dyn Randomness) -> Result<SecretString, EngineError> {
-    let length = length.clamp(*LENGTHS.start(), *LENGTHS.end());
+fn generate(
+    PasswordLength(length): PasswordLength,
+    randomness: &mut dyn Randomness,
+) -> Result<SecretString, EngineError> {
     let alphabet = CLASSES.concat();
     // Whole passwords are drawn until one has every class: that keeps the drawing uniform, and about one in two of
     // 32 characters does.
@@ -99,10 +120,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_password_has_every_class(seed in 1_u64.., length in 0_usize..200) {
-            let password = generate(length, &mut Seeded(seed)).unwrap();
+        fn every_password_has_every_class(seed in 1_u64.., length in 12_usize..=128) {
+            let password = generate(PasswordLength::new(length).unwrap(), &mut Seeded(seed)).unwrap();
             let text = password.expose_secret();
-            prop_assert_eq!(text.len(), length.clamp(12, 128));
+            prop_assert_eq!(text.len(), length);
             for class in CLASSES {
                 prop_assert!(text.bytes().any(|byte| class.contains(&byte)));
             }
@@ -111,8 +132,15 @@ mod tests {
 
     #[test]
     fn no_two_passwords_are_the_same() {
-        let first = random_password().unwrap();
-        assert_ne!(first.expose_secret(), random_password().unwrap().expose_secret());
-        assert_eq!(first.expose_secret().len(), LENGTH);
+        let random_password = || random_password(PasswordLength::default()).unwrap();
+        let first = random_password();
+        assert_ne!(first.expose_secret(), random_password().expose_secret());
+        assert_eq!(first.expose_secret().len(), 32);
+    }
+
+    #[test]
+    fn only_lengths_from_12_to_128_are_possible() {
+        assert!(PasswordLength::new(12).is_some() && PasswordLength::new(128).is_some());
+        assert!(PasswordLength::new(11).is_none() && PasswordLength::new(129).is_none());
     }
 }

@@ -4,6 +4,8 @@ use std::{path::PathBuf, time::Duration};
 
 use url::Url;
 
+use crate::Policy;
+
 /// Everything that [`crate::Engine::open`] needs to know.
 #[derive(Clone, Debug)]
 pub struct EngineSettings {
@@ -13,6 +15,8 @@ pub struct EngineSettings {
     pub technician: Technician,
     /// What the names of JIT accounts begin with, before the technician's local part; `jit-` unless told otherwise.
     pub account_prefix: String,
+    /// Who may get what. Empty: everybody may get the roles and groups that were named when the tenant was connected.
+    pub policy: Policy,
     /// How Microsoft is reached.
     pub network: NetworkSettings,
     /// How long a person is kept waiting.
@@ -27,6 +31,7 @@ impl EngineSettings {
             database_path,
             technician,
             account_prefix: "jit-".to_owned(),
+            policy: Policy::default(),
             network: NetworkSettings::default(),
             patience: Patience::default(),
         }
@@ -34,12 +39,14 @@ impl EngineSettings {
 }
 
 /// The MSP's employee whose JIT accounts these are.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Technician {
     /// As people call her or him, e.g. `Alex`.
     pub name: String,
     /// What stands in account names after the prefix, e.g. `alex`.
     pub local_part: String,
+    /// Names of the groups that she or he is in, beside the one that everybody is in.
+    pub groups: Vec<String>,
 }
 
 /// How Microsoft is reached. The proxy of the environment (`HTTPS_PROXY`, `NO_PROXY`) and the system's certificate

@@ -124,7 +124,7 @@ pub(crate) fn technician(settings: &Settings) -> Result<Technician, ErrorBody> {
             "Set technician in config.toml to your user name at your own company, e.g. alex@msp.example.",
         ));
     }
-    Ok(Technician { name, local_part })
+    Ok(Technician { name, local_part, groups: Vec::new() })
 }
 
 /// The name under which a person is signed in to this machine.

@@ -123,7 +123,7 @@ impl Lab {
     }
 
     pub(crate) fn settings(&self) -> EngineSettings {
-        let technician = Technician { name: "Alex".to_owned(), local_part: "alex".to_owned() };
+        let technician = Technician { name: "Alex".to_owned(), local_part: "alex".to_owned(), groups: Vec::new() };
         let mut settings = EngineSettings::new(self.database(), technician);
         settings.network = NetworkSettings {
             proxy: Some(format!("http://127.0.0.1:{}", self.running.proxy_port).parse().unwrap()),
