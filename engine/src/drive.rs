@@ -17,7 +17,6 @@ use uuid::Uuid;
 
 use crate::{
     AuditEvent, Caller, EngineError, Failure, OnProgress,
-    account::AccountName,
     engine::Shared,
     graph::{self, Answer, EXCHANGE_TIMEOUT, FoundAccount, PassLifetime, Priority, Session, Trouble, Verdict, judge},
     password::{PasswordLength, random_password},
@@ -500,7 +499,7 @@ impl Drive<'_> {
         if self.not_ours {
             return Err(Failure::AccountNotOurs(self.account.user_name.clone()).into());
         }
-        let name = AccountName::new(&self.shared.settings, &self.tenant.domain)?;
+        let name = self.shared.account_name(&self.tenant, &self.account.owner)?;
         if name.user_name != self.account.user_name {
             return Err(Failure::Internal("an account of an earlier name cannot be made again".to_owned()).into());
         }
@@ -655,9 +654,7 @@ impl Drive<'_> {
         }
         let found: FoundAccount = serde_json::from_value(answer.body)
             .map_err(|_| Trouble { status: 502, ..Trouble::silence("an answer cannot be read".to_owned(), true) })?;
-        let name = AccountName::new(&self.shared.settings, &self.tenant.domain)
-            .map_err(|error| Trouble::before_sending(error.failure().clone(), None))?;
-        if found.mark() != Some(name.mark.as_str()) {
+        if found.mark() != Some(self.account.owner.mark().as_str()) {
             self.not_ours = true;
             return Ok(None);
         }

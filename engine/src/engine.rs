@@ -14,14 +14,15 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
-    AccountFound, AuditEntry, AuditEvent, AuditQuery, AuditReport, Caller, Clock, EngineError, EngineSettings, Failure,
-    Inspection, NewTenant, PreparedAccount, SecretStore, StartLease, SweepReport, TenantHealth,
+    AccountFound, AccountOwner, AuditEntry, AuditEvent, AuditQuery, AuditReport, Caller, Clock, EngineError,
+    EngineSettings, Failure, Inspection, NewTenant, PreparedAccount, SecretStore, StartLease, SweepReport,
+    TenantHealth,
     account::AccountName,
+    accounts,
     credential::{self, Held, HeldCredentials},
-    drive::Goal,
     graph::{self, Http, Priority, SecretSource, Session},
     lifecycle,
-    plan::{Desired, Password, plan},
+    plan::{Desired, plan},
     preflight::{self, Inspected},
     store::{self, AccountRow, LeaseRow, NewEntry, Store, TenantRow, leases},
     sweep,
@@ -147,8 +148,9 @@ impl Engine {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, EngineError> {
         // A name that cannot be an account's is refused before anything is opened.
-        AccountName::new(&settings, "example.com")?;
+        AccountName::new(&settings, &AccountOwner::individual(&settings.technician.local_part), "example.com")?;
         let store = Store::open(&settings.database_path).await?;
+        store.name_owners(&settings.account_prefix).await?;
         let offset = store.clock_offset(clock.now(), OFFSET_LASTS).await?;
         let http = Arc::new(Http::new(settings.network.clone(), Arc::clone(&clock), offset));
         Ok(Self {
@@ -222,10 +224,13 @@ impl Engine {
             pass_policy,
             pass_refused_at: None,
             passwords_allowed: true,
-            account_id: store::ensure(&mut write, tenant_id, &inspection.user_name).await?,
             last_used: None,
         };
+        let owner = shared.owner_for(&tenant, &shared.settings.technician);
         store::save_tenant(&mut write, &tenant).await?;
+        if store::ensure(&mut write, tenant_id, &owner, &inspection.user_name, true).await?.is_none() {
+            return Err(accounts::name_of_two(&inspection.user_name).in_tenant(&inspection.name));
+        }
         let detail = json!({
             "name": tenant.name, "client_id": tenant.client_id, "domain": tenant.domain, "minutes": tenant.minutes,
             "roles": tenant.roles.iter().map(|role| &role.name).collect::<Vec<_>>(), "groups": tenant.groups,
@@ -258,7 +263,9 @@ impl Engine {
                 lifecycle::end(shared, lease.lease_id, caller, on_progress).await?;
             }
             if delete_account && account.object_id.is_some() {
-                self.delete_account(&tenant, account.account_id, caller).await?;
+                accounts::delete_account(shared, &tenant, account.account_id, caller, on_progress)
+                    .await
+                    .map_err(|error| error.in_tenant(&tenant.name))?;
             }
         }
         let mut write = shared.store.write().await?;
@@ -274,22 +281,6 @@ impl Engine {
         graph::blocking(move || secrets.delete(tenant_id))
             .await
             .map_err(|failure| EngineError::from(failure).in_tenant(&tenant.name))
-    }
-
-    /// Makes the dormant JIT account, or makes the one that is there dormant.
-    ///
-    /// # Errors
-    /// `AccountNotOurs`, and what Graph answers.
-    pub async fn prepare_account(
-        &self,
-        tenant_id: Uuid,
-        caller: &Caller,
-        on_progress: OnProgress<'_>,
-    ) -> Result<PreparedAccount, EngineError> {
-        let shared = &self.shared;
-        let tenant = shared.store.tenant(tenant_id).await?;
-        let prepared = self.prepare(&tenant, caller, on_progress).await;
-        prepared.map_err(|error| error.in_tenant(&tenant.name))
     }
 
     /// Every connected tenant, most recently used first.
@@ -502,7 +493,9 @@ impl Engine {
     /// `TenantUnknown`, or the database cannot be read; everything else is in the answer.
     pub async fn check_tenant(&self, tenant_id: Uuid) -> Result<TenantHealth, EngineError> {
         let tenant = self.shared.store.tenant(tenant_id).await?;
-        let account = self.shared.store.account(tenant.account_id).await?;
+        let shared = &self.shared;
+        let owner = shared.owner_for(&tenant, &shared.settings.technician);
+        let account = shared.store.account(shared.ensure_account(&tenant, &owner, true).await?).await?;
         let mut health = TenantHealth {
             tenant_id,
             name: tenant.name.clone(),
@@ -527,80 +520,13 @@ impl Engine {
         preflight::inspect(&self.shared.settings, &session, new, self.shared.clock.now()).await
     }
 
-    /// Drives the account to dormant, making it if it is not there, and tries whether its password may be set.
-    async fn prepare(
-        &self,
-        tenant: &TenantRow,
-        caller: &Caller,
-        on_progress: OnProgress<'_>,
-    ) -> Result<PreparedAccount, EngineError> {
-        let shared = &self.shared;
-        let Some(claim) = lifecycle::claim_patiently(shared, tenant.account_id, None).await? else {
-            return Err(Failure::Busy("the account".to_owned()).into());
-        };
-        let mut drive = lifecycle::drive(shared, tenant, claim, caller, Priority::High, on_progress).await?;
-        let outcome = async {
-            let created = drive.ensure_exists().await?;
-            let mut problems = Vec::new();
-            let has_leases = !shared.store.open_leases_of(tenant.account_id).await?.is_empty();
-            if !has_leases {
-                // Nobody was told the password, so that this only replaces one unknown by another; what it shows is
-                // whether the application may.
-                if drive.account.known.password == Password::Forgotten {
-                    drive.account.known.password = Password::Suspect;
-                }
-                drive.drive(&mut Goal::Settle).await?;
-                shared.store.remember_passwords_allowed(tenant.tenant_id, !drive.password_refused).await?;
-                if drive.password_refused {
-                    let refusal = Failure::PasswordNotAllowed(drive.account.user_name.clone());
-                    problems.push(EngineError::from(refusal).in_tenant(&tenant.name).to_body());
-                }
-            }
-            let Some(object_id) = drive.account.object_id else {
-                return Err(Failure::AccountNotReplicated(drive.account.user_name.clone()).into());
-            };
-            let user_name = drive.account.user_name.clone();
-            Ok(PreparedAccount { user_name, object_id, created, problems })
-        }
-        .await;
-        drive.account.looked_at = Some(shared.clock.now());
-        shared.store.save_known(&drive.claim, &drive.account).await?;
-        shared.store.release(&claim).await?;
-        shared.remember_clock().await?;
-        outcome
-    }
-
-    async fn delete_account(&self, tenant: &TenantRow, account_id: Uuid, caller: &Caller) -> Result<(), EngineError> {
-        let shared = &self.shared;
-        let Some(claim) = lifecycle::claim_patiently(shared, account_id, None).await? else {
-            return Err(Failure::Busy("the account".to_owned()).into());
-        };
-        let mut account = shared.store.account(account_id).await?;
-        let Some(object_id) = account.object_id else { return Ok(()) };
-        let user_name = account.user_name.clone();
-        shared.audit(tenant.tenant_id, AuditEvent::AccountDeleting, caller, None, Some(&user_name), json!({})).await?;
-        let session = shared.session(tenant);
-        let action = "delete the account";
-        let answer = session
-            .send(&graph::delete_account(object_id), Priority::High)
-            .await
-            .map_err(|trouble| trouble.to_error(action))?;
-        if !answer.is_success() && answer.status != 404 {
-            return Err(graph::Trouble::of_answer(&answer).to_error(action).in_tenant(&tenant.name));
-        }
-        account.object_id = None;
-        account.created_at = None;
-        account.settle_from = None;
-        account.known = crate::plan::Observed::absent();
-        account.certain = true;
-        shared.store.save_known(&claim, &account).await?;
-        shared.store.release(&claim).await
-    }
-
     async fn tenant_summary(&self, tenant: &TenantRow) -> Result<TenantSummary, EngineError> {
         let shared = &self.shared;
-        let account = shared.store.account(tenant.account_id).await?;
-        let open = shared.store.open_leases_of(tenant.account_id).await?;
+        let name = shared.account_name(tenant, &shared.owner_for(tenant, &shared.settings.technician))?;
+        let open = match shared.account_of(tenant, &shared.settings.technician).await? {
+            Some(account) => shared.store.open_leases_of(account.account_id).await?,
+            None => Vec::new(),
+        };
         let lease = match open.first() {
             Some(lease) => Some(lifecycle::summary(shared, lease).await?),
             None => None,
@@ -610,7 +536,7 @@ impl Engine {
             name: tenant.name.clone(),
             domains: tenant.domains.clone(),
             cloud: tenant.cloud,
-            user_name: account.user_name,
+            user_name: name.user_name,
             roles: tenant.roles.iter().map(|role| role.name.clone()).collect(),
             minutes: tenant.minutes,
             maximum_minutes: tenant.maximum_minutes,

@@ -9,6 +9,7 @@
 //! [`SecretStore`]; both are given by the caller.
 
 mod account;
+mod accounts;
 mod audit;
 mod clock;
 mod credential;
@@ -28,7 +29,7 @@ mod store;
 mod sweep;
 mod tenant;
 
-pub use account::PreparedAccount;
+pub use account::{AccountKind, AccountOwner, AccountSummary, PreparedAccount};
 pub use audit::{AuditEntry, AuditEvent, AuditFault, AuditQuery, AuditReport};
 pub use clock::{Clock, SystemClock};
 pub use engine::{Engine, OnProgress};

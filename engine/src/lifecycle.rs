@@ -45,7 +45,9 @@ pub(crate) async fn start(
         shared.audit(tenant.tenant_id, AuditEvent::LeaseFailed, &start.caller, None, None, detail).await?;
         return Err(named(error));
     }
-    let claim = claim_patiently(shared, tenant.account_id, None)
+    let owner = shared.owner_for(&tenant, &shared.settings.technician);
+    let account_id = shared.ensure_account(&tenant, &owner, true).await.map_err(named)?;
+    let claim = claim_patiently(shared, account_id, None)
         .await
         .map_err(named)?
         .ok_or_else(|| named(Failure::Busy("the account".to_owned()).into()))?;
@@ -90,7 +92,7 @@ async fn start_claimed(
 ) -> Result<LeaseSummary, EngineError> {
     let mut settled = false;
     let open = loop {
-        let open = shared.store.open_leases_of(tenant.account_id).await?;
+        let open = shared.store.open_leases_of(claim.account_id).await?;
         let now = shared.now();
         let over: Vec<_> =
             open.iter().filter(|lease| lease.is_ending() || !lease.is_live() || lease.until <= now).collect();
@@ -98,7 +100,7 @@ async fn start_claimed(
             break open;
         }
         if settled {
-            let account = shared.store.account(tenant.account_id).await?;
+            let account = shared.store.account(claim.account_id).await?;
             return Err(Failure::AccountEnding(account.user_name).into());
         }
         settled = true;

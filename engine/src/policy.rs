@@ -85,6 +85,15 @@ pub enum LoginMode {
     },
 }
 
+impl Policy {
+    /// What holds in the tenant with this id, name and domains. Where several rules name it, the last one counts.
+    #[must_use]
+    pub fn rules(&self, tenant_id: uuid::Uuid, name: &str, domains: &[String]) -> Rules {
+        let of_tenant = self.tenants.iter().filter(|rules| rules.tenant.names(tenant_id, name, domains));
+        of_tenant.fold(self.everywhere.clone(), |wider, narrower| narrower.rules.within(&wider))
+    }
+}
+
 impl TenantName {
     /// Whether the tenant with this id, name and domains is meant.
     #[must_use]

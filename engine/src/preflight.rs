@@ -8,7 +8,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::{
-    EngineError, EngineSettings, Failure, NewTenant, Role,
+    AccountOwner, EngineError, EngineSettings, Failure, NewTenant, Role,
     account::AccountName,
     credential,
     graph::{self, Answer, Capabilities, FoundAccount, Page, PassPolicy, Priority, RoleDefinition, Session, Trouble},
@@ -300,15 +300,19 @@ pub(crate) async fn inspect(
         })
         .collect();
 
-    let name = AccountName::new(settings, &domain)?;
+    let organization = organization.unwrap_or_else(|| domain.clone());
+    let called = new.name.clone().unwrap_or_else(|| organization.clone());
+    let verified: Vec<String> =
+        domains.iter().filter(|domain| domain.verified).map(|domain| domain.name.clone()).collect();
+    let login = settings.policy.rules(new.tenant_id, &called, &verified).login.unwrap_or_default();
+    let name = AccountName::new(settings, &AccountOwner::of(&settings.technician, &login), &domain)?;
     let account = if domain.is_empty() { AccountFound::Absent } else { find(session, &name).await? };
     if account == AccountFound::NotOurs {
         failures.push(Failure::AccountNotOurs(name.user_name.clone()));
     }
-    let organization = organization.unwrap_or_else(|| domain.clone());
     let row = TenantRow {
         tenant_id: new.tenant_id,
-        name: new.name.clone().unwrap_or_else(|| organization.clone()),
+        name: called,
         cloud: new.cloud,
         client_id: new.client_id,
         domain: domain.clone(),
@@ -321,7 +325,6 @@ pub(crate) async fn inspect(
         pass_policy: pass_policy.clone(),
         pass_refused_at: None,
         passwords_allowed: true,
-        account_id: Uuid::nil(),
         last_used: None,
     };
     let credential = credential::choose(&row, &capabilities, now);

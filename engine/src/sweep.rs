@@ -72,7 +72,7 @@ pub(crate) async fn sweep(engine: &Engine) -> Result<SweepReport, EngineError> {
     accounts.extend(
         shared
             .store
-            .accounts()
+            .accounts_to_watch()
             .await?
             .iter()
             .filter(|account| next_look(account, now) <= now)
@@ -122,7 +122,7 @@ pub(crate) async fn sweep(engine: &Engine) -> Result<SweepReport, EngineError> {
 pub(crate) async fn next_due(shared: &Shared) -> Result<Option<i64>, EngineError> {
     let now = shared.clock.now();
     let lease = shared.store.first_due().await?.map(|due| due - (shared.now() - now));
-    let accounts = shared.store.accounts().await?;
+    let accounts = shared.store.accounts_to_watch().await?;
     let look = accounts.iter().map(|account| next_look(account, now)).min();
     Ok(lease.into_iter().chain(look).min().map(|due| due.max(now + 1_000)))
 }

@@ -4,7 +4,7 @@ use sqlx::{Row as _, sqlite::SqliteRow};
 use uuid::Uuid;
 
 use super::{Store, Write, fault, get, get_id, get_json, json};
-use crate::{EngineError, Failure, plan::Observed};
+use crate::{AccountKind, AccountOwner, EngineError, Failure, plan::Observed};
 
 /// How long a loan lasts unless it is renewed: longer than any exchange, so that no answer comes after it has lapsed.
 pub(crate) const LOAN: i64 = 20_000;
@@ -18,6 +18,9 @@ pub(crate) struct AccountRow {
     pub(crate) account_id: Uuid,
     pub(crate) tenant_id: Uuid,
     pub(crate) user_name: String,
+    pub(crate) owner: AccountOwner,
+    /// Whether this store decides about it.
+    pub(crate) here: bool,
     pub(crate) object_id: Option<Uuid>,
     pub(crate) created_at: Option<i64>,
     pub(crate) known: Observed,
@@ -31,10 +34,17 @@ pub(crate) struct AccountRow {
 impl AccountRow {
     fn of(row: &SqliteRow) -> Result<Self, EngineError> {
         let object_id: Option<&str> = get(row, "object_id")?;
+        let kind = match get(row, "kind")? {
+            "individual" => AccountKind::Individual,
+            "shared" => AccountKind::Shared,
+            other => return Err(Failure::StoreDamaged(format!("\"{other}\" is no kind of account")).into()),
+        };
         Ok(Self {
             account_id: get_id(row, "account_id")?,
             tenant_id: get_id(row, "tenant_id")?,
             user_name: get(row, "user_name")?,
+            owner: AccountOwner { kind, local_part: get(row, "owner")? },
+            here: get(row, "here")?,
             object_id: object_id.is_some().then(|| get_id(row, "object_id")).transpose()?,
             created_at: get(row, "created_at")?,
             known: get_json(row, "known")?,
@@ -67,9 +77,24 @@ impl Store {
             .map_or_else(|| Err(Failure::StoreDamaged("an account's row is missing".to_owned()).into()), AccountRow::of)
     }
 
+    /// The account of that name, if the store knows one.
+    pub(crate) async fn account_named(
+        &self,
+        tenant_id: Uuid,
+        user_name: &str,
+    ) -> Result<Option<AccountRow>, EngineError> {
+        let row = sqlx::query("select * from accounts where tenant_id = ?1 and user_name = ?2 and removed_at is null")
+            .bind(tenant_id.to_string())
+            .bind(user_name)
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(fault)?;
+        row.as_ref().map(AccountRow::of).transpose()
+    }
+
     /// Accounts of one tenant.
     pub(crate) async fn accounts_of(&self, tenant_id: Uuid) -> Result<Vec<AccountRow>, EngineError> {
-        let rows = sqlx::query("select * from accounts where tenant_id = ?1 order by user_name")
+        let rows = sqlx::query("select * from accounts where tenant_id = ?1 and removed_at is null order by user_name")
             .bind(tenant_id.to_string())
             .fetch_all(&self.pool)
             .await
@@ -77,15 +102,45 @@ impl Store {
         rows.iter().map(AccountRow::of).collect()
     }
 
-    /// Accounts of connected tenants: what settle checks and the scan look at.
+    /// Every account of the connected tenants.
     pub(crate) async fn accounts(&self) -> Result<Vec<AccountRow>, EngineError> {
-        let rows = sqlx::query(
-            "select accounts.* from accounts join tenants using (tenant_id) where tenants.removed_at is null",
+        self.accounts_where("true").await
+    }
+
+    /// Accounts of connected tenants that this store decides about: what settle checks and the scan look at.
+    pub(crate) async fn accounts_to_watch(&self) -> Result<Vec<AccountRow>, EngineError> {
+        self.accounts_where(
+            "(accounts.here = 1 or exists (select 1 from leases where leases.account_id = accounts.account_id
+                 and leases.state not in ('ended', 'failed')))",
         )
-        .fetch_all(&self.pool)
         .await
-        .map_err(fault)?;
+    }
+
+    async fn accounts_where(&self, condition: &'static str) -> Result<Vec<AccountRow>, EngineError> {
+        let statement = format!(
+            "select accounts.* from accounts join tenants using (tenant_id)
+             where tenants.removed_at is null and accounts.removed_at is null and {condition}
+             order by tenants.name collate nocase, accounts.user_name"
+        );
+        let rows = sqlx::query(sqlx::AssertSqlSafe(statement)).fetch_all(&self.pool).await.map_err(fault)?;
         rows.iter().map(AccountRow::of).collect()
+    }
+
+    /// Gives accounts from before there were several technicians their owner, from their names.
+    pub(crate) async fn name_owners(&self, prefix: &str) -> Result<(), EngineError> {
+        let unnamed = sqlx::query("select account_id, user_name from accounts where owner = ''");
+        for row in unnamed.fetch_all(&self.pool).await.map_err(fault)? {
+            let (account_id, user_name): (&str, &str) = (get(&row, "account_id")?, get(&row, "user_name")?);
+            let local = user_name.split('@').next().unwrap_or_default();
+            let owner = local.strip_prefix(&prefix.to_lowercase()).filter(|rest| !rest.is_empty()).unwrap_or(local);
+            sqlx::query("update accounts set owner = ?2 where account_id = ?1")
+                .bind(account_id)
+                .bind(owner)
+                .execute(&self.pool)
+                .await
+                .map_err(fault)?;
+        }
+        Ok(())
     }
 
     /// Borrows the account, if nobody else has. A loan that lasts implausibly long does not count.
@@ -202,19 +257,42 @@ pub(crate) async fn save_known(write: &mut Write, claim: &Claim, account: &Accou
 }
 
 /// The row of the account of that name, made if there is none. A new one is known not to be there: if it is, creating
-/// it says so.
-pub(crate) async fn ensure(write: &mut Write, tenant_id: Uuid, user_name: &str) -> Result<Uuid, EngineError> {
+/// it says so. `here`: this store decides about it from now on (what it decided about stays so). `None`: the name is
+/// another owner's.
+pub(crate) async fn ensure(
+    write: &mut Write,
+    tenant_id: Uuid,
+    owner: &AccountOwner,
+    user_name: &str,
+    here: bool,
+) -> Result<Option<Uuid>, EngineError> {
     let row = sqlx::query(
-        "insert into accounts (account_id, tenant_id, user_name, known, certain) values (?1, ?2, ?3, ?4, 1)
-         on conflict (tenant_id, user_name) do update set user_name = excluded.user_name
+        "insert into accounts (account_id, tenant_id, user_name, known, certain, owner, kind, here)
+         values (?1, ?2, ?3, ?4, 1, ?5, ?6, ?7)
+         on conflict (tenant_id, user_name) do update set here = max(here, excluded.here), removed_at = null
+             where owner = excluded.owner and kind = excluded.kind
          returning account_id",
     )
     .bind(Uuid::now_v7().to_string())
     .bind(tenant_id.to_string())
     .bind(user_name)
     .bind(json(&Observed::absent())?)
-    .fetch_one(&mut **write)
+    .bind(&owner.local_part)
+    .bind(owner.kind.name())
+    .bind(here)
+    .fetch_optional(&mut **write)
     .await
     .map_err(fault)?;
-    get_id(&row, "account_id")
+    row.as_ref().map(|row| get_id(row, "account_id")).transpose()
+}
+
+/// Notes that the account was deleted on purpose. Its leases stay on record.
+pub(crate) async fn forget(write: &mut Write, account_id: Uuid, now: i64) -> Result<(), EngineError> {
+    sqlx::query("update accounts set removed_at = ?2, here = 0, settle_from = null where account_id = ?1")
+        .bind(account_id.to_string())
+        .bind(now)
+        .execute(&mut **write)
+        .await
+        .map_err(fault)?;
+    Ok(())
 }

@@ -9,7 +9,7 @@ mod audit;
 pub(crate) mod leases;
 mod tenants;
 
-pub(crate) use accounts::{AccountRow, Claim, LOAN, ensure, release_in, save_known};
+pub(crate) use accounts::{AccountRow, Claim, LOAN, ensure, forget, release_in, save_known};
 pub(crate) use audit::{NewEntry, append};
 pub(crate) use leases::{LeaseRow, NewLease};
 pub(crate) use tenants::{TenantRow, mark_used, remove as remove_tenant, save as save_tenant};

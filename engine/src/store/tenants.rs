@@ -28,7 +28,6 @@ pub(crate) struct TenantRow {
     pub(crate) pass_refused_at: Option<i64>,
     /// Whether the directory lets us replace passwords, as far as was tried.
     pub(crate) passwords_allowed: bool,
-    pub(crate) account_id: Uuid,
     pub(crate) last_used: Option<i64>,
 }
 
@@ -51,7 +50,6 @@ impl TenantRow {
             pass_policy: get_optional_json(row, "pass_policy")?,
             pass_refused_at: get(row, "pass_refused_at")?,
             passwords_allowed: get(row, "passwords_allowed")?,
-            account_id: get_id(row, "account_id")?,
             last_used: get(row, "last_used")?,
         })
     }
@@ -132,14 +130,13 @@ pub(crate) async fn save(write: &mut Write, tenant: &TenantRow) -> Result<(), En
     let cloud = serde_json::to_value(tenant.cloud).ok().and_then(|cloud| cloud.as_str().map(ToOwned::to_owned));
     sqlx::query(
         "insert into tenants (tenant_id, name, cloud, client_id, domain, domains, roles, groups, minutes,
-             maximum_minutes, capabilities, pass_policy, pass_refused_at, account_id, last_used, removed_at)
-         values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, null, ?13, null, null)
+             maximum_minutes, capabilities, pass_policy, pass_refused_at, last_used, removed_at)
+         values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, null, null, null)
          on conflict (tenant_id) do update set name = excluded.name, cloud = excluded.cloud,
              client_id = excluded.client_id, domain = excluded.domain, domains = excluded.domains,
              roles = excluded.roles, groups = excluded.groups, minutes = excluded.minutes,
              maximum_minutes = excluded.maximum_minutes, capabilities = excluded.capabilities,
-             pass_policy = excluded.pass_policy, pass_refused_at = null, account_id = excluded.account_id,
-             removed_at = null",
+             pass_policy = excluded.pass_policy, pass_refused_at = null, removed_at = null",
     )
     .bind(tenant.tenant_id.to_string())
     .bind(&tenant.name)
@@ -153,7 +150,6 @@ pub(crate) async fn save(write: &mut Write, tenant: &TenantRow) -> Result<(), En
     .bind(tenant.maximum_minutes)
     .bind(json(&tenant.capabilities)?)
     .bind(tenant.pass_policy.as_ref().map(json).transpose()?)
-    .bind(tenant.account_id.to_string())
     .execute(&mut **write)
     .await
     .map_err(fault)?;

@@ -5,3 +5,4 @@ mod faults;
 mod lab;
 mod leases;
 mod onboarding;
+mod policy;
