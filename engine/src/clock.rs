@@ -1,8 +1,9 @@
 //! Time as the engine sees it: always through a [`Clock`], so that leases can be tried at any hour.
 
 use std::{
+    pin::Pin,
     sync::OnceLock,
-    time::{Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 /// The clocks of this machine.
@@ -16,6 +17,17 @@ pub trait Clock: Send + Sync {
         let elapsed = BEGINNING.get_or_init(Instant::now).elapsed();
         i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX)
     }
+
+    /// Returns once `duration` has passed, as [`Clock::elapsed`] counts it. Whatever the engine waits for without
+    /// being told when it is there, it waits for with this.
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(tokio::time::sleep(duration))
+    }
+}
+
+/// Milliseconds as [`Clock::elapsed`] counts them.
+pub(crate) fn milliseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// The operating system's clock.

@@ -6,7 +6,8 @@
 
 use std::{
     collections::BTreeSet,
-    time::{Duration, Instant},
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    time::Duration,
 };
 
 use backon::{BackoffBuilder as _, ExponentialBuilder};
@@ -16,9 +17,10 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
-    AuditEvent, Caller, EngineError, Failure, OnProgress,
+    AuditEvent, Caller, EXCHANGE_TIMEOUT, EngineError, Failure, OnProgress,
+    clock::milliseconds,
     engine::Shared,
-    graph::{self, Answer, EXCHANGE_TIMEOUT, FoundAccount, PassLifetime, Priority, Session, Trouble, Verdict, judge},
+    graph::{self, Answer, FoundAccount, PassLifetime, Priority, Session, Trouble, Verdict, judge},
     password::{PasswordLength, random_password},
     plan::{Action, Desired, Issue, Observed, Password, Purpose, Share, plan},
     store::{AccountRow, Claim, LOAN, TenantRow},
@@ -28,7 +30,7 @@ use std::sync::Arc;
 /// How long a new account may be missing from some replicas.
 const REPLICATION: i64 = 180_000;
 /// How long the directory may still take an account for an administrator after its roles were removed.
-const ROLE_REMOVAL_LAG: Duration = Duration::from_secs(60);
+const ROLE_REMOVAL_LAG: i64 = 60_000;
 /// While waiting, the loan is renewed so often.
 const HOLD_EVERY: Duration = Duration::from_secs(5);
 /// The loan is renewed when less of it is left: an exchange, the wait before it and a margin.
@@ -80,8 +82,10 @@ pub(crate) struct Drive<'a> {
 }
 
 /// How an account's last steps went: what the loop must remember between rounds.
+///
+/// Times are those of [`crate::Clock::elapsed`], in milliseconds.
 struct Pace {
-    started: Instant,
+    started: i64,
     delays: backon::ExponentialBackoff,
     /// In a chain each step waits for the one before. After a failure what takes back goes out independently, so that
     /// one step that is refused does not keep the others from happening.
@@ -90,18 +94,20 @@ struct Pace {
     denied: u32,
     unclear: u32,
     tokens_rejected: u32,
-    administrator_until: Option<Instant>,
+    administrator_until: Option<i64>,
 }
 
 impl Pace {
-    fn new() -> Self {
+    /// `jitter` sets the waits of this drive apart from those of others.
+    fn new(started: i64, jitter: u64) -> Self {
         Self {
-            started: Instant::now(),
+            started,
             delays: ExponentialBuilder::new()
                 .with_min_delay(Duration::from_millis(400))
                 .with_max_delay(Duration::from_secs(30))
                 .with_factor(2.0)
                 .with_jitter()
+                .with_jitter_seed(jitter)
                 .without_max_times()
                 .build(),
             chain: true,
@@ -118,8 +124,8 @@ impl Pace {
     }
 
     /// Whether roles were removed so lately that the directory may not have noticed everywhere.
-    fn was_administrator(&self) -> bool {
-        self.administrator_until.is_some_and(|until| Instant::now() < until)
+    fn was_administrator(&self, now: i64) -> bool {
+        self.administrator_until.is_some_and(|until| now < until)
     }
 }
 
@@ -137,7 +143,7 @@ impl Drive<'_> {
     /// On an error whatever was granted is still on record as possibly granted; the caller ends the lease and the
     /// sweep goes on.
     pub(crate) async fn drive(&mut self, goal: &mut Goal) -> Result<(), EngineError> {
-        let mut pace = Pace::new();
+        let mut pace = self.pace();
         let mut read_back = false;
         loop {
             self.hold().await?;
@@ -183,7 +189,7 @@ impl Drive<'_> {
 
     /// Makes the account if it is not there. Returns whether it had to be made.
     pub(crate) async fn ensure_exists(&mut self) -> Result<bool, EngineError> {
-        let mut pace = Pace::new();
+        let mut pace = self.pace();
         loop {
             self.hold().await?;
             if !self.account.certain {
@@ -204,6 +210,14 @@ impl Drive<'_> {
                 None => {}
             }
         }
+    }
+
+    /// Accounts that stumble over the same fault at once must not come back at once: whose and which drive it is sets
+    /// them apart.
+    fn pace(&self) -> Pace {
+        let mut jitter = DefaultHasher::new();
+        (&self.account.user_name, self.claim.generation, self.shared.clock.now()).hash(&mut jitter);
+        Pace::new(self.shared.clock.elapsed(), jitter.finish())
     }
 
     /// Renews the loan when an exchange might outlast it. Whoever has lost it stops at once. (A loan that has not lapsed
@@ -318,7 +332,7 @@ impl Drive<'_> {
             let verdict = judge(action, &answer);
             if matches!(verdict, Verdict::Done) {
                 if matches!(action, Action::RemoveRole { .. } | Action::RemoveGroup(_)) {
-                    pace.administrator_until = Some(Instant::now() + ROLE_REMOVAL_LAG);
+                    pace.administrator_until = Some(self.shared.clock.elapsed() + ROLE_REMOVAL_LAG);
                 }
                 if matches!(action, Action::RevokeSessions) && !revocation_counts {
                     continue;
@@ -427,7 +441,7 @@ impl Drive<'_> {
                 self.account.certain = false;
                 return Ok(None);
             }
-            if pace.was_administrator() && self.account.known.roles.is_empty() {
+            if pace.was_administrator(self.shared.clock.elapsed()) && self.account.known.roles.is_empty() {
                 return Ok(Some(Setback { trouble, action: name, replication: false }));
             }
         }
@@ -467,7 +481,8 @@ impl Drive<'_> {
         matches!(action, Action::SetPassword(Purpose::Forget))
             && self.account.known.password == Password::Suspect
             && self.account.known.roles.is_empty()
-            && (!self.tenant.passwords_allowed || pace.denied > 0 && !pace.was_administrator())
+            && (!self.tenant.passwords_allowed
+                || pace.denied > 0 && !pace.was_administrator(self.shared.clock.elapsed()))
     }
 
     /// A refusal as a person can act on it.
@@ -692,16 +707,17 @@ impl Drive<'_> {
         }
         let patience = if replication { self.replication_patience } else { self.patience };
         let wait = trouble.retry_after.unwrap_or_else(|| pace.next());
-        if pace.started.elapsed() + wait > patience {
+        let clock = &self.shared.clock;
+        let until = clock.elapsed().saturating_add(milliseconds(wait));
+        if until - pace.started > milliseconds(patience) {
             return Err(error());
         }
-        let until = Instant::now() + wait;
         loop {
-            let left = until.saturating_duration_since(Instant::now());
+            let left = u64::try_from(until - clock.elapsed()).map_or(Duration::ZERO, Duration::from_millis);
             if left.is_zero() {
                 return Ok(());
             }
-            tokio::time::sleep(left.min(HOLD_EVERY)).await;
+            clock.sleep(left.min(HOLD_EVERY)).await;
             self.hold().await?;
         }
     }

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use crate::{
     AccountFound, AccountOwner, AuditEntry, AuditEvent, AuditQuery, AuditReport, Caller, Clock, EngineError,
     EngineSettings, Failure, Inspection, NewTenant, PreparedAccount, SecretStore, StartLease, SweepReport,
-    TenantHealth,
+    SystemTransport, TenantHealth, Transport,
     account::AccountName,
     accounts,
     credential::{self, Held, HeldCredentials},
@@ -147,12 +147,26 @@ impl Engine {
         secrets: Arc<dyn SecretStore>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, EngineError> {
+        let transport = Arc::new(SystemTransport::new(settings.network.clone()));
+        Self::open_over(transport, settings, secrets, clock).await
+    }
+
+    /// The same over another way to Microsoft than this machine's network.
+    ///
+    /// # Errors
+    /// As [`Engine::open`].
+    pub async fn open_over(
+        transport: Arc<dyn Transport>,
+        settings: EngineSettings,
+        secrets: Arc<dyn SecretStore>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, EngineError> {
         // A name that cannot be an account's is refused before anything is opened.
         AccountName::new(&settings, &AccountOwner::individual(&settings.technician.local_part), "example.com")?;
         let store = Store::open(&settings.database_path).await?;
         store.name_owners(&settings.account_prefix).await?;
         let offset = store.clock_offset(clock.now(), OFFSET_LASTS).await?;
-        let http = Arc::new(Http::new(settings.network.clone(), Arc::clone(&clock), offset));
+        let http = Arc::new(Http::new(transport, Arc::clone(&clock), offset));
         Ok(Self {
             shared: Arc::new(Shared {
                 settings,

@@ -6,7 +6,7 @@
 //! leases, accounts, tenants and the audit chain in one SQLite file; no secret is ever written there.
 //!
 //! The engine never sees a browser. What may happen when is decided by [`Clock`], what is kept secret by
-//! [`SecretStore`]; both are given by the caller.
+//! [`SecretStore`], how Microsoft is reached by [`Transport`]; all are given by the caller.
 
 mod account;
 mod accounts;
@@ -28,6 +28,7 @@ mod settings;
 mod store;
 mod sweep;
 mod tenant;
+mod transport;
 
 pub use account::{AccountKind, AccountOwner, AccountSummary, PreparedAccount};
 pub use audit::{AuditEntry, AuditEvent, AuditFault, AuditQuery, AuditReport};
@@ -42,3 +43,4 @@ pub use secrets::{SecretStore, SecretStoreError};
 pub use settings::{EngineSettings, NetworkSettings, Patience, Technician};
 pub use sweep::SweepReport;
 pub use tenant::{NewTenant, Role, TenantHealth};
+pub use transport::{Carried, EXCHANGE_TIMEOUT, HttpAnswer, HttpRequest, Silence, SystemTransport, Transport};

@@ -1,9 +1,6 @@
 //! How a lease begins and ends around the one loop: the intent, the loan, the drive, the record.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use latchkey_protocol::{LeaseState, LeaseSummary, Step, StepState};
 use serde_json::json;
@@ -11,6 +8,7 @@ use uuid::Uuid;
 
 use crate::{
     AuditEvent, Caller, EngineError, Failure, OnProgress, StartLease,
+    clock::milliseconds,
     credential::{self, Held},
     drive::{Activation, Drive, Goal, ending_problem, expect_grant},
     engine::Shared,
@@ -433,7 +431,7 @@ pub(crate) async fn claim_patiently(
     account_id: Uuid,
     lease: Option<Uuid>,
 ) -> Result<Option<Claim>, EngineError> {
-    let began = Instant::now();
+    let began = shared.clock.elapsed();
     loop {
         if let Some(claim) = shared.store.claim(account_id, shared.clock.now()).await? {
             return Ok(Some(claim));
@@ -443,10 +441,10 @@ pub(crate) async fn claim_patiently(
         {
             return Ok(None);
         }
-        if began.elapsed() >= shared.settings.patience.fault {
+        if shared.clock.elapsed() - began >= milliseconds(shared.settings.patience.fault) {
             return Ok(None);
         }
-        tokio::time::sleep(ASK_AGAIN).await;
+        shared.clock.sleep(ASK_AGAIN).await;
     }
 }
 

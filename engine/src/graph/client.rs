@@ -3,17 +3,16 @@
 //! Facts: Microsoft Graph best practices (client-request-id, Retry-After), JSON batching, throttling.
 
 use std::{
-    error::Error as _,
     sync::Arc,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use latchkey_protocol::cloud::Cloud;
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio::sync::{Mutex, OnceCell};
+use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use super::{
@@ -21,25 +20,21 @@ use super::{
     throttle::Throttle,
     token::{self, Capabilities, Granted, Token},
 };
-use crate::{Clock, EngineError, Failure, NetworkSettings, SecretStore, SecretStoreError};
+use crate::{Clock, EngineError, Failure, HttpAnswer, HttpRequest, SecretStore, SecretStoreError, Silence, Transport};
 
-/// How long an exchange may take. A request takes effect no later than that after its send, as far as we can know:
-/// deadlines before the send, loans on rows and the first look after an ending follow from it.
-pub(crate) const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(10);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A token is renewed so long before it runs out, in milliseconds.
 const TOKEN_MARGIN: i64 = 300_000;
-/// A connection that was used so lately is still open.
-const STAYS_WARM: Duration = Duration::from_secs(60);
+/// A connection that was used so lately is still open, in milliseconds.
+const STAYS_WARM: i64 = 60_000;
+const CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("client-request-id");
 /// More than one batch may hold.
 const BATCH_LIMIT: usize = 20;
 /// Differences between two clocks below this are the `Date` header's resolution and the way.
 const CLOCK_NOISE: i64 = 2_000;
 
-/// The HTTP client of this process and what it has learned about this machine's clock.
+/// The way out of this process and what it has learned about this machine's clock.
 pub(crate) struct Http {
-    network: NetworkSettings,
-    client: OnceCell<reqwest::Client>,
+    transport: Arc<dyn Transport>,
     clock: Arc<dyn Clock>,
     measured: std::sync::Mutex<Measured>,
 }
@@ -56,9 +51,9 @@ enum Measured {
 }
 
 impl Http {
-    pub(crate) fn new(network: NetworkSettings, clock: Arc<dyn Clock>, remembered_offset: Option<i64>) -> Self {
+    pub(crate) fn new(transport: Arc<dyn Transport>, clock: Arc<dyn Clock>, remembered_offset: Option<i64>) -> Self {
         let measured = remembered_offset.map_or(Measured::Never, Measured::Remembered);
-        Self { network, client: OnceCell::new(), clock, measured: std::sync::Mutex::new(measured) }
+        Self { transport, clock, measured: std::sync::Mutex::new(measured) }
     }
 
     /// Microsoft's time minus this machine's, in milliseconds, once an exchange has shown it; small differences are 0.
@@ -77,81 +72,32 @@ impl Http {
         self.measured.lock().is_ok_and(|measured| matches!(*measured, Measured::Here(..)))
     }
 
-    /// The client is made on first use: reading the system's certificates takes longer than a host may take to start.
-    async fn client(&self) -> Result<&reqwest::Client, Trouble> {
-        self.client
-            .get_or_try_init(|| async { self.build().await })
-            .await
-            .map_err(|failure| Trouble::before_sending(failure, None))
-    }
-
-    async fn build(&self) -> Result<reqwest::Client, Failure> {
-        // Whoever was first in this process has installed the same provider; that is no error.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut builder = reqwest::Client::builder()
-            .https_only(true)
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(EXCHANGE_TIMEOUT)
-            .pool_idle_timeout(Duration::from_secs(300))
-            // Graph never redirects a call of ours; a body with a password must not follow one.
-            .redirect(reqwest::redirect::Policy::none())
-            .user_agent(concat!("latchkey/", env!("CARGO_PKG_VERSION")));
-        if let Some(proxy) = &self.network.proxy {
-            let proxy = reqwest::Proxy::all(proxy.clone())
-                .map_err(|_| Failure::ConfigurationInvalid("the proxy's address cannot be used".to_owned()))?;
-            builder = builder.proxy(proxy);
-        }
-        if let Some(path) = &self.network.extra_root_certificates {
-            let unusable = |what: &dyn std::fmt::Display| {
-                Failure::ConfigurationInvalid(format!(
-                    "the root certificates in {} cannot be read: {what}",
-                    path.display()
-                ))
-            };
-            let pem = tokio::fs::read(path).await.map_err(|error| unusable(&error))?;
-            let certificates = reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| unusable(&error))?;
-            builder = builder.tls_certs_merge(certificates);
-        }
-        builder
-            .build()
-            .map_err(|error| Failure::ConfigurationInvalid(format!("HTTPS cannot be set up: {}", causes(&error))))
-    }
-
-    /// Sends and reads to the end. What comes back is the status, the headers and the bytes.
-    async fn exchange(&self, request: reqwest::RequestBuilder) -> Result<(u16, HeaderMap, Vec<u8>), Trouble> {
-        let response = request.send().await.map_err(|error| silence(&error))?;
-        let status = response.status().as_u16();
-        let headers = response.headers().clone();
-        if let Some(server) = date(&headers) {
+    /// Sends and reads to the end.
+    async fn exchange(&self, request: HttpRequest) -> Result<HttpAnswer, Trouble> {
+        let answer = self.transport.exchange(request).await.map_err(silence)?;
+        if let Some(server) = date(&answer.headers) {
             // The header has whole seconds: half of one is the fairest guess.
             if let Ok(mut measured) = self.measured.lock() {
                 *measured = Measured::Here(server + 500, self.clock.elapsed());
             }
         }
-        let bytes = response.bytes().await.map_err(|error| silence(&error))?;
-        Ok((status, headers, bytes.to_vec()))
+        Ok(answer)
     }
 }
 
-fn silence(error: &reqwest::Error) -> Trouble {
-    Trouble::silence(causes(error), !error.is_connect() && !error.is_builder())
+fn silence(silence: Silence) -> Trouble {
+    match silence {
+        Silence::Unusable(failure) => Trouble::before_sending(failure, None),
+        Silence::Unreached(message) => Trouble::silence(message, false),
+        Silence::Unanswered(message) => Trouble::silence(message, true),
+    }
 }
 
-/// The chain of causes, without addresses: they hold ids and would be repeated at every level.
-fn causes(error: &reqwest::Error) -> String {
-    if error.is_timeout() {
-        return "no answer in time".to_owned();
+/// Sets a header whose value is known to be one.
+fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
     }
-    let mut text = String::new();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        if !text.is_empty() {
-            text.push_str(": ");
-        }
-        text.push_str(&next.to_string());
-        cause = next.source();
-    }
-    if text.is_empty() { "the request failed".to_owned() } else { text }
 }
 
 /// Milliseconds of a `Date` header (IMF-fixdate).
@@ -200,19 +146,20 @@ pub(crate) struct Session {
     secret: SecretSource,
     token: Mutex<Option<Arc<Token>>>,
     throttle: Throttle,
-    used: std::sync::Mutex<Option<Instant>>,
+    /// When the last answer came, by [`Clock::elapsed`].
+    used: std::sync::Mutex<Option<i64>>,
 }
 
 impl Session {
     pub(crate) fn new(http: Arc<Http>, tenant_id: Uuid, client_id: Uuid, cloud: Cloud, secret: SecretSource) -> Self {
         Self {
+            throttle: Throttle::new(Arc::clone(&http.clock)),
             http,
             tenant_id,
             client_id,
             cloud,
             secret,
             token: Mutex::new(None),
-            throttle: Throttle::new(),
             used: std::sync::Mutex::new(None),
         }
     }
@@ -237,7 +184,7 @@ impl Session {
 
     /// Whether a call was made so lately that the connection is still open.
     pub(crate) fn is_warm(&self) -> bool {
-        self.used.lock().is_ok_and(|used| used.is_some_and(|at| at.elapsed() < STAYS_WARM))
+        self.used.lock().is_ok_and(|used| used.is_some_and(|at| self.http.clock.elapsed() - at < STAYS_WARM))
     }
 
     /// One call. A token that is not accepted any more is fetched anew once.
@@ -342,28 +289,29 @@ impl Session {
 
     async fn call(
         &self,
-        method: &str,
+        method: &'static str,
         path: &str,
         body: Option<Vec<u8>>,
         priority: Priority,
     ) -> Result<Answer, Trouble> {
         let token = self.token().await?;
-        let client = self.http.client().await?;
-        let method = reqwest::Method::from_bytes(method.as_bytes())
-            .map_err(|_| Trouble::before_sending(Failure::Internal("no such method".to_owned()), None))?;
         let client_request_id = Uuid::new_v4().to_string();
-        let mut request = client
-            .request(method.clone(), format!("{}/v1.0{path}", self.cloud.hosts().graph))
-            .bearer_auth(token.value.expose_secret())
-            .header("client-request-id", &client_request_id)
-            .header("return-client-request-id", "true")
-            .header("x-ms-throttle-priority", priority.as_header());
-        if let Some(body) = body {
-            request = request.header(reqwest::header::CONTENT_TYPE, "application/json").body(body);
+        let mut headers = HeaderMap::new();
+        let mut bearer = HeaderValue::from_str(&format!("Bearer {}", token.value.expose_secret()))
+            .map_err(|_| Trouble::before_sending(Failure::TokenRefused("it is not one".to_owned()), None))?;
+        bearer.set_sensitive(true);
+        headers.insert(AUTHORIZATION, bearer);
+        set(&mut headers, CLIENT_REQUEST_ID, &client_request_id);
+        set(&mut headers, HeaderName::from_static("return-client-request-id"), "true");
+        set(&mut headers, HeaderName::from_static("x-ms-throttle-priority"), priority.as_header());
+        if body.is_some() {
+            set(&mut headers, CONTENT_TYPE, "application/json");
         }
-        let (status, headers, bytes) = self.http.exchange(request).await?;
+        let url = format!("{}/v1.0{path}", self.cloud.hosts().graph);
+        let request = HttpRequest { method, url, headers, body: body.unwrap_or_default() };
+        let HttpAnswer { status, headers, body: bytes } = self.http.exchange(request).await?;
         if let Ok(mut used) = self.used.lock() {
-            *used = Some(Instant::now());
+            *used = Some(self.http.clock.elapsed());
         }
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(ToOwned::to_owned);
         let answer = Answer {
@@ -386,23 +334,24 @@ impl Session {
             return Ok(Arc::clone(token));
         }
         // The key store and the system's certificates each take their time in a fresh process: side by side.
-        let (secret, client) = tokio::join!(self.secret(), self.http.client());
+        let (secret, prepared) = tokio::join!(self.secret(), self.http.transport.prepare());
         let secret = secret.map_err(|failure| Trouble::before_sending(failure, None))?;
-        let client = client?;
+        prepared.map_err(silence)?;
         let hosts = self.cloud.hosts();
         let client_id = self.client_id.to_string();
         let scope = format!("{}/.default", hosts.graph);
-        let form = [
-            ("client_id", client_id.as_str()),
-            ("scope", scope.as_str()),
-            ("grant_type", "client_credentials"),
-            ("client_secret", secret.expose_secret()),
-        ];
-        let request = client
-            .post(format!("{}/{}/oauth2/v2.0/token", hosts.authority, self.tenant_id))
-            .header("client-request-id", Uuid::new_v4().to_string())
-            .form(&form);
-        let (status, headers, bytes) = self.http.exchange(request).await?;
+        let form = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("client_id", &client_id)
+            .append_pair("scope", &scope)
+            .append_pair("grant_type", "client_credentials")
+            .append_pair("client_secret", secret.expose_secret())
+            .finish();
+        let mut headers = HeaderMap::new();
+        set(&mut headers, CLIENT_REQUEST_ID, &Uuid::new_v4().to_string());
+        set(&mut headers, CONTENT_TYPE, "application/x-www-form-urlencoded");
+        let url = format!("{}/{}/oauth2/v2.0/token", hosts.authority, self.tenant_id);
+        let request = HttpRequest { method: "POST", url, headers, body: form.into_bytes() };
+        let HttpAnswer { status, headers, body: bytes } = self.http.exchange(request).await?;
         if status != 200 {
             let retry_after = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()).and_then(seconds);
             let error = token::refusal(status, &bytes);

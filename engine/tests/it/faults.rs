@@ -1,5 +1,7 @@
 //! Leases on bad days. After every one of them no account is enabled without a live lease.
 
+use std::time::Duration;
+
 use latchkey_engine::{AuditEvent, AuditQuery, Engine};
 use latchkey_protocol::{CredentialKind, ErrorCode, LeaseState};
 use serde_json::{Value, json};
@@ -548,7 +550,11 @@ async fn microsoft_out_of_reach_is_said_so() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_that_grants_is_sent_when_the_lease_would_be_over() {
     let lab = Lab::new().await;
-    let engine = lab.connected(CONTOSO).await;
+    let mut settings = lab.settings();
+    // It is not patience that ends here.
+    settings.patience.fault = Duration::from_secs(120);
+    let engine = lab.try_engine(settings).await.unwrap();
+    engine.add_tenant(lab.wish(CONTOSO), &PERSON, QUIET).await.unwrap();
     engine.warm(CONTOSO).await.unwrap();
     fault(&lab, json!({ "match": { "path_contains": "$batch", "nth": 1 }, "kind": "hold_before" }));
     fault(&lab, step("PATCH", "/users/", json!({ "kind": "status", "status": 503, "times": 1 })));
