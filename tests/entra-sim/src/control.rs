@@ -12,7 +12,7 @@
 //! | `GET /sim/wait?exchanges=n` or `?held=1` | answers when so many exchanges have arrived, or one is held |
 //! | `POST /sim/tenants` | add a tenant (a recipe) |
 //! | `POST /sim/users` | change a user behind everybody's back: `{"user": …, "enabled"?, "delete"?, "password"?, "add_roles"?, "remove_roles"?}` |
-//! | `POST /sim/apps` | change an application: `{"tenant", "permissions"?, "enabled"?, "secret_expires_in_seconds"?, "app_roles"?}` |
+//! | `POST /sim/apps` | change an application: `{"tenant", "client_id"?, "permissions"?, "enabled"?, "secret_expires_in_seconds"?, "app_roles"?, "add_certificates"?, "remove_certificates"?}`; the tenant's first one unless `client_id` names another |
 //! | `POST /sim/policies` | change a tenant's policies: `{"tenant", "pass_enabled"?, "pass_minimum"?, "pass_maximum"?, "pass_once"?, "licence"?, "security_defaults"?}` |
 //! | `POST /sim/reset` | back to the start |
 
@@ -28,9 +28,10 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::assertion::read_certificate_text;
 use crate::clock::graph_time;
 use crate::directory::seed::{TenantRecipe, assignment_id};
-use crate::directory::{DomainKind, Licence, RoleAssignment, Tenant, User, roles};
+use crate::directory::{ApplicationKey, DomainKind, Licence, RoleAssignment, Tenant, User, roles};
 use crate::exchanges::Endpoint;
 use crate::faults::{Fault, Kind, Match};
 use crate::simulation::Simulation;
@@ -94,6 +95,7 @@ pub fn tenant_summary(tenant: &Tenant) -> Value {
             "client_secret": application.secrets.last().map(|secret| &secret.value),
             "service_principal_id": application.service_principal_id,
             "permissions": application.permissions,
+            "certificates": application.keys.iter().map(thumbprint).collect::<Vec<_>>(),
         })),
     })
 }
@@ -402,21 +404,42 @@ async fn change_user(State(sim): Sim, Json(change): Json<UserChange>) -> Result<
 #[serde(deny_unknown_fields)]
 struct ApplicationChange {
     tenant: String,
+    client_id: Option<String>,
     permissions: Option<Vec<String>>,
     enabled: Option<bool>,
     secret_expires_in_seconds: Option<i64>,
     app_roles: Option<Vec<String>>,
+    #[serde(default)]
+    add_certificates: Vec<String>,
+    #[serde(default)]
+    remove_certificates: bool,
 }
 
 async fn change_application(State(sim): Sim, Json(change): Json<ApplicationChange>) -> Result<Json<Value>, Refused> {
     let now = sim.clock.now();
+    let added = change
+        .add_certificates
+        .iter()
+        .map(|text| read_certificate_text(text, None))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| Refused(format!("A certificate was refused ({error:?}); give PEM or Base64 of DER.")))?;
     let mut directory = sim.directory();
     let Some(tenant) = directory.tenant_mut(&change.tenant) else {
         return Err(Refused(format!("There is no tenant '{}'.", change.tenant)));
     };
-    let Some(application) = tenant.applications.first_mut() else {
-        return Err(Refused("The tenant has no application.".to_owned()));
+    let wanted = change.client_id.as_deref();
+    let application = tenant
+        .applications
+        .iter_mut()
+        .find(|known| wanted.is_none_or(|client_id| known.client_id.eq_ignore_ascii_case(client_id)));
+    let Some(application) = application else {
+        return Err(Refused("The tenant has no such application.".to_owned()));
     };
+    if change.remove_certificates {
+        application.keys.clear();
+    }
+    let thumbprints: Vec<String> = added.iter().map(thumbprint).collect();
+    application.keys.extend(added);
     if let Some(permissions) = change.permissions {
         application.permissions = permissions.into_iter().collect();
     }
@@ -442,7 +465,12 @@ async fn change_application(State(sim): Sim, Json(change): Json<ApplicationChang
             });
         }
     }
-    Ok(Json(json!({"service_principal_id": principal})))
+    Ok(Json(json!({"service_principal_id": principal, "added_certificates": thumbprints})))
+}
+
+/// SHA-256 of a certificate in hexadecimal, as portals show it.
+fn thumbprint(key: &ApplicationKey) -> String {
+    key.sha256.iter().map(|byte| format!("{byte:02X}")).collect()
 }
 
 #[derive(Deserialize)]

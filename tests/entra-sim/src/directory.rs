@@ -16,8 +16,8 @@ use uuid::Uuid;
 
 pub use sign_in::{CredentialKind, CredentialType, Preferred, Session, SignInError, SignInRecord, SignedIn};
 pub use tenant::{
-    Application, ApplicationSecret, Branding, Cloud, Domain, DomainKind, Group, Licence, PassPolicy, RoleAssignment,
-    Schedule, Tenant,
+    Application, ApplicationKey, ApplicationSecret, Audience, Branding, Cloud, Domain, DomainKind, Group, Licence,
+    PassPolicy, RoleAssignment, Schedule, Tenant,
 };
 pub use user::{AccessPass, User};
 
@@ -51,6 +51,21 @@ impl Directory {
         self.tenants
             .iter()
             .find(|tenant| tenant.domains.iter().any(|known| known.verified && known.name.eq_ignore_ascii_case(domain)))
+    }
+
+    /// The registration behind an application of `tenant`: in the tenant itself, or in the one that owns a
+    /// multi-tenant application. Secrets, certificates and redirect addresses are there.
+    #[must_use]
+    pub fn registration<'a>(&'a self, tenant: &'a Tenant, application: &'a Application) -> &'a Application {
+        if application.registered {
+            return application;
+        }
+        self.tenants
+            .iter()
+            .filter(|other| other.id != tenant.id)
+            .filter_map(|other| other.application(&application.client_id))
+            .find(|known| known.registered && known.audience == Audience::AnyTenant)
+            .unwrap_or(application)
     }
 
     /// A user anywhere, by user principal name.

@@ -106,7 +106,7 @@ pub async fn token(
             Some("temporarily_unavailable".to_owned()),
         ),
         None => {
-            let (_, granted) = sim.tokens.grant(&request, &sim.directory(), &sim.clock);
+            let (_, granted) = sim.tokens.grant(&request, &sim.directory(), &sim.clock, &knobs);
             match granted {
                 Ok(body) => (200, body, None, None),
                 Err(error) => {

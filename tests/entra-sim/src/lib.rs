@@ -5,6 +5,7 @@
 //! dependency of product code, and no traffic leaves the machine. Facts come from the Microsoft Graph reference, the
 //! Entra sign-in documentation and, for shapes, Microsoft's own schema.
 
+pub mod assertion;
 pub mod batch;
 pub mod clock;
 pub mod control;

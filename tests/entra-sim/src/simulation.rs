@@ -163,6 +163,7 @@ impl Simulation {
         self.faults.release();
         self.exchanges.clear();
         self.schema.clear();
+        self.tokens.clear();
         self.throttle.clear();
     }
 

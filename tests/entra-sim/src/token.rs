@@ -1,5 +1,4 @@
-//! The token endpoint and its neighbours: client credentials by secret, discovery documents, keys. No application here
-//! has a certificate registered, so every assertion is answered as one that is not (700027).
+//! The token endpoint and its neighbours: client credentials by secret or by certificate, discovery documents, keys.
 //!
 //! Unknown form fields and query parameters are tolerated, as clients send many. Refusals carry the AADSTS number
 //! and body of the Entra error reference. A token is signed, so that Graph can tell a real one from an invented one.
@@ -18,11 +17,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::assertion::{SeenAssertions, When, check_client};
 use crate::clock::{Clock, graph_time};
 use crate::directory::{Application, Directory, Tenant, new_id};
+use crate::knobs::Knobs;
 
 /// How long a token lives, seconds.
 pub const LIFETIME: u64 = 3599;
+/// The only kind of client assertion.
+const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 /// Key id of the one signing key.
 const KEY_ID: &str = "entra-sim-1";
 
@@ -43,7 +46,7 @@ pub struct Claims {
     pub appid: String,
     /// Name of the application.
     pub app_displayname: String,
-    /// How the client proved itself: 1 means by secret.
+    /// How the client proved itself: 1 means by secret, 2 by certificate.
     pub appidacr: String,
     /// Always `app`.
     pub idtyp: String,
@@ -124,6 +127,7 @@ pub struct TokenIssuer {
     public_point: Vec<u8>,
     /// Digests of the tokens that were issued: what is not among them is not ours, whatever its signature.
     issued: Mutex<HashMap<[u8; 32], Claims>>,
+    assertions: SeenAssertions,
 }
 
 impl std::fmt::Debug for TokenIssuer {
@@ -145,7 +149,12 @@ impl TokenIssuer {
         let signer = rustls::crypto::ring::sign::any_ecdsa_type(&der)?
             .choose_scheme(&[SignatureScheme::ECDSA_NISTP256_SHA256])
             .context("a P-256 key signs with SHA-256")?;
-        Ok(Self { signer, public_point: point, issued: Mutex::new(HashMap::new()) })
+        Ok(Self {
+            signer,
+            public_point: point,
+            issued: Mutex::new(HashMap::new()),
+            assertions: SeenAssertions::default(),
+        })
     }
 
     /// The key set that `/discovery/v2.0/keys` serves.
@@ -165,10 +174,11 @@ impl TokenIssuer {
         request: &TokenRequest,
         directory: &Directory,
         clock: &Clock,
+        knobs: &Knobs,
     ) -> (Option<String>, Result<Value, TokenError>) {
         match self.find_tenant(request, directory) {
             Err(error) => (None, Err(error)),
-            Ok(tenant) => (Some(tenant.id.clone()), self.grant_in(request, tenant, clock)),
+            Ok(tenant) => (Some(tenant.id.clone()), self.grant_in(request, directory, tenant, clock, knobs)),
         }
     }
 
@@ -231,9 +241,15 @@ impl TokenIssuer {
         })
     }
 
-    fn grant_in(&self, request: &TokenRequest, tenant: &Tenant, clock: &Clock) -> Result<Value, TokenError> {
+    fn grant_in(
+        &self,
+        request: &TokenRequest,
+        directory: &Directory,
+        tenant: &Tenant,
+        clock: &Clock,
+        knobs: &Knobs,
+    ) -> Result<Value, TokenError> {
         let field = |name: &str| request.form.get(name).map(String::as_str).filter(|value| !value.is_empty());
-        let basic = request.authorization.as_deref().and_then(basic_credentials);
         let grant = field("grant_type").ok_or_else(|| missing("grant_type"))?;
         if grant != "client_credentials" {
             return Err(TokenError::new(
@@ -243,57 +259,20 @@ impl TokenIssuer {
                 format!("The app requested an unsupported grant type '{grant}'."),
             ));
         }
-        let client_id = field("client_id").or_else(|| basic.as_ref().map(|(id, _)| id.as_str())).ok_or_else(|| {
-            TokenError::new(
-                400,
-                "invalid_request",
-                900_144,
-                "The request body must contain the following parameter: 'client_id'.",
-            )
-        })?;
+        let client_id = request.client_id().ok_or_else(|| missing("client_id"))?;
         let scope = field("scope").ok_or_else(|| missing("scope"))?;
         let audience = audience(scope, tenant)?;
-        let application = tenant.application(client_id).ok_or_else(|| {
+        let application = usable_application(tenant, &client_id, clock, knobs)?;
+        let registration = directory.registration(tenant, application);
+        let proof = self.prove(request, registration, tenant, clock, knobs)?.ok_or_else(|| {
             TokenError::new(
-                400,
-                "unauthorized_client",
-                700_016,
-                format!(
-                    "Application with identifier '{client_id}' was not found in the directory '{}'. This can happen \
-                     if the application has not been installed by the administrator of the tenant or consented to \
-                     by any user in the tenant. You may have sent your authentication request to the wrong tenant.",
-                    tenant.display_name
-                ),
+                401,
+                "invalid_client",
+                7_000_218,
+                "The request body must contain the following parameter: 'client_assertion' or 'client_secret'.",
             )
         })?;
-        let secret = field("client_secret").or_else(|| basic.as_ref().map(|(_, secret)| secret.as_str()));
-        let proof = match (secret, field("client_assertion")) {
-            (Some(secret), _) => check_secret(application, secret, clock)?,
-            (None, Some(_)) => {
-                return Err(TokenError::new(
-                    401,
-                    "invalid_client",
-                    700_027,
-                    "The certificate with identifier used to sign the client assertion is not registered on application.",
-                ));
-            }
-            (None, None) => {
-                return Err(TokenError::new(
-                    401,
-                    "invalid_client",
-                    7_000_218,
-                    "The request body must contain the following parameter: 'client_assertion' or 'client_secret'.",
-                ));
-            }
-        };
-        if !application.enabled {
-            return Err(TokenError::new(
-                400,
-                "unauthorized_client",
-                7_000_112,
-                format!("Application '{client_id}'({}) is disabled.", application.display_name),
-            ));
-        }
+        check_enabled(application)?;
         let now = clock.now().as_second();
         let claims = Claims {
             aud: audience,
@@ -324,6 +303,112 @@ impl TokenIssuer {
             "access_token": token,
         }))
     }
+
+    /// How the client proved itself (`appidacr`), by a secret or a certificate of its registration; nothing when it
+    /// did not try to.
+    fn prove(
+        &self,
+        request: &TokenRequest,
+        registration: &Application,
+        tenant: &Tenant,
+        clock: &Clock,
+        knobs: &Knobs,
+    ) -> Result<Option<&'static str>, TokenError> {
+        let field = |name: &str| request.form.get(name).map(String::as_str).filter(|value| !value.is_empty());
+        let when = When {
+            now: clock.now(),
+            moment: clock.elapsed(),
+            lag: std::time::Duration::from_millis(knobs.create_lag_ms),
+        };
+        let basic = request.authorization.as_deref().and_then(basic_credentials);
+        let secret = field("client_secret").or_else(|| basic.as_ref().map(|(_, secret)| secret.as_str()));
+        if let Some(secret) = secret {
+            return check_secret(registration, secret, when).map(Some);
+        }
+        let Some(assertion) = field("client_assertion") else {
+            return Ok(None);
+        };
+        if field("client_assertion_type").ok_or_else(|| missing("client_assertion_type"))? != JWT_BEARER {
+            return Err(TokenError::new(
+                400,
+                "invalid_request",
+                50_013,
+                "The assertion is not valid: client_assertion_type is not supported.",
+            ));
+        }
+        check_client(assertion, registration, when, &self.assertions, |audience| {
+            is_this_endpoint(audience, &request.host, tenant)
+        })
+        .map(|()| Some("2"))
+        .map_err(|error| TokenError::new(401, "invalid_client", error.number(), error.message()))
+    }
+
+    /// Forgets which assertions were used.
+    pub fn clear(&self) {
+        self.assertions.clear();
+    }
+}
+
+impl TokenRequest {
+    /// The client id, from the form or the `Authorization` header.
+    fn client_id(&self) -> Option<String> {
+        let in_form = self.form.get("client_id").filter(|id| !id.is_empty()).cloned();
+        in_form.or_else(|| self.authorization.as_deref().and_then(basic_credentials).map(|(id, _)| id))
+    }
+}
+
+/// The application with its service principal in this tenant, when that has arrived.
+fn usable_application<'t>(
+    tenant: &'t Tenant,
+    client_id: &str,
+    clock: &Clock,
+    knobs: &Knobs,
+) -> Result<&'t Application, TokenError> {
+    let lag = std::time::Duration::from_millis(knobs.create_lag_ms);
+    tenant
+        .application(client_id)
+        .filter(|application| application.principal)
+        .filter(|application| application.principal_moment.is_none_or(|made| clock.elapsed() >= made + lag))
+        .ok_or_else(|| {
+            TokenError::new(
+                400,
+                "unauthorized_client",
+                700_016,
+                format!(
+                    "Application with identifier '{client_id}' was not found in the directory '{}'. This can happen \
+                     if the application has not been installed by the administrator of the tenant or consented to \
+                     by any user in the tenant. You may have sent your authentication request to the wrong tenant.",
+                    tenant.display_name
+                ),
+            )
+        })
+}
+
+fn check_enabled(application: &Application) -> Result<(), TokenError> {
+    if application.enabled {
+        return Ok(());
+    }
+    Err(TokenError::new(
+        400,
+        "unauthorized_client",
+        7_000_112,
+        format!("Application '{}'({}) is disabled.", application.client_id, application.display_name),
+    ))
+}
+
+/// Whether `aud` of an assertion names the token endpoint (or the issuer) of this tenant on this host.
+fn is_this_endpoint(audience: &str, host: &str, tenant: &Tenant) -> bool {
+    let Ok(url) = url::Url::parse(audience) else {
+        return false;
+    };
+    let segments: Vec<&str> = url.path().trim_matches('/').split('/').collect();
+    let right_path = match segments.as_slice() {
+        [segment, "oauth2", "v2.0", "token"] | [segment, "oauth2", "token"] | [segment, "v2.0"] => {
+            names(tenant, segment)
+        }
+        _ => false,
+    };
+    right_path && url.scheme() == "https" && url.host_str() == Some(host)
 }
 
 /// An ECDSA signature as tokens carry it (two numbers of 32 bytes) from the form TLS uses (DER).
@@ -443,8 +528,10 @@ fn audience(scope: &str, tenant: &Tenant) -> Result<String, TokenError> {
     }
 }
 
-fn check_secret(application: &Application, secret: &str, clock: &Clock) -> Result<&'static str, TokenError> {
-    let Some(known) = application.secrets.iter().find(|known| known.value == secret) else {
+fn check_secret(application: &Application, secret: &str, when: When) -> Result<&'static str, TokenError> {
+    let arrived = |added: Option<crate::clock::Moment>| added.is_none_or(|added| when.moment >= added + when.lag);
+    let known = application.secrets.iter().find(|known| known.value == secret && arrived(known.added));
+    let Some(known) = known else {
         return Err(TokenError::new(
             401,
             "invalid_client",
@@ -456,7 +543,7 @@ fn check_secret(application: &Application, secret: &str, clock: &Clock) -> Resul
             ),
         ));
     };
-    if known.expires <= clock.now() {
+    if known.expires <= when.now {
         return Err(TokenError::new(
             401,
             "invalid_client",
@@ -512,7 +599,7 @@ mod tests {
         };
         // Often enough for short numbers to come up in signatures.
         for _ in 0..20 {
-            let body = issuer.grant(&request, &directory, &clock).1.unwrap();
+            let body = issuer.grant(&request, &directory, &clock, &Knobs::default()).1.unwrap();
             let token = body["access_token"].as_str().unwrap();
             let key = &issuer.keys()["keys"][0];
             let key = DecodingKey::from_ec_components(key["x"].as_str().unwrap(), key["y"].as_str().unwrap()).unwrap();

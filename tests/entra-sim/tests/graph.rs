@@ -190,7 +190,7 @@ async fn each_way_to_be_refused_a_token_has_its_number() {
     let cases: [(&str, &str, Change<'_>, (u16, u64)); 10] = [
         (here, CONTOSO, &[("client_secret", &secret_id)], (401, 7_000_215)),
         (here, CONTOSO, &[("client_secret", "")], (401, 7_000_218)),
-        (here, CONTOSO, &[("client_secret", ""), ("client_assertion", "a.b.c")], (401, 700_027)),
+        (here, CONTOSO, &[("client_secret", ""), ("client_assertion", "a.b.c")], (400, 900_144)),
         (here, CONTOSO, &[("client_id", "22222222-aaaa-4aaa-8aaa-222222222222")], (400, 700_016)),
         (here, "44444444-4444-4444-8444-444444444444", &[], (400, 90_002)),
         (here, "common", &[], (400, 9_001_023)),

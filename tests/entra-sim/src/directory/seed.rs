@@ -28,6 +28,7 @@ use super::tenant::{
 };
 use super::user::User;
 use super::{Directory, new_id, roles};
+use crate::assertion::read_certificate_text;
 use crate::clock::Clock;
 
 /// The 12 application permissions that the product's documentation asks a customer to grant.
@@ -71,6 +72,8 @@ pub struct TenantRecipe {
     pub client_secret: String,
     /// Seconds from now until the secret expires; two years when absent, negative for one that has expired.
     pub secret_expires_in_seconds: Option<i64>,
+    /// Certificates of the application (PEM, or Base64 of DER); unreadable ones are left out.
+    pub certificates: Vec<String>,
     /// Granted permissions; the documented 12 when absent.
     pub permissions: Option<Vec<String>>,
     /// Permissions granted besides.
@@ -235,8 +238,11 @@ pub fn tenant(recipe: TenantRecipe, clock: &Clock) -> Tenant {
             secrets: vec![ApplicationSecret {
                 id: derived_id(&id, "secret"),
                 value: if recipe.client_secret.is_empty() { random_secret() } else { recipe.client_secret.clone() },
+                start: now,
                 expires: shifted(now, recipe.secret_expires_in_seconds.unwrap_or(2 * 365 * 24 * 3600)),
+                ..ApplicationSecret::default()
             }],
+            keys: recipe.certificates.iter().filter_map(|text| read_certificate_text(text, None).ok()).collect(),
             permissions: recipe
                 .permissions
                 .clone()
@@ -245,6 +251,10 @@ pub fn tenant(recipe: TenantRecipe, clock: &Clock) -> Tenant {
                 .chain(recipe.additional_permissions.iter().cloned())
                 .collect(),
             enabled: true,
+            registered: true,
+            principal: true,
+            created: now,
+            ..Application::default()
         }],
         users: BTreeMap::new(),
         deleted_users: BTreeMap::new(),

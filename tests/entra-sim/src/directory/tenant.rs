@@ -140,18 +140,59 @@ pub enum Licence {
 }
 
 /// A client secret of an application.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct ApplicationSecret {
     /// The secret *ID*, which people paste by mistake.
     pub id: String,
     /// The secret itself.
     pub value: String,
+    /// Name given to it.
+    pub display_name: Option<String>,
+    /// Valid from then.
+    pub start: Timestamp,
     /// Refused from then on (7000222).
     pub expires: Timestamp,
+    /// When it was added, for replication lag; none for what was there at the start.
+    pub added: Option<Moment>,
 }
 
-/// An app registration together with its service principal in the same tenant.
+/// A certificate of an application, by which it signs assertions.
 #[derive(Clone, Debug)]
+pub struct ApplicationKey {
+    /// `keyId`.
+    pub id: String,
+    /// The certificate, DER.
+    pub certificate: Vec<u8>,
+    /// The RSA public key in it, PKCS #1 DER.
+    pub public_key: Vec<u8>,
+    /// SHA-1 of the certificate: `x5t`.
+    pub sha1: [u8; 20],
+    /// SHA-256 of the certificate: `x5t#S256`.
+    pub sha256: [u8; 32],
+    /// Name given to it.
+    pub display_name: Option<String>,
+    /// Valid from then.
+    pub start: Timestamp,
+    /// Refused from then on (700027).
+    pub expires: Timestamp,
+    /// When it was added, for replication lag; none for what was there at the start.
+    pub added: Option<Moment>,
+}
+
+/// Who may sign in to an application: `signInAudience`.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub enum Audience {
+    /// This tenant only.
+    #[default]
+    #[serde(rename = "AzureADMyOrg")]
+    OneTenant,
+    /// Any tenant: a service principal is made where an administrator consents.
+    #[serde(rename = "AzureADMultipleOrgs")]
+    AnyTenant,
+}
+
+/// What a tenant holds of an application: its registration, its service principal, or both.
+#[derive(Clone, Debug, Default)]
 pub struct Application {
     /// `appId`.
     pub client_id: String,
@@ -163,10 +204,42 @@ pub struct Application {
     pub display_name: String,
     /// Secrets, newest last.
     pub secrets: Vec<ApplicationSecret>,
+    /// Certificates, newest last.
+    pub keys: Vec<ApplicationKey>,
     /// Granted Graph application permissions by name: `roles` in tokens.
     pub permissions: BTreeSet<String>,
     /// Whether tokens are issued at all (7000112 when not).
     pub enabled: bool,
+    /// The registration is in this tenant; otherwise in another, whose application may be used in any tenant.
+    pub registered: bool,
+    /// The service principal is here. Without it nobody gets a token (700016).
+    pub principal: bool,
+    /// Who may sign in.
+    pub audience: Audience,
+    /// Redirect addresses of the public client; one on the local machine fits with any port.
+    pub public_redirects: Vec<String>,
+    /// Redirect addresses of the web client.
+    pub web_redirects: Vec<String>,
+    /// May sign people in without proving itself (`isFallbackPublicClient`, or a public redirect address).
+    pub public_client: bool,
+    /// `requiredResourceAccess` as it was given.
+    pub required_access: Vec<Value>,
+    /// Delegated Graph permissions that an administrator granted for everybody.
+    pub delegated: BTreeSet<String>,
+    /// Delegated Graph permissions that one person granted for herself, by object id.
+    pub delegated_by: BTreeMap<String, BTreeSet<String>>,
+    /// Object ids of the owners of the registration.
+    pub owners: BTreeSet<String>,
+    /// Other properties of the registration under their Graph names.
+    pub attributes: Map<String, Value>,
+    /// Other properties of the service principal under their Graph names.
+    pub principal_attributes: Map<String, Value>,
+    /// Creation, simulated time.
+    pub created: Timestamp,
+    /// When the registration was made, for replication lag; none for what was there at the start.
+    pub registered_moment: Option<Moment>,
+    /// When the service principal was made, likewise.
+    pub principal_moment: Option<Moment>,
 }
 
 /// A group.
