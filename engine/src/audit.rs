@@ -44,6 +44,14 @@ pub enum AuditEvent {
     ExternallyModified,
     /// An account without a lease was not dormant and is about to be made so.
     DriftFound,
+    /// What proves that the application is itself ends within 30 days.
+    CredentialExpiring,
+    /// A new certificate is about to be added to the application.
+    CredentialRotating,
+    /// The new certificate has proved to work and is used from now on.
+    CredentialRotated,
+    /// What it replaced is about to be removed from the application.
+    CredentialRemoving,
 }
 
 /// One entry.

@@ -15,12 +15,13 @@ use uuid::Uuid;
 
 use crate::{
     AccountFound, AccountOwner, AuditEntry, AuditEvent, AuditQuery, AuditReport, Caller, Clock, EngineError,
-    EngineSettings, Failure, Inspection, NewTenant, PreparedAccount, SecretStore, StartLease, SweepReport,
-    SystemTransport, TenantHealth, Transport,
+    EngineSettings, Failure, Inspection, NewCredential, NewTenant, PreparedAccount, SecretStore, StartLease,
+    SweepReport, SystemTransport, TenantHealth, Transport,
     account::AccountName,
     accounts,
+    application::credential as application_credential,
     credential::{self, Held, HeldCredentials},
-    graph::{self, Http, Priority, SecretSource, Session},
+    graph::{self, Http, KeySource, Priority, Session},
     lifecycle,
     plan::{Desired, plan},
     preflight::{self, Inspected},
@@ -47,7 +48,7 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) http: Arc<Http>,
     pub(crate) held: HeldCredentials,
-    secrets: Arc<dyn SecretStore>,
+    pub(crate) secrets: Arc<dyn SecretStore>,
     sessions: Mutex<HashMap<Uuid, Arc<Session>>>,
     /// The clock offset that was written down last.
     offset_written: Mutex<Option<(i64, i64)>>,
@@ -79,13 +80,19 @@ impl Shared {
             tenant.tenant_id,
             tenant.client_id,
             tenant.cloud,
-            SecretSource::Store(Arc::clone(&self.secrets)),
+            KeySource::Store(Arc::clone(&self.secrets), self.key_entry(tenant.tenant_id, tenant.client_id)),
         ));
         sessions.insert(tenant.tenant_id, Arc::clone(&session));
         session
     }
 
-    fn forget_session(&self, tenant_id: Uuid) {
+    /// The key store's entry for what proves that a tenant's application is itself: the tenant's own, or the one of
+    /// the application that serves every tenant.
+    pub(crate) fn key_entry(&self, tenant_id: Uuid, client_id: Uuid) -> Uuid {
+        if self.settings.application == Some(client_id) { client_id } else { tenant_id }
+    }
+
+    pub(crate) fn forget_session(&self, tenant_id: Uuid) {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner).remove(&tenant_id);
     }
 
@@ -207,12 +214,14 @@ impl Engine {
         on_progress: OnProgress<'_>,
     ) -> Result<(TenantSummary, PreparedAccount), EngineError> {
         let shared = &self.shared;
+        let adopted = application_credential::key_for(shared, &new).await?;
         let Inspected { inspection, failures, capabilities, pass_policy } = self.inspect(&new).await?;
         if let Some(failure) = failures.into_iter().next() {
             return Err(EngineError::from(failure).in_tenant(&inspection.name));
         }
-        let (store, tenant_id, secret) = (Arc::clone(&shared.secrets), new.tenant_id, new.client_secret.clone());
-        graph::blocking(move || store.set(tenant_id, &secret)).await?;
+        let tenant_id = new.tenant_id;
+        let key_entry = shared.key_entry(tenant_id, new.client_id);
+        application_credential::keep(shared, key_entry, &adopted.key).await?;
 
         let mut domains = vec![inspection.domain.clone()];
         domains.extend(
@@ -245,6 +254,7 @@ impl Engine {
         if store::ensure(&mut write, tenant_id, &owner, &inspection.user_name, true).await?.is_none() {
             return Err(accounts::name_of_two(&inspection.user_name).in_tenant(&inspection.name));
         }
+        let waited = application_credential::note_in_use(&mut write, key_entry, &adopted).await?;
         let detail = json!({
             "name": tenant.name, "client_id": tenant.client_id, "domain": tenant.domain, "minutes": tenant.minutes,
             "roles": tenant.roles.iter().map(|role| &role.name).collect::<Vec<_>>(), "groups": tenant.groups,
@@ -255,6 +265,9 @@ impl Engine {
         store::commit(write).await?;
         // The secret may be another one now.
         shared.forget_session(tenant_id);
+        if let Some(waited) = waited {
+            application_credential::forget(shared, waited).await?;
+        }
         let prepared = self.prepare_account(tenant_id, caller, on_progress).await?;
         Ok((self.tenant_summary(&shared.store.tenant(tenant_id).await?).await?, prepared))
     }
@@ -291,10 +304,7 @@ impl Engine {
         }
         store::commit(write).await?;
         shared.forget_session(tenant_id);
-        let secrets = Arc::clone(&shared.secrets);
-        graph::blocking(move || secrets.delete(tenant_id))
-            .await
-            .map_err(|failure| EngineError::from(failure).in_tenant(&tenant.name))
+        application_credential::forget_tenant(shared, tenant_id).await.map_err(|error| error.in_tenant(&tenant.name))
     }
 
     /// Every connected tenant, most recently used first.
@@ -506,8 +516,8 @@ impl Engine {
     /// # Errors
     /// `TenantUnknown`, or the database cannot be read; everything else is in the answer.
     pub async fn check_tenant(&self, tenant_id: Uuid) -> Result<TenantHealth, EngineError> {
-        let tenant = self.shared.store.tenant(tenant_id).await?;
         let shared = &self.shared;
+        let tenant = shared.store.tenant(tenant_id).await?;
         let owner = shared.owner_for(&tenant, &shared.settings.technician);
         let account = shared.store.account(shared.ensure_account(&tenant, &owner, true).await?).await?;
         let mut health = TenantHealth {
@@ -516,8 +526,16 @@ impl Engine {
             user_name: account.user_name.clone(),
             account_as_expected: false,
             problems: Vec::new(),
+            credential_expires: None,
             remarks: Vec::new(),
         };
+        let key = shared.store.application_key(shared.key_entry(tenant_id, tenant.client_id)).await?;
+        health.credential_expires = key.expires_at;
+        match application_credential::end_of(&key, shared.now()) {
+            Some(Ok(remark)) => health.remarks.push(remark),
+            Some(Err(failure)) => health.problems.push(EngineError::from(failure).in_tenant(&tenant.name).to_body()),
+            None => {}
+        }
         if let Err(error) = self.examine(&tenant, &account, &mut health).await {
             health.problems.push(error.in_tenant(&tenant.name).to_body());
         }
@@ -529,8 +547,8 @@ impl Engine {
     }
 
     async fn inspect(&self, new: &NewTenant) -> Result<Inspected, EngineError> {
-        let secret = SecretSource::Given(new.client_secret.clone());
-        let session = Session::new(Arc::clone(&self.shared.http), new.tenant_id, new.client_id, new.cloud, secret);
+        let key = KeySource::Given(application_credential::key_for(&self.shared, new).await?.key);
+        let session = Session::new(Arc::clone(&self.shared.http), new.tenant_id, new.client_id, new.cloud, key);
         preflight::inspect(&self.shared.settings, &session, new, self.shared.clock.now()).await
     }
 
@@ -541,6 +559,7 @@ impl Engine {
             Some(account) => shared.store.open_leases_of(account.account_id).await?,
             None => Vec::new(),
         };
+        let key = shared.store.application_key(shared.key_entry(tenant.tenant_id, tenant.client_id)).await?;
         let lease = match open.first() {
             Some(lease) => Some(lifecycle::summary(shared, lease).await?),
             None => None,
@@ -555,6 +574,7 @@ impl Engine {
             minutes: tenant.minutes,
             maximum_minutes: tenant.maximum_minutes,
             credential: credential::choose(tenant, &tenant.capabilities, shared.clock.now()),
+            credential_expires: key.expires_at,
             lease,
             last_used: tenant.last_used,
         })
@@ -593,12 +613,11 @@ impl Engine {
         health: &mut TenantHealth,
     ) -> Result<(), EngineError> {
         let shared = &self.shared;
-        let (secrets, tenant_id) = (Arc::clone(&shared.secrets), tenant.tenant_id);
-        let secret = graph::blocking(move || secrets.get(tenant_id)).await?.ok_or(Failure::SecretMissing)?;
+        let tenant_id = tenant.tenant_id;
         let wish = NewTenant {
             tenant_id,
             client_id: tenant.client_id,
-            client_secret: secret,
+            credential: NewCredential::Kept,
             cloud: tenant.cloud,
             name: Some(tenant.name.clone()),
             domain: Some(tenant.domain.clone()),

@@ -90,7 +90,7 @@ pub enum Failure {
     #[error("the key store cannot be used: {0}")]
     KeyStoreUnavailable(String),
     /// The key store has no secret for the tenant.
-    #[error("the key store holds no client secret for this tenant")]
+    #[error("the key store holds neither a client secret nor a certificate's key for this tenant")]
     SecretMissing,
     /// The database is damaged.
     #[error("the database is damaged: {0}")]
@@ -111,6 +111,18 @@ pub enum Failure {
     /// AADSTS7000222.
     #[error("the client secret has expired (AADSTS7000222)")]
     ClientSecretExpired,
+    /// Its time is up, by our own record: Microsoft's number for it is that of a wrong certificate.
+    #[error("the application's certificate has expired")]
+    CertificateExpired,
+    /// AADSTS700027 and the others about an assertion's signature.
+    #[error("Microsoft does not accept the application's certificate (AADSTS{0})")]
+    CertificateRefused(u32),
+    /// AADSTS700024: an assertion is not good yet, or not any more.
+    #[error("Microsoft finds the application's signature not timely (AADSTS700024)")]
+    AssertionTime,
+    /// Nothing is prepared to be uploaded or used.
+    #[error("no certificate has been made for this tenant")]
+    CertificateMissing,
     /// AADSTS700016.
     #[error("the application is not in this tenant (AADSTS{0})")]
     ApplicationNotFound(u32),
@@ -231,6 +243,9 @@ impl Failure {
             Self::ConfigurationInvalid(_) => ErrorCode::ConfigurationInvalid,
             Self::ClientSecretWrong => ErrorCode::ClientSecretWrong,
             Self::ClientSecretExpired => ErrorCode::ClientSecretExpired,
+            Self::CertificateExpired | Self::CertificateRefused(_) => ErrorCode::CertificateRefused,
+            Self::AssertionTime => ErrorCode::ClockWrong,
+            Self::CertificateMissing => ErrorCode::SecretMissing,
             Self::ApplicationNotFound(_) => ErrorCode::ApplicationNotFound,
             Self::TenantNotFound(_) => ErrorCode::TenantNotFound,
             Self::ApplicationBlocked(_) => ErrorCode::ApplicationBlocked,
@@ -267,7 +282,9 @@ impl Failure {
             Self::TenantUnknown(_) => "Connect it with `latchkey tenant add`, or see `latchkey tenant list`.".to_owned(),
             Self::KeyStoreLocked => "Unlock the key store (sign in to the desktop session) and try again.".to_owned(),
             Self::KeyStoreUnavailable(_) => "Run `latchkey doctor`: it says which key store is missing.".to_owned(),
-            Self::SecretMissing => "Enter the secret again with `latchkey tenant add`.".to_owned(),
+            Self::SecretMissing => {
+                "Enter the secret again, or make a new certificate, with `latchkey tenant add`.".to_owned()
+            }
             Self::StoreDamaged(_) => "Move the database file aside (keep it: it holds the audit log) and connect the \
                 tenants again; accounts that carry our mark are recognised and made dormant."
                 .to_owned(),
@@ -283,6 +300,13 @@ impl Failure {
             Self::ClientSecretExpired => {
                 "Make a new secret in the app registration and enter it with `latchkey tenant add`.".to_owned()
             }
+            Self::CertificateExpired => "Replace it with `latchkey tenant credential rotate`.".to_owned(),
+            Self::CertificateRefused(_) => "Upload the certificate that `latchkey tenant credential show` prints under \
+                Certificates & secrets in the app registration; if it has expired, make a new one with `latchkey tenant \
+                credential rotate`."
+                .to_owned(),
+            Self::AssertionTime => "Set this machine's clock (turn on the automatic time) and try again.".to_owned(),
+            Self::CertificateMissing => "Make one with `latchkey tenant add --certificate`.".to_owned(),
             Self::ApplicationNotFound(_) => "Check the application (client) id and the directory id, and that an admin \
                 of this tenant has granted consent."
                 .to_owned(),

@@ -10,6 +10,7 @@
 
 mod account;
 mod accounts;
+mod application;
 mod audit;
 mod clock;
 mod credential;
@@ -31,6 +32,7 @@ mod tenant;
 mod transport;
 
 pub use account::{AccountKind, AccountOwner, AccountSummary, PreparedAccount};
+pub use application::{ApplicationCredential, CERTIFICATE_DAYS, Certificate, CredentialKept};
 pub use audit::{AuditEntry, AuditEvent, AuditFault, AuditQuery, AuditReport};
 pub use clock::{Clock, SystemClock};
 pub use engine::{Engine, OnProgress};
@@ -42,5 +44,5 @@ pub use preflight::{AccountFound, DomainFound, Inspection, Need, PERMISSIONS, Pe
 pub use secrets::{SecretStore, SecretStoreError};
 pub use settings::{EngineSettings, NetworkSettings, Patience, Technician};
 pub use sweep::SweepReport;
-pub use tenant::{NewTenant, Role, TenantHealth};
+pub use tenant::{NewCredential, NewTenant, Role, TenantHealth};
 pub use transport::{Carried, EXCHANGE_TIMEOUT, HttpAnswer, HttpRequest, Silence, SystemTransport, Transport};

@@ -3,6 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use url::Url;
+use uuid::Uuid;
 
 use crate::Policy;
 
@@ -17,6 +18,9 @@ pub struct EngineSettings {
     pub account_prefix: String,
     /// Who may get what. Empty: everybody may get the roles and groups that were named when the tenant was connected.
     pub policy: Policy,
+    /// The client id of the MSP's own application that serves every tenant which consented to it, if there is one.
+    /// Other tenants have an application of their own.
+    pub application: Option<Uuid>,
     /// How Microsoft is reached.
     pub network: NetworkSettings,
     /// How long a person is kept waiting.
@@ -32,6 +36,7 @@ impl EngineSettings {
             technician,
             account_prefix: "jit-".to_owned(),
             policy: Policy::default(),
+            application: None,
             network: NetworkSettings::default(),
             patience: Patience::default(),
         }

@@ -67,6 +67,7 @@ struct Look {
 pub(crate) async fn sweep(engine: &Engine) -> Result<SweepReport, EngineError> {
     let shared = engine.shared();
     let ending = begin_what_is_due(shared).await?;
+    crate::application::credential::warn_of_ends(shared).await?;
     let mut accounts: BTreeSet<Uuid> = ending.iter().map(|lease| lease.account_id).collect();
     let now = shared.clock.now();
     accounts.extend(

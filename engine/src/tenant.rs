@@ -12,8 +12,8 @@ pub struct NewTenant {
     pub tenant_id: Uuid,
     /// The application that acts there.
     pub client_id: Uuid,
-    /// Its secret; goes to the key store and nowhere else.
-    pub client_secret: SecretString,
+    /// What proves that the application is itself.
+    pub credential: NewCredential,
     /// Which Microsoft cloud the tenant lives in.
     pub cloud: Cloud,
     /// What to call it; the organization's own name when absent.
@@ -28,6 +28,28 @@ pub struct NewTenant {
     pub minutes: u32,
     /// The longest a lease may last, in minutes.
     pub maximum_minutes: u32,
+}
+
+/// What proves that the application is itself. Goes to the key store and nowhere else.
+#[derive(Clone, Debug)]
+pub enum NewCredential {
+    /// A client secret.
+    ClientSecret {
+        /// Its value.
+        value: SecretString,
+        /// When it ends, Unix time in milliseconds, if that is known: Microsoft does not say it in a token.
+        expires_at: Option<i64>,
+    },
+    /// The certificate that [`crate::Engine::make_certificate`] made for this tenant, or the one it has already.
+    Certificate,
+    /// What the key store holds for the tenant, whichever it is.
+    Kept,
+}
+
+impl From<SecretString> for NewCredential {
+    fn from(value: SecretString) -> Self {
+        Self::ClientSecret { value, expires_at: None }
+    }
 }
 
 /// A directory role.
@@ -50,6 +72,9 @@ pub struct TenantHealth {
     pub user_name: String,
     /// Whether the account is there, and if so whether it is in the state the store says it should be in.
     pub account_as_expected: bool,
+    /// When the application's secret or certificate ends, Unix time in milliseconds, if that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub credential_expires: Option<i64>,
     /// What is wrong, each with what to do about it.
     pub problems: Vec<ErrorBody>,
     /// What could be better.

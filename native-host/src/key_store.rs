@@ -187,9 +187,10 @@ impl StoredEntry {
 
     fn set(&self, secret: &str) -> Result<(), KeyringError> {
         match self {
-            Self::Platform(entry) => entry.set_password(secret),
+            // As bytes: Windows would double them for a password, and a certificate's key would not fit.
+            Self::Platform(entry) => entry.set_secret(secret.as_bytes()),
             #[cfg(target_os = "linux")]
-            Self::Kernel(entry) => entry.set_password(secret),
+            Self::Kernel(entry) => entry.set_secret(secret.as_bytes()),
         }
     }
 

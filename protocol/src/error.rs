@@ -90,6 +90,8 @@ error_codes! {
     ApplicationBlocked = 304, "application_blocked";
     /// The token endpoint refused for another reason.
     TokenRefused = 305, "token_refused";
+    /// AADSTS700027 and its neighbours: the application's certificate is not registered there, or has expired.
+    CertificateRefused = 306, "certificate_refused";
 
     /// An application permission is missing.
     PermissionMissing = 400, "permission_missing";

@@ -111,6 +111,9 @@ pub struct TenantSummary {
     pub maximum_minutes: u32,
     /// The credential that the next lease will use.
     pub credential: CredentialPlan,
+    /// When the application's secret or certificate ends, Unix time in milliseconds, if that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential_expires: Option<i64>,
     /// The technician's open lease there (also one that is still ending).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<LeaseSummary>,

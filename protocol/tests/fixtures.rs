@@ -53,6 +53,7 @@ fn tenant() -> TenantSummary {
             kind: CredentialKind::Password,
             because: Some("The tenant's policy does not allow Temporary Access Passes.".into()),
         },
+        credential_expires: Some(1_797_933_600_000),
         lease: Some(lease()),
         last_used: Some(1_795_341_600_000),
     }

@@ -183,6 +183,7 @@ fields!(TenantSummary {
     minutes,
     maximum_minutes,
     credential,
+    credential_expires,
     lease,
     last_used
 });

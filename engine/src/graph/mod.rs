@@ -9,7 +9,7 @@ mod operations;
 mod throttle;
 mod token;
 
-pub(crate) use client::{Http, SecretSource, Session, blocking};
+pub(crate) use client::{Http, KeySource, Session, blocking, stored_key};
 pub(crate) use error::{Trouble, Verdict, judge};
 pub(crate) use operations::{
     FoundAccount, Page, PassLifetime, PassPolicy, RoleDefinition, action_request, assignments, create_account,

@@ -86,6 +86,8 @@ pub(crate) fn refusal(status: u16, body: &[u8]) -> EngineError {
     let failure = match number {
         Some(7_000_215) => Failure::ClientSecretWrong,
         Some(7_000_222) => Failure::ClientSecretExpired,
+        Some(number @ (700_027 | 50_012 | 50_013 | 500_133)) => Failure::CertificateRefused(number),
+        Some(700_024) => Failure::AssertionTime,
         Some(number @ (700_016 | 500_011)) => Failure::ApplicationNotFound(number),
         Some(number @ (90_002 | 90_038 | 900_382 | 900_432)) => Failure::TenantNotFound(number),
         Some(number @ (7_000_112 | 53_003 | 530_032 | 1_000_031)) => Failure::ApplicationBlocked(number),
@@ -97,6 +99,11 @@ pub(crate) fn refusal(status: u16, body: &[u8]) -> EngineError {
         None => Failure::TokenRefused(format!("HTTP {status}, {}", denied.error)),
     };
     EngineError::from(failure).with_request_id(denied.trace_id)
+}
+
+/// Whether the endpoint refused an assertion because of its times.
+pub(crate) fn is_about_time(body: &[u8]) -> bool {
+    *refusal(400, body).failure() == Failure::AssertionTime
 }
 
 /// The number in `AADSTS7000215: …`.
@@ -121,6 +128,11 @@ mod tests {
         for (number, expected) in [
             (7_000_215, ErrorCode::ClientSecretWrong),
             (7_000_222, ErrorCode::ClientSecretExpired),
+            (700_027, ErrorCode::CertificateRefused),
+            (50_012, ErrorCode::CertificateRefused),
+            (50_013, ErrorCode::CertificateRefused),
+            (500_133, ErrorCode::CertificateRefused),
+            (700_024, ErrorCode::ClockWrong),
             (700_016, ErrorCode::ApplicationNotFound),
             (90_002, ErrorCode::TenantNotFound),
             (900_382, ErrorCode::TenantNotFound),

@@ -5,11 +5,13 @@
 //! plain `update … where … returning`, so that they serve PostgreSQL as they are.
 
 mod accounts;
+pub(crate) mod applications;
 mod audit;
 pub(crate) mod leases;
 mod tenants;
 
 pub(crate) use accounts::{AccountRow, Claim, LOAN, ensure, forget, release_in, save_known};
+pub(crate) use applications::{KeyKind, KeyRow};
 pub(crate) use audit::{NewEntry, append};
 pub(crate) use leases::{LeaseRow, NewLease};
 pub(crate) use tenants::{TenantRow, mark_used, remove as remove_tenant, save as save_tenant};

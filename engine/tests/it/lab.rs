@@ -19,7 +19,7 @@ use latchkey_engine::{
     SecretStoreError, StartLease, SystemClock, Technician,
 };
 use latchkey_protocol::{LeaseState, LeaseSummary, Progress, cloud::Cloud};
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 use uuid::Uuid;
 
 pub(crate) const CONTOSO: Uuid = Uuid::from_u128(0x11111111_1111_4111_8111_111111111111);
@@ -161,7 +161,7 @@ impl Lab {
         NewTenant {
             tenant_id,
             client_id: application.client_id.parse().unwrap(),
-            client_secret: SecretString::from(application.secrets.last().unwrap().value.clone()),
+            credential: SecretString::from(application.secrets.last().unwrap().value.clone()).into(),
             cloud: Cloud::Global,
             name: None,
             domain: None,
@@ -349,7 +349,9 @@ impl Lab {
     }
 
     pub(crate) fn client_secret(&self, tenant_id: Uuid) -> String {
-        self.wish(tenant_id).client_secret.expose_secret().to_owned()
+        let directory = self.sim().directory();
+        let tenant = directory.tenant(&tenant_id.to_string()).unwrap();
+        tenant.applications.first().unwrap().secrets.last().unwrap().value.clone()
     }
 }
 

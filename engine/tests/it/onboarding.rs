@@ -150,7 +150,7 @@ async fn each_refusal_of_the_token_endpoint_has_its_own_error() {
     let code = async |wish| engine.inspect_tenant(&wish).await.unwrap_err();
 
     let mut wrong = lab.wish(CONTOSO);
-    wrong.client_secret = SecretString::from("not it");
+    wrong.credential = SecretString::from("not it").into();
     let error = code(wrong).await;
     assert_eq!(error.code(), ErrorCode::ClientSecretWrong);
     assert!(error.to_body().next_step.contains("not its id"));

@@ -136,7 +136,7 @@ fn complete(add: TenantAdd, output: Output) -> Result<NewTenant, ErrorBody> {
     Ok(NewTenant {
         tenant_id,
         client_id,
-        client_secret: client_secret(add.secret_stdin, output)?,
+        credential: client_secret(add.secret_stdin, output)?.into(),
         cloud: add.cloud.into(),
         name: add.name,
         domain,

@@ -33,6 +33,7 @@ pub fn tenant(credential: CredentialKind) -> TenantSummary {
         minutes: 240,
         maximum_minutes: 480,
         credential: CredentialPlan { kind: credential, because: None },
+        credential_expires: None,
         lease: None,
         last_used: None,
     }
