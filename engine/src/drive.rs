@@ -21,9 +21,10 @@ use crate::{
     clock::milliseconds,
     engine::Shared,
     graph::{self, Answer, FoundAccount, PassLifetime, Priority, Session, Trouble, Verdict, judge},
+    guards::{Guard, holds},
     password::{PasswordLength, random_password},
     plan::{Action, Desired, Issue, Observed, Password, Purpose, Share, plan},
-    store::{AccountRow, Claim, LOAN, TenantRow},
+    store::{AccountRow, Claim, LOAN, LeaseRow, TenantRow},
 };
 use std::sync::Arc;
 
@@ -239,7 +240,7 @@ impl Drive<'_> {
         let now = self.shared.now();
         let leases = self.shared.store.open_leases_of(self.account.account_id).await?;
         let live: Vec<_> = leases.iter().filter(|lease| lease.is_live() && lease.until > now).collect();
-        let shares: Vec<_> = live
+        let mut shares: Vec<_> = live
             .iter()
             .map(|lease| Share {
                 roles: lease.roles.iter().map(|role| role.id).collect(),
@@ -249,9 +250,19 @@ impl Drive<'_> {
         match goal {
             Goal::Activate(activation) => {
                 if !live.iter().any(|lease| lease.lease_id == activation.lease_id) {
-                    return Err(Failure::LeaseOver.into());
+                    if holds(Guard::IntentFirst) {
+                        return Err(Failure::LeaseOver.into());
+                    }
+                    let (roles, groups) = (&self.tenant.roles, &self.tenant.groups);
+                    shares.push(Share {
+                        roles: roles.iter().map(|role| role.id).collect(),
+                        groups: groups.iter().copied().collect(),
+                    });
                 }
                 Ok(Desired::active(activation.issue, &shares))
+            }
+            Goal::Settle if !holds(Guard::CountNotFlag) && leases.iter().any(LeaseRow::is_ending) => {
+                Ok(Desired::Dormant)
             }
             Goal::Settle => Ok(Desired::settled(&shares)),
         }
@@ -259,6 +270,9 @@ impl Drive<'_> {
 
     /// Nothing that grants is sent when the lease would be over, or the loan lost, by the time it could arrive.
     fn check_deadline(&self, activation: &Activation) -> Result<(), EngineError> {
+        if !holds(Guard::DeadlineBeforeTheSend) {
+            return Ok(());
+        }
         let arrives = i64::try_from(EXCHANGE_TIMEOUT.as_millis()).unwrap_or(i64::MAX);
         if self.shared.now() + arrives >= activation.until || self.shared.clock.now() + arrives >= self.claim.until {
             return Err(Failure::LeaseOver.into());

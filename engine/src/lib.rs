@@ -18,6 +18,7 @@ mod drive;
 mod engine;
 mod error;
 mod graph;
+mod guards;
 mod lease;
 mod lifecycle;
 mod password;
@@ -37,6 +38,8 @@ pub use audit::{AuditEntry, AuditEvent, AuditFault, AuditQuery, AuditReport};
 pub use clock::{Clock, SystemClock};
 pub use engine::{Engine, OnProgress};
 pub use error::{EngineError, Failure};
+#[cfg(feature = "switchable-guards")]
+pub use guards::Guard;
 pub use lease::{Caller, StartLease};
 pub use password::PasswordLength;
 pub use policy::{ALL_ADMINS, Entitlement, LoginMode, Policy, Rules, TenantName, TenantRules, TicketPattern};

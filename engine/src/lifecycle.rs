@@ -13,6 +13,7 @@ use crate::{
     drive::{Activation, Drive, Goal, ending_problem, expect_grant},
     engine::Shared,
     graph::{Priority, read_organization},
+    guards::{Guard, holds},
     plan::{Action, Issue, Purpose},
     store::{self, Claim, LeaseRow, NewLease, TenantRow, leases},
 };
@@ -136,13 +137,20 @@ async fn start_claimed(
         because: choice.because,
         issued: None,
     };
-    write_intent(shared, &mut drive, start, open.first(), &activation, from).await?;
+    let intent_first = holds(Guard::IntentFirst);
+    if intent_first {
+        write_intent(shared, &mut drive, start, open.first(), &activation, from).await?;
+    }
     shared.held.forget(lease_id);
 
     let mut goal = Goal::Activate(activation);
+    drive.intent_written |= !intent_first;
     let driven = drive.drive(&mut goal).await;
     let Goal::Activate(done) = goal else { return Err(Failure::Internal("the goal changed".to_owned()).into()) };
     activation = done;
+    if !intent_first {
+        write_intent(shared, &mut drive, start, open.first(), &activation, from).await?;
+    }
     shared.remember_clock().await?;
     let granted = match driven {
         Ok(()) => record_granted(shared, &mut drive, &mut activation, &start.caller).await,
@@ -372,7 +380,7 @@ async fn record_settled(drive: &mut Drive<'_>, ending: &[LeaseRow]) -> Result<()
     let now = shared.clock.now();
     let mut write = shared.store.write().await?;
     drive.account.looked_at = Some(now);
-    if !ending.is_empty() {
+    if !ending.is_empty() && holds(Guard::Settle) {
         drive.account.settle_from = Some(now);
         drive.account.settle_stage = 0;
     }

@@ -16,6 +16,7 @@ use crate::{
     drive::Drive,
     engine::{Engine, Shared},
     graph::Priority,
+    guards::{Guard, holds},
     lifecycle::{begin_ending, drive, settle, summarize},
     plan::{Desired, Observed, plan},
     store::{AccountRow, LOAN, LeaseRow},
@@ -164,6 +165,7 @@ fn next_look(account: &AccountRow, now: i64) -> i64 {
         Some(if from > now { now } else { from + SETTLE_CHECKS.get(stage)? })
     });
     let scan = match account.looked_at {
+        _ if !holds(Guard::ReconcileScan) => i64::MAX,
         Some(at) if at <= now => at + SCAN_EVERY,
         _ => now,
     };
