@@ -18,6 +18,14 @@ pub type Moment = Duration;
 pub struct Clock {
     started: Instant,
     offset_milliseconds: AtomicI64,
+    by_hand: Option<ByHand>,
+}
+
+/// A time that passes only when it is told to.
+#[derive(Debug)]
+struct ByHand {
+    start: Timestamp,
+    milliseconds: AtomicI64,
 }
 
 impl Default for Clock {
@@ -30,21 +38,45 @@ impl Clock {
     /// A clock that shows the real time until it is moved.
     #[must_use]
     pub fn new() -> Self {
-        Self { started: Instant::now(), offset_milliseconds: AtomicI64::new(0) }
+        Self { started: Instant::now(), offset_milliseconds: AtomicI64::new(0), by_hand: None }
+    }
+
+    /// A clock that stands at `start` until [`Self::set_elapsed`].
+    #[must_use]
+    pub fn standing_at(start: Timestamp) -> Self {
+        Self { by_hand: Some(ByHand { start, milliseconds: AtomicI64::new(0) }), ..Self::new() }
+    }
+
+    /// How much time has passed since the start, on a clock that stands; no other is changed.
+    pub fn set_elapsed(&self, milliseconds: i64) {
+        if let Some(by_hand) = &self.by_hand {
+            by_hand.milliseconds.store(milliseconds, Ordering::Relaxed);
+        }
     }
 
     /// Simulated time.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         let offset = self.offset_milliseconds.load(Ordering::Relaxed);
-        let real = Timestamp::now();
+        let real = match &self.by_hand {
+            Some(ByHand { start, milliseconds }) => {
+                let passed = SignedDuration::from_millis(milliseconds.load(Ordering::Relaxed));
+                start.checked_add(passed).unwrap_or(*start)
+            }
+            None => Timestamp::now(),
+        };
         real.checked_add(SignedDuration::from_millis(offset)).unwrap_or(real)
     }
 
     /// Time really elapsed since the start.
     #[must_use]
     pub fn elapsed(&self) -> Moment {
-        self.started.elapsed()
+        match &self.by_hand {
+            Some(ByHand { milliseconds, .. }) => {
+                Duration::from_millis(u64::try_from(milliseconds.load(Ordering::Relaxed)).unwrap_or(0))
+            }
+            None => self.started.elapsed(),
+        }
     }
 
     /// Sets how far simulated time is ahead of (or, negative, behind) the real one.

@@ -77,7 +77,7 @@ pub async fn token(
     let trace = arrive(&sim, &incoming);
     let knobs = sim.knobs();
     let half = Duration::from_millis(knobs.round_trip_ms) / 2;
-    tokio::time::sleep(half).await;
+    pass(half).await;
     let path = format!("/{tenant_segment}/oauth2/v2.0/token");
     let tenant = sim.directory().tenant(&tenant_segment).map(|tenant| tenant.id.clone());
     let kinds = sim.faults.strike(Subject {
@@ -117,7 +117,7 @@ pub async fn token(
         }
     };
     let gone = after(&sim, &kinds, &incoming.client).await;
-    tokio::time::sleep(half).await;
+    pass(half).await;
     sim.exchanges.record(Exchange {
         number: trace.number,
         at_ms: trace.at_ms,
@@ -157,7 +157,7 @@ pub async fn graph(
     let trace = arrive(&sim, &incoming);
     let knobs = sim.knobs();
     let half = Duration::from_millis(knobs.round_trip_ms) / 2;
-    tokio::time::sleep(half).await;
+    pass(half).await;
     let mut call = Call {
         method: incoming.method.clone(),
         base: format!("{}/{version}", incoming.origin),
@@ -209,7 +209,7 @@ pub async fn graph(
         None => result,
     };
     let gone = after(&sim, &kinds, &incoming.client).await;
-    tokio::time::sleep(half).await;
+    pass(half).await;
     let (Reply { status, headers, body }, error) = rendered(&sim, result, &trace.request_id, &trace.client_request_id);
     record(&sim, &trace, &call, tenant.as_deref(), if gone.is_err() { 0 } else { status }, error, body.as_ref());
     gone?;
@@ -426,6 +426,13 @@ pub fn struck_after_effect(kinds: &[Kind]) -> Option<(u16, Option<u64>)> {
         Kind::Status { status, retry_after, after_effect: true } => Some((*status, *retry_after)),
         _ => None,
     })
+}
+
+/// Half of a round trip; none takes no time at all.
+async fn pass(half: Duration) {
+    if !half.is_zero() {
+        tokio::time::sleep(half).await;
+    }
 }
 
 async fn gone(client: &mut watch::Receiver<()>) {

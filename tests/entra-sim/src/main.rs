@@ -69,6 +69,7 @@ async fn main() -> anyhow::Result<()> {
         proxy_port: arguments.proxy_port,
         control_port: arguments.control_port,
         openapi: arguments.openapi,
+        standing_at: None,
         knobs: Knobs {
             round_trip_ms: arguments.round_trip,
             create_lag_ms: arguments.create_lag,

@@ -39,6 +39,8 @@ pub struct Settings {
     pub openapi: Option<PathBuf>,
     /// Tenants besides the usual three.
     pub tenants: Vec<seed::TenantRecipe>,
+    /// Time stands still from then until [`Clock::set_elapsed`] moves it.
+    pub standing_at: Option<jiff::Timestamp>,
 }
 
 /// The shared state of a simulation. Everything that serves a request holds an `Arc` of it.
@@ -72,7 +74,7 @@ impl Simulation {
     /// # Errors
     /// No randomness for keys.
     pub fn new(settings: Settings) -> anyhow::Result<Arc<Self>> {
-        let clock = Clock::new();
+        let clock = settings.standing_at.map_or_else(Clock::new, Clock::standing_at);
         clock.set_offset_seconds(settings.knobs.clock_offset_seconds);
         let mut directory = seed::directory(&clock);
         for recipe in settings.tenants {
@@ -165,6 +167,7 @@ impl Simulation {
         self.schema.clear();
         self.tokens.clear();
         self.throttle.clear();
+        self.replica.store(false, Ordering::Relaxed);
     }
 
     /// Remembers a tenant as it was until now, for reads that lag.
