@@ -42,6 +42,10 @@ pub enum AuditEvent {
     EndFailed,
     /// Somebody else changed the account during a lease.
     ExternallyModified,
+    /// Somebody locked everything down: every lease is about to be taken back, and none may start.
+    LockdownBegun,
+    /// Leases may start again.
+    LockdownLifted,
     /// An account without a lease was not dormant and is about to be made so.
     DriftFound,
     /// What proves that the application is itself ends within 30 days.

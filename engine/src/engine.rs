@@ -423,8 +423,8 @@ impl Engine {
             "field": field, "origin": document.origin, "tab_id": document.tab_id,
             "document_id": shortened(&document.document_id),
         });
-        let user_name = Some(held.user_name.as_str());
-        shared.audit(lease.tenant_id, AuditEvent::CredentialFilled, caller, Some(lease_id), user_name, detail).await?;
+        let event = AuditEvent::CredentialFilled;
+        shared.audit_disclosure(lease.tenant_id, event, caller, lease_id, &held.user_name, detail).await?;
         Ok(secret_of(lease_id, &held))
     }
 
@@ -434,9 +434,10 @@ impl Engine {
     /// `LeaseOver`, `LeaseNotUsable`, `CredentialGone`.
     pub async fn reveal_credential(&self, lease_id: Uuid, caller: &Caller) -> Result<Secret, EngineError> {
         let (lease, held) = self.held_credential(lease_id).await?;
-        let user_name = Some(held.user_name.as_str());
         let event = AuditEvent::CredentialRevealed;
-        self.shared.audit(lease.tenant_id, event, caller, Some(lease_id), user_name, json!({})).await?;
+        let audited =
+            self.shared.audit_disclosure(lease.tenant_id, event, caller, lease_id, &held.user_name, json!({}));
+        audited.await?;
         Ok(secret_of(lease_id, &held))
     }
 
@@ -592,6 +593,7 @@ impl Engine {
 
     /// A live lease and its credential, if this process holds the one that was issued last.
     async fn held_credential(&self, lease_id: Uuid) -> Result<(LeaseRow, Held), EngineError> {
+        self.shared.store.refuse_in_lockdown().await?;
         let lease = match self.live_lease(lease_id).await {
             Ok(lease) => lease,
             Err(error) => {

@@ -223,6 +223,14 @@ pub enum Failure {
     /// Another process works on the account.
     #[error("another process is working on {0}")]
     Busy(String),
+    /// Somebody locked everything down.
+    #[error("{technician} has locked everything down{}", if reason.is_empty() { String::new() } else { format!(": {reason}") })]
+    LockedDown {
+        /// Who.
+        technician: String,
+        /// Why; empty when nobody said.
+        reason: String,
+    },
     /// A fault of ours.
     #[error("an internal fault: {0}")]
     Internal(String),
@@ -270,6 +278,7 @@ impl Failure {
             Self::EndingUnverified(_) => ErrorCode::EndingUnverified,
             Self::DurationNotAllowed { .. } => ErrorCode::DurationNotAllowed,
             Self::CredentialGone => ErrorCode::CredentialGone,
+            Self::LockedDown { .. } => ErrorCode::LockedDown,
             Self::Busy(_) => ErrorCode::Busy,
             Self::Internal(_) => ErrorCode::Internal,
         }
@@ -358,6 +367,9 @@ impl Failure {
             }
             Self::DurationNotAllowed { .. } => "Ask for a shorter time.".to_owned(),
             Self::Busy(_) => "Wait some seconds and try again.".to_owned(),
+            Self::LockedDown { .. } => {
+                "Nobody can start or use a lease until it is lifted with `latchkey lockdown --lift --reason …`.".to_owned()
+            }
             Self::Internal(_) => "Try again; if it stays, report it with the log.".to_owned(),
         }
     }

@@ -21,6 +21,7 @@ mod graph;
 mod guards;
 mod lease;
 mod lifecycle;
+mod lockdown;
 mod password;
 mod plan;
 mod policy;
@@ -41,6 +42,7 @@ pub use error::{EngineError, Failure};
 #[cfg(feature = "switchable-guards")]
 pub use guards::Guard;
 pub use lease::{Caller, StartLease};
+pub use lockdown::{EndReport, Lockdown, OnEnded};
 pub use password::PasswordLength;
 pub use policy::{ALL_ADMINS, Entitlement, LoginMode, Policy, Rules, TenantName, TenantRules, TicketPattern};
 pub use preflight::{AccountFound, DomainFound, Inspection, Need, PERMISSIONS, Permission, PermissionCheck};

@@ -58,6 +58,7 @@ pub(crate) async fn start(
 /// The token, what it allows, and whether the clock can be trusted: everything that can fail before anything is
 /// written down or granted.
 async fn prepare_to_start(shared: &Shared, tenant: &TenantRow, on_progress: OnProgress<'_>) -> Result<(), EngineError> {
+    shared.store.refuse_in_lockdown().await?;
     let session = shared.session(tenant);
     let token = |state| on_progress(latchkey_protocol::Progress { step: Step::Token, state });
     token(StepState::Started);
@@ -174,6 +175,7 @@ async fn write_intent(
 ) -> Result<(), EngineError> {
     let tenant = &drive.tenant;
     let mut write = shared.store.write().await?;
+    store::refuse_in_lockdown(&mut write).await?;
     drive.account.credential_generation += 1;
     drive.account.settle_from = None;
     let mut intent = drive.account.clone();

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::{
     AuditEvent, Caller, EngineError, Failure,
-    drive::Drive,
+    drive::{Drive, ending_problem},
     engine::{Engine, Shared},
     graph::Priority,
     guards::{Guard, holds},
@@ -227,9 +227,15 @@ async fn look(drive: &mut Drive<'_>) -> Result<Look, EngineError> {
                 .audit(drive.tenant.tenant_id, AuditEvent::DriftFound, &Caller::Sweep, None, user_name, detail)
                 .await?;
             drive.priority = Priority::Normal;
-            settle(drive).await?;
+            if let Err(error) = settle(drive).await {
+                // No lease shows it, so the account itself does until it is dormant.
+                let problem = ending_problem(&error, &drive.tenant.name);
+                shared.store.note_account_problem(drive.account.account_id, Some(&problem)).await?;
+                return Err(error);
+            }
             found.repaired = Some(drive.account.user_name.clone());
         }
+        shared.store.note_account_problem(drive.account.account_id, None).await?;
         if drive.account.settle_from.is_some() {
             drive.account.settle_stage += 1;
             if usize::try_from(drive.account.settle_stage).is_ok_and(|stage| stage >= SETTLE_CHECKS.len()) {

@@ -65,6 +65,10 @@ pub(crate) enum Command {
             your lease in that tenant\n  latchkey end --all         every lease"
     )]
     End(End),
+    /// The kill switch: end everything everywhere, and grant nothing until it is lifted
+    #[command(after_help = "Examples:\n  latchkey lockdown --reason 'INC-7: laptop stolen'\n  \
+            latchkey lockdown --lift --reason 'INC-7 closed'")]
+    Lockdown(LockDown),
     /// End the leases that are due and repair what drifted (the schedule runs this)
     Sweep,
     /// Let browsers and the system's schedule start Latchkey
@@ -237,6 +241,17 @@ pub(crate) struct End {
     /// Every open lease
     #[arg(long, short, conflicts_with = "what")]
     pub(crate) all: bool,
+}
+
+/// `lockdown`.
+#[derive(Debug, Args)]
+pub(crate) struct LockDown {
+    /// Let leases start again; needs a reason
+    #[arg(long, requires = "reason")]
+    pub(crate) lift: bool,
+    /// Why; goes to the audit log and to everybody who asks for access meanwhile
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
 }
 
 /// `install`.

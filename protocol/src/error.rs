@@ -134,6 +134,8 @@ error_codes! {
     DurationNotAllowed = 507, "duration_not_allowed";
     /// The credential is not held any more (the host was restarted); ask for a new lease.
     CredentialGone = 508, "credential_gone";
+    /// Somebody locked everything down: nothing is granted until that is lifted.
+    LockedDown = 509, "locked_down";
 }
 
 impl Serialize for ErrorCode {

@@ -198,6 +198,15 @@ impl Store {
     }
 }
 
+/// Leases that are not closed, as they are until the transaction ends.
+pub(crate) async fn open(write: &mut Write) -> Result<Vec<LeaseRow>, EngineError> {
+    let rows = sqlx::query("select * from leases where state not in ('ended', 'failed') order by until_at")
+        .fetch_all(&mut **write)
+        .await
+        .map_err(fault)?;
+    rows.iter().map(LeaseRow::of).collect()
+}
+
 /// Writes the intent down.
 pub(crate) async fn insert(write: &mut Write, lease: &NewLease<'_>) -> Result<(), EngineError> {
     sqlx::query(

@@ -8,12 +8,14 @@ mod accounts;
 pub(crate) mod applications;
 mod audit;
 pub(crate) mod leases;
+mod lockdown;
 mod tenants;
 
 pub(crate) use accounts::{AccountRow, Claim, LOAN, ensure, forget, release_in, save_known};
 pub(crate) use applications::{KeyKind, KeyRow};
 pub(crate) use audit::{NewEntry, append};
 pub(crate) use leases::{LeaseRow, NewLease};
+pub(crate) use lockdown::{lift, lock_down, look_at_everything, refuse_in_lockdown};
 pub(crate) use tenants::{TenantRow, mark_used, remove as remove_tenant, save as save_tenant};
 
 use std::{path::Path, str::FromStr, time::Duration};

@@ -4,5 +4,6 @@
 mod faults;
 mod lab;
 mod leases;
+mod lockdown;
 mod onboarding;
 mod policy;

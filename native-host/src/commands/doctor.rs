@@ -34,7 +34,8 @@ pub(crate) enum State {
 /// What was found about one link.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Finding {
-    /// The link: `program`, `browser`, `schedule`, `key_store`, `store`, `disk`, `network`, `clock`, `tenant`, `lease`.
+    /// The link: `program`, `browser`, `schedule`, `key_store`, `store`, `disk`, `network`, `clock`, `tenant`, `lockdown`, `lease`,
+    /// `account`.
     pub(crate) link: &'static str,
     /// How it is.
     pub(crate) state: State,
@@ -90,6 +91,7 @@ pub(super) async fn examine(doctor: &Doctor, output: Output) -> Result<ExitCode,
     let mut clouds = Vec::new();
     if let Some(engine) = &engine {
         findings.push(store(engine, &folders).await);
+        findings.extend(lockdown(engine).await);
         findings.extend(leases(engine).await);
         if let Ok(tenants) = engine.tenants().await {
             clouds.extend(tenants.iter().map(|tenant| tenant.cloud));
@@ -184,9 +186,27 @@ async fn store(engine: &Engine, folders: &Folders) -> Finding {
     }
 }
 
+async fn lockdown(engine: &Engine) -> Option<Finding> {
+    let lockdown = engine.lockdown().await.ok().flatten()?;
+    let reason = if lockdown.reason.is_empty() { String::new() } else { format!(": {}", lockdown.reason) };
+    Some(Finding::broken(
+        "lockdown",
+        format!(
+            "{} locked everything down at {}{reason}. Nobody gets access.",
+            lockdown.technician,
+            super::moment(lockdown.since)
+        ),
+        "Lift it once it is over: latchkey lockdown --lift --reason '…'",
+    ))
+}
+
 async fn leases(engine: &Engine) -> Vec<Finding> {
     let Ok(open) = engine.leases(false).await else { return Vec::new() };
     let mut findings = Vec::new();
+    // Accounts that no lease speaks for.
+    for problem in engine.account_problems().await.unwrap_or_default() {
+        findings.push(Finding::of_error("account", &problem));
+    }
     for lease in &open {
         if let Some(problem) = &lease.problem {
             let mut problem = problem.clone();
@@ -229,7 +249,13 @@ async fn tenants(engine: &Engine) -> Vec<Finding> {
         for remark in &health.remarks {
             findings.push(Finding::warning(LINK, format!("{}: {remark}", health.name), ""));
         }
-        if health.problems.is_empty() {
+        if health.problems.is_empty() && !health.account_as_expected {
+            findings.push(Finding::broken(
+                LINK,
+                format!("{}: {} is not as the store says it should be.", health.name, health.user_name),
+                "Run 'latchkey sweep': it makes the account dormant and reads it back.",
+            ));
+        } else if health.problems.is_empty() {
             let state = if tenant.lease.is_some() { "active, as its lease says" } else { "dormant" };
             findings.push(Finding::good(LINK, format!("{}: {} is {state}", health.name, health.user_name)));
         }

@@ -60,10 +60,15 @@ const fn credential_name(kind: CredentialKind) -> &'static str {
 pub(super) async fn list(engine: &Engine, list: &List, output: Output) -> Result<(), ErrorBody> {
     let leases = engine.leases(list.all).await?;
     output.document(&leases);
+    super::lockdown::banner(engine, output).await?;
     if leases.is_empty() {
         output.line("No lease is open.");
     }
     show(&leases, output);
+    // Accounts that no lease speaks for.
+    for problem in engine.account_problems().await? {
+        output.problem(Mark::Bad, &problem);
+    }
     Ok(())
 }
 
@@ -112,9 +117,11 @@ const fn state_name(state: LeaseState) -> &'static str {
 }
 
 pub(super) async fn end(engine: &Engine, end: &End, output: Output) -> Result<ExitCode, ErrorBody> {
+    if end.all {
+        return end_all(engine, output).await;
+    }
     let open = engine.leases(false).await?;
     let chosen = match &end.what {
-        None if end.all => open,
         None => only(open)?,
         Some(said) => meant(engine, open, said).await?,
     };
@@ -138,21 +145,39 @@ pub(super) async fn end(engine: &Engine, end: &End, output: Output) -> Result<Ex
             }
         }
     }
+    Ok(report_ends(&ended, &failed, output))
+}
+
+/// Every open lease, in all tenants side by side.
+pub(super) async fn end_all(engine: &Engine, output: Output) -> Result<ExitCode, ErrorBody> {
+    let spinner = output.progress("ending");
+    let on_ended = |done: usize, all: usize| spinner.say(format!("ending: {done} of {all} done"));
+    let report = engine.end_all(&CALLER, &on_ended).await?;
+    drop(spinner);
+    Ok(report_ends(&report.ended, &report.failed, output))
+}
+
+fn report_ends(ended: &[LeaseSummary], failed: &[ErrorBody], output: Output) -> ExitCode {
     output.document(&json!({"ended": ended, "failed": failed}));
-    for lease in &ended {
+    for lease in ended {
         output.marked(
             Mark::Good,
             format_args!("{} in {}: {}", lease.user_name, lease.tenant_name, state_name(lease.state)),
         );
     }
-    if chosen.is_empty() {
+    if ended.is_empty() && failed.is_empty() {
         output.line("No lease is open.");
     }
     match failed.first() {
-        None => Ok(ExitCode::SUCCESS),
+        None => ExitCode::SUCCESS,
         Some(first) => {
             failed.iter().for_each(|error| output.error(error));
-            Ok(ExitCode::from(failure::exit_code(first)))
+            output.note(format_args!(
+                "{} of {} could not be verified; each is tried again until it is, see 'latchkey list'.",
+                failed.len(),
+                ended.len() + failed.len()
+            ));
+            ExitCode::from(failure::exit_code(first))
         }
     }
 }

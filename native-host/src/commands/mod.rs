@@ -3,6 +3,7 @@
 mod audit;
 mod doctor;
 mod lease;
+mod lockdown;
 mod tenant;
 
 use std::process::ExitCode;
@@ -87,6 +88,7 @@ async fn with_engine(command: Command, output: Output) -> Result<ExitCode, Error
         Command::Start(start) => lease::start(&engine().await?, start, output).await.map(done),
         Command::List(list) => lease::list(&engine().await?, &list, output).await.map(done),
         Command::End(end) => lease::end(&engine().await?, &end, output).await,
+        Command::Lockdown(lock_down) => lockdown::run(&engine().await?, &lock_down, output).await,
         Command::Sweep => lease::sweep(output).await,
         Command::Doctor(doctor) => doctor::examine(&doctor, output).await,
         Command::Audit(audit) => audit::show(&engine().await?, &audit, output).await,

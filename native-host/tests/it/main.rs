@@ -5,5 +5,6 @@ mod bad_days;
 mod browser_side;
 mod command_line;
 mod installing;
+mod kill_switch;
 mod kills;
 mod lab;
