@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 
-use crate::endpoint::{Trace, Vanished, after, before, injected, perform, record, rendered, struck_after_effect};
+use crate::endpoint::{
+    Trace, Vanished, after, before, injected, name_oneself, perform, record, rendered, struck_after_effect,
+};
 use crate::faults::Subject;
 use crate::graph::{Call, GraphError, Reply};
 use crate::simulation::Simulation;
@@ -34,10 +36,13 @@ pub async fn run(
     half_from: Option<usize>,
     client: &watch::Receiver<()>,
 ) -> Result<Result<Reply, GraphError>, Vanished> {
-    let items = match parse(call) {
+    let mut items = match parse(call) {
         Ok(items) => items,
         Err(error) => return Ok(Err(error)),
     };
+    for item in &mut items {
+        name_oneself(&mut item.call, caller);
+    }
     let mut failed: BTreeSet<String> = BTreeSet::new();
     let mut responses = Vec::new();
     for (position, item) in items.iter().enumerate() {

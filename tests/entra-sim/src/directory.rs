@@ -68,11 +68,37 @@ impl Directory {
             .unwrap_or(application)
     }
 
+    /// The registration of a multi-tenant application, whoever owns it: a tenant here, or Microsoft.
+    #[must_use]
+    pub fn published(&self, client_id: &str) -> Option<Application> {
+        let owned = self
+            .tenants
+            .iter()
+            .filter_map(|tenant| tenant.application(client_id))
+            .find(|known| known.registered && known.audience == Audience::AnyTenant);
+        owned.cloned().or_else(|| client_id.eq_ignore_ascii_case(COMMAND_LINE_TOOLS).then(command_line_tools))
+    }
+
     /// A user anywhere, by user principal name.
     #[must_use]
     pub fn user_by_name(&self, user_name: &str) -> Option<(&Tenant, &User)> {
         let user_name = user_name.trim();
         self.tenants.iter().find_map(|tenant| Some((tenant, tenant.user(user_name)?)))
+    }
+}
+
+/// `appId` of Microsoft Graph Command Line Tools, Microsoft's own public client, which may be used in every tenant.
+pub const COMMAND_LINE_TOOLS: &str = "14d82eec-204b-4c2f-b7e8-296a70dab67e";
+
+fn command_line_tools() -> Application {
+    Application {
+        client_id: COMMAND_LINE_TOOLS.to_owned(),
+        display_name: "Microsoft Graph Command Line Tools".to_owned(),
+        audience: Audience::AnyTenant,
+        public_client: true,
+        public_redirects: vec!["http://localhost".to_owned()],
+        enabled: true,
+        ..Application::default()
     }
 }
 

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use crate::batch;
 use crate::clock::{error_time, http_time};
-use crate::directory::{Directory, new_id};
+use crate::directory::{Application, Directory, new_id};
 use crate::exchanges::{Endpoint, Exchange};
 use crate::faults::{FOR_EVER, Kind, Subject};
 use crate::graph::{self, Call, Context, GraphError, Reply};
@@ -171,6 +171,9 @@ pub async fn graph(
     };
     call.set_target(target);
     let caller = authenticate(&sim, &incoming);
+    if let Ok(caller) = &caller {
+        name_oneself(&mut call, caller);
+    }
     let tenant = caller.as_ref().ok().map(|caller| caller.tid.clone());
     let kinds = sim.faults.strike(Subject {
         method: &call.method,
@@ -232,12 +235,23 @@ pub async fn graph(
     Ok(response)
 }
 
+/// `/me` is the signed-in person's `/users/{id}`.
+pub fn name_oneself(call: &mut Call, caller: &Claims) {
+    if caller.is_delegated() && call.segments.first().is_some_and(|first| first == "me") {
+        call.segments.splice(0..1, ["users".to_owned(), caller.oid.clone()]);
+    }
+}
+
 /// Carries out one operation: throttle, tenant, lag, permission, resource. The one place where effects happen.
 ///
 /// # Errors
 /// Graph's refusal.
 pub fn perform(sim: &Simulation, caller: &Claims, call: &Call) -> Result<Reply, GraphError> {
     let knobs = sim.knobs();
+    if call.segments.first().is_some_and(|first| first == "me") {
+        let message = "/me request is only valid with delegated authentication flow.";
+        return Err(GraphError::new(400, "BadRequest", message));
+    }
     // Taken before the lock: the first call waits until the schema has been read.
     let _ = sim.permissions_for(&call.method, &call.segments);
     let mut directory = sim.directory();
@@ -245,13 +259,23 @@ pub fn perform(sim: &Simulation, caller: &Claims, call: &Call) -> Result<Reply, 
     if knobs.throttling {
         sim.throttle.take(call, &caller.appid, &caller.tid, moment)?;
     }
+    let published = named_application(&directory, call);
     let Directory { tenants, sign_ins, .. } = &mut *directory;
     let tenant = tenants
         .iter_mut()
         .find(|tenant| tenant.id == caller.tid)
         .ok_or_else(|| invalid_token("The tenant of this token is gone."))?;
-    let context =
-        Context { sim, caller, knobs: &knobs, call, now: sim.clock.now(), moment, ahead: sim.next_replica(), sign_ins };
+    let context = Context {
+        sim,
+        caller,
+        knobs: &knobs,
+        call,
+        now: sim.clock.now(),
+        moment,
+        ahead: sim.next_replica(),
+        sign_ins,
+        published: published.as_ref(),
+    };
     let lag = if call.eventual() { knobs.read_lag_ms.max(knobs.index_lag_ms) } else { knobs.read_lag_ms };
     if call.method == "GET"
         && lag > 0
@@ -268,6 +292,14 @@ pub fn perform(sim: &Simulation, caller: &Claims, call: &Call) -> Result<Reply, 
         sim.remember(&before, moment);
     }
     result
+}
+
+/// The multi-tenant application for which a service principal is to be made.
+fn named_application(directory: &Directory, call: &Call) -> Option<Application> {
+    if call.method != "POST" || call.segments != ["servicePrincipals"] {
+        return None;
+    }
+    directory.published(call.body.as_ref()?.get("appId")?.as_str()?)
 }
 
 /// Writes an exchange to the log and hands it to the schema check.
@@ -490,7 +522,7 @@ fn authenticate(sim: &Simulation, incoming: &Incoming) -> Result<Claims, GraphEr
     let enabled = directory
         .tenant(&claims.tid)
         .and_then(|tenant| tenant.application(&claims.appid))
-        .is_some_and(|application| application.enabled);
+        .is_some_and(|application| application.enabled && application.principal);
     if enabled {
         return Ok(claims);
     }

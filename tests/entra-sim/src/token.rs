@@ -29,7 +29,7 @@ const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer
 /// Key id of the one signing key.
 const KEY_ID: &str = "entra-sim-1";
 
-/// The claims of an app-only access token.
+/// The claims of an access token: of an application by itself, or of a person through an application.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Claims {
     /// Which Graph the token is for.
@@ -48,9 +48,9 @@ pub struct Claims {
     pub app_displayname: String,
     /// How the client proved itself: 1 means by secret, 2 by certificate.
     pub appidacr: String,
-    /// Always `app`.
+    /// `app` or `user`.
     pub idtyp: String,
-    /// Object id of the service principal.
+    /// Object id of the service principal, or of the person.
     pub oid: String,
     /// As `oid`.
     pub sub: String,
@@ -59,7 +59,19 @@ pub struct Claims {
     /// Granted application permissions; absent when there are none.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub roles: BTreeSet<String>,
-    /// Directory roles of the service principal.
+    /// Delegated permissions, separated by spaces; empty in an application's own token.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub scp: String,
+    /// The person's user name.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub upn: String,
+    /// The person's name.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// How the person proved who she is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub amr: Vec<String>,
+    /// Directory roles of the service principal or the person.
     #[serde(default)]
     pub wids: Vec<String>,
     /// Client capabilities that were asked for.
@@ -69,6 +81,17 @@ pub struct Claims {
     pub ver: String,
     /// Id of this token.
     pub uti: String,
+    /// Every permission in it, of either kind; not a claim.
+    #[serde(skip)]
+    pub granted: BTreeSet<String>,
+}
+
+impl Claims {
+    /// Whether a person acts through the application.
+    #[must_use]
+    pub fn is_delegated(&self) -> bool {
+        self.idtyp == "user"
+    }
 }
 
 /// A refusal of the token endpoint.
@@ -284,6 +307,11 @@ impl TokenIssuer {
             app_displayname: application.display_name.clone(),
             appidacr: proof.to_owned(),
             idtyp: "app".to_owned(),
+            scp: String::new(),
+            upn: String::new(),
+            name: String::new(),
+            amr: Vec::new(),
+            granted: application.permissions.clone(),
             oid: application.service_principal_id.clone(),
             sub: application.service_principal_id.clone(),
             tid: tenant.id.clone(),

@@ -7,14 +7,17 @@
 use std::time::Duration;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use entra_sim::assertion::read_certificate;
 use entra_sim::directory::seed::{CONTOSO, FABRIKAM};
 use entra_sim::{Knobs, Running, Settings, Simulation};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use reqwest::Method;
 use serde_json::{Value, json};
 
 const LOGIN: &str = "https://login.microsoftonline.com";
+const GRAPH: &str = "https://graph.microsoft.com/v1.0";
+const GRAPH_APP: &str = "00000003-0000-0000-c000-000000000000";
 const CERTIFICATE: &str = include_str!("keys/application.cert.pem");
 const KEY: &[u8] = include_bytes!("keys/application.key.der");
 const OTHER_CERTIFICATE: &str = include_str!("keys/other.cert.pem");
@@ -31,6 +34,10 @@ struct Answer {
 }
 
 impl Answer {
+    fn code(&self) -> &str {
+        self.body["error"]["code"].as_str().unwrap_or_default()
+    }
+
     fn number(&self) -> u64 {
         self.body["error_codes"][0].as_u64().unwrap_or_default()
     }
@@ -90,12 +97,49 @@ impl Lab {
         self.send(reqwest::Client::new().post(address).json(&body)).await
     }
 
+    async fn call(&self, token: &str, method: Method, path: &str, body: Option<Value>) -> Answer {
+        let mut request = self.client.request(method, format!("{GRAPH}{path}")).bearer_auth(token);
+        if path.contains("$count=true") {
+            request = request.header("ConsistencyLevel", "eventual");
+        }
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        self.send(request).await
+    }
+
     fn now(&self) -> i64 {
         self.running.sim.clock.now().as_second()
     }
 
+    /// A token of the tenant's application by its secret.
+    async fn by_secret(&self, tenant: &str) -> String {
+        let (id, secret) = {
+            let directory = self.running.sim.directory();
+            let application = &directory.tenant(tenant).unwrap().applications[0];
+            (application.client_id.clone(), application.secrets[0].value.clone())
+        };
+        let form = [
+            ("grant_type", "client_credentials"),
+            ("scope", "https://graph.microsoft.com/.default"),
+            ("client_id", &id),
+            ("client_secret", &secret),
+        ];
+        self.token(tenant, &form).await.expect(200).text("access_token")
+    }
+
     fn client_id(&self, tenant: &str) -> String {
         self.running.sim.directory().tenant(tenant).unwrap().applications[0].client_id.clone()
+    }
+
+    async fn assert_conforms(&self) {
+        let found = self.running.sim.schema.settled().await;
+        let violations: Vec<String> = found
+            .violations
+            .iter()
+            .map(|found| format!("{} {} {}: {}", found.operation, found.status, found.part, found.problem))
+            .collect();
+        assert!(violations.is_empty(), "{violations:#?}");
     }
 }
 
@@ -166,4 +210,129 @@ async fn a_certificate_proves_the_application_and_everything_else_has_its_number
     lab.running.sim.clock.advance_seconds(110 * 365 * 24 * 3600);
     let late = signed(Algorithm::PS256, CERTIFICATE, KEY, &claims(&lab, &id, CONTOSO));
     assert_eq!(lab.by_certificate(CONTOSO, &id, &late).await.expect(401).number(), 700_027, "the certificate is over");
+}
+
+fn der(certificate: &str) -> Vec<u8> {
+    read_certificate(certificate.as_bytes(), None).unwrap().certificate
+}
+
+fn key_credential(certificate: &str) -> Value {
+    json!({"type": "AsymmetricX509Cert", "usage": "Verify", "displayName": "Latchkey", "key": STANDARD.encode(der(certificate)).replace('+', "-").replace('/', "_")})
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_application_is_registered_granted_proved_by_certificate_and_removed() {
+    let lab = Lab::start(Knobs::default()).await;
+    let permissions = json!(["Application.ReadWrite.All", "AppRoleAssignment.ReadWrite.All"]);
+    let weak = lab.by_secret(CONTOSO).await;
+    let refused = lab.call(&weak, Method::POST, "/applications", Some(json!({"displayName": "No"}))).await.expect(403);
+    assert_eq!(refused.code(), "Authorization_RequestDenied");
+    lab.control("apps", json!({"tenant": CONTOSO, "permissions": permissions})).await.expect(200);
+    let token = lab.by_secret(CONTOSO).await;
+
+    let organization = "498476ce-e0fe-48b0-b801-37ba7e2685c6";
+    let body = json!({
+        "displayName": "Latchkey",
+        "signInAudience": "AzureADMyOrg",
+        "keyCredentials": [key_credential(CERTIFICATE)],
+        "requiredResourceAccess": [{"resourceAppId": GRAPH_APP, "resourceAccess": [{"id": organization, "type": "Role"}]}],
+    });
+    let made = lab.call(&token, Method::POST, "/applications", Some(body)).await.expect(201);
+    let (application, client_id) = (made.text("id"), made.text("appId"));
+    let assertion = || signed(Algorithm::PS256, CERTIFICATE, KEY, &claims(&lab, &client_id, CONTOSO));
+    let early = lab.by_certificate(CONTOSO, &client_id, &assertion()).await.expect(400);
+    assert_eq!(early.number(), 700_016, "no service principal yet");
+    let made =
+        lab.call(&token, Method::POST, "/servicePrincipals", Some(json!({"appId": client_id}))).await.expect(201);
+    let principal = made.text("id");
+    let again =
+        lab.call(&token, Method::POST, "/servicePrincipals", Some(json!({"appId": client_id}))).await.expect(409);
+    assert_eq!(again.code(), "Request_MultipleObjectsWithSameKeyValue");
+
+    let graph =
+        lab.call(&token, Method::GET, &format!("/servicePrincipals(appId='{GRAPH_APP}')"), None).await.expect(200);
+    let roles = graph.body["appRoles"].as_array().unwrap();
+    assert!(roles.iter().any(|role| role["id"] == organization && role["value"] == "Organization.Read.All"));
+    let graph = graph.text("id");
+    let by_filter = format!("/servicePrincipals?$filter=appId eq '{client_id}'&$select=id");
+    let found = lab.call(&token, Method::GET, &by_filter, None).await.expect(200);
+    assert_eq!(found.body["value"][0]["id"], principal.as_str());
+
+    let before = lab.by_certificate(CONTOSO, &client_id, &assertion()).await.expect(200).text("access_token");
+    let grant = json!({"principalId": principal, "resourceId": graph, "appRoleId": organization});
+    let grants = format!("/servicePrincipals/{graph}/appRoleAssignedTo");
+    let granted = lab.call(&token, Method::POST, &grants, Some(grant.clone())).await.expect(201);
+    lab.call(&token, Method::POST, &grants, Some(grant)).await.expect(400);
+    lab.call(&before, Method::GET, "/organization", None).await.expect(403);
+    let after = lab.by_certificate(CONTOSO, &client_id, &assertion()).await.expect(200).text("access_token");
+    lab.call(&after, Method::GET, "/organization", None).await.expect(200);
+    let listed =
+        lab.call(&token, Method::GET, &format!("/servicePrincipals/{principal}/appRoleAssignments"), None).await;
+    assert_eq!(listed.expect(200).body["value"][0]["id"], granted.text("id").as_str());
+    lab.call(&token, Method::DELETE, &format!("{grants}/{}", granted.text("id")), None).await.expect(204);
+
+    // The application rolls its own certificate, without a permission for that.
+    let now = lab.now();
+    let claims =
+        json!({"aud": "00000002-0000-0000-c000-000000000000", "iss": application, "nbf": now, "exp": now + 600});
+    let proof = signed(Algorithm::RS256, CERTIFICATE, KEY, &claims);
+    let body = json!({"keyCredential": key_credential(OTHER_CERTIFICATE), "passwordCredential": null, "proof": proof});
+    let address = format!("/applications/{application}/addKey");
+    let rolled = lab.call(&after, Method::POST, &address, Some(body)).await.expect(200);
+    let forged = json!({"keyCredential": key_credential(OTHER_CERTIFICATE), "passwordCredential": null, "proof": signed(Algorithm::RS256, CERTIFICATE, OTHER_KEY, &claims)});
+    let refused = lab.call(&after, Method::POST, &address, Some(forged)).await.expect(400);
+    assert_eq!(refused.code(), "Authentication_MissingOrMalformed");
+    let shown =
+        lab.call(&token, Method::GET, &format!("/applications/{application}?$select=keyCredentials"), None).await;
+    let keys = shown.expect(200).body["keyCredentials"].as_array().unwrap().clone();
+    assert_eq!(keys.len(), 2);
+    assert_eq!(keys[1]["keyId"], rolled.text("keyId").as_str());
+    let proof = signed(Algorithm::PS256, OTHER_CERTIFICATE, OTHER_KEY, &claims);
+    let body = json!({"keyId": keys[0]["keyId"], "proof": proof});
+    lab.call(&after, Method::POST, &format!("/applications/{application}/removeKey"), Some(body)).await.expect(204);
+    assert_eq!(lab.by_certificate(CONTOSO, &client_id, &assertion()).await.expect(401).number(), 700_027);
+
+    let secret = lab
+        .call(
+            &token,
+            Method::POST,
+            &format!("/applications/{application}/addPassword"),
+            Some(json!({"passwordCredential": {"displayName": "Latchkey"}})),
+        )
+        .await
+        .expect(200);
+    assert!(!secret.text("secretText").is_empty());
+    let body = json!({"keyId": secret.text("keyId")});
+    lab.call(&token, Method::POST, &format!("/applications/{application}/removePassword"), Some(body))
+        .await
+        .expect(204);
+    let body = json!({"keyCredentials": [], "displayName": "Latchkey (old)"});
+    lab.call(&token, Method::PATCH, &format!("/applications/{application}"), Some(body)).await.expect(204);
+    lab.call(&token, Method::DELETE, &format!("/applications/{application}"), None).await.expect(204);
+    lab.call(&token, Method::GET, &format!("/servicePrincipals/{principal}"), None).await.expect(404);
+    lab.assert_conforms().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_application_is_not_everywhere_at_once() {
+    let lab = Lab::start(Knobs::default()).await;
+    let permissions = json!(["Application.ReadWrite.All", "AppRoleAssignment.ReadWrite.All"]);
+    lab.control("apps", json!({"tenant": CONTOSO, "permissions": permissions})).await.expect(200);
+    let token = lab.by_secret(CONTOSO).await;
+    lab.control("knobs", json!({"create_lag_ms": 3_600_000})).await.expect(200);
+    let body = json!({"displayName": "Latchkey", "keyCredentials": [key_credential(CERTIFICATE)]});
+    let made = lab.call(&token, Method::POST, "/applications", Some(body)).await.expect(201);
+    let client_id = made.text("appId");
+    lab.call(&token, Method::GET, &format!("/applications/{}", made.text("id")), None).await.expect(404);
+    let principal = json!({"appId": client_id});
+    let early = lab.call(&token, Method::POST, "/servicePrincipals", Some(principal.clone())).await.expect(400);
+    assert_eq!(early.code(), "NoBackingApplicationObject");
+    lab.control("knobs", json!({"create_lag_ms": 0})).await.expect(200);
+    lab.call(&token, Method::POST, "/servicePrincipals", Some(principal)).await.expect(201);
+    lab.control("knobs", json!({"create_lag_ms": 3_600_000})).await.expect(200);
+    let assertion = signed(Algorithm::PS256, CERTIFICATE, KEY, &claims(&lab, &client_id, CONTOSO));
+    assert_eq!(lab.by_certificate(CONTOSO, &client_id, &assertion).await.expect(400).number(), 700_016);
+    lab.control("knobs", json!({"create_lag_ms": 0})).await.expect(200);
+    lab.by_certificate(CONTOSO, &client_id, &assertion).await.expect(200);
+    lab.assert_conforms().await;
 }

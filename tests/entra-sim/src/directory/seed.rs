@@ -371,7 +371,8 @@ pub fn assignment_id(role: &str, principal: &str, scope: &str) -> String {
 }
 
 /// The same GUID for the same words at every start.
-fn derived_id(tenant: &str, what: &str) -> String {
+#[must_use]
+pub fn derived_id(tenant: &str, what: &str) -> String {
     let digest = Sha256::digest(format!("{tenant}\n{what}"));
     let mut bytes = [0_u8; 16];
     bytes.copy_from_slice(&digest[..16]);

@@ -309,6 +309,17 @@ pub(super) fn member_objects(tenant: &mut Tenant, context: &Context<'_>, key: &s
     })))
 }
 
+/// Permissions of which one shows more of a group than its id.
+const READS_GROUPS: &[&str] = &[
+    "GroupMember.Read.All",
+    "GroupMember.ReadWrite.All",
+    "Group.Read.All",
+    "Group.ReadWrite.All",
+    "Directory.Read.All",
+    "Directory.ReadWrite.All",
+    "Directory.AccessAsUser.All",
+];
+
 pub(super) fn member_of(
     tenant: &mut Tenant,
     context: &Context<'_>,
@@ -322,6 +333,10 @@ pub(super) fn member_of(
         for group in tenant.groups_of(&id) {
             if transitive || group.members.contains(&id) {
                 let mut object = super::groups::json_of(group);
+                if context.caller.is_delegated() && !context.permitted(READS_GROUPS) {
+                    // Without a permission for groups only their ids are shown.
+                    object = json!({"id": group.id});
+                }
                 object["@odata.type"] = json!("#microsoft.graph.group");
                 objects.push(object);
             }
