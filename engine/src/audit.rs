@@ -3,6 +3,15 @@
 //! An entry is committed before its effect. Entries hold names, times and ids, never a credential. Each carries the
 //! SHA-256 of the one before it, so that a changed, removed or reordered entry shows.
 
+pub(crate) mod chain;
+mod export;
+mod ocsf;
+mod retention;
+
+pub use export::{AuditFormat, verify_export};
+pub use ocsf::OCSF_VERSION;
+pub(crate) use retention::prune;
+
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -12,6 +21,8 @@ use crate::Caller;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AuditEvent {
+    /// The chain's oldest entries have been kept for as long as configured and are about to be removed.
+    AuditPruned,
     /// A tenant was connected.
     TenantAdded,
     /// A tenant was disconnected.
@@ -85,26 +96,44 @@ pub struct AuditEntry {
     pub hash: String,
 }
 
-/// Which entries to read.
-#[derive(Clone, Debug, Default)]
+/// Which entries to read. What is absent does not matter.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AuditQuery {
     /// Of one tenant.
     pub tenant_id: Option<Uuid>,
     /// Of one lease.
     pub lease_id: Option<Uuid>,
+    /// Of one technician, by name in any case.
+    pub technician: Option<String>,
+    /// Of one kind.
+    pub event: Option<AuditEvent>,
     /// Not before, Unix time in milliseconds.
     pub since: Option<i64>,
+    /// Before, Unix time in milliseconds.
+    pub until: Option<i64>,
     /// At most so many, the newest.
     pub limit: Option<u32>,
 }
 
-/// What [`crate::Engine::verify_audit`] found.
+impl AuditQuery {
+    /// Whether whole chains are read, so that what is missing shows.
+    #[must_use]
+    pub fn is_whole_chains(&self) -> bool {
+        *self == Self { tenant_id: self.tenant_id, ..Self::default() }
+    }
+}
+
+/// What [`crate::Engine::verify_audit`] or [`verify_export`] found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct AuditReport {
     /// How many entries were checked.
     pub entries: u64,
-    /// Where the chain is broken.
+    /// Where the log is broken.
     pub faults: Vec<AuditFault>,
+    /// Every chain, with the entry it begins at (later than 1 when older ones were removed as configured) and its newest.
+    pub chains: Vec<AuditChain>,
+    /// Some entries were left out on purpose (an export with filters): each was checked, but not that none is missing.
+    pub extract: bool,
 }
 
 impl AuditReport {
@@ -115,13 +144,46 @@ impl AuditReport {
     }
 }
 
-/// A place where a chain is broken.
+/// One tenant's chain.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AuditChain {
+    /// The tenant (directory id).
+    pub tenant_id: Uuid,
+    /// The first entry that is still there.
+    pub from: i64,
+    /// The newest entry.
+    pub to: i64,
+    /// The newest entry's hash, in hexadecimal: note it elsewhere, and nobody can cut the log short or rewrite it unseen.
+    pub hash: String,
+}
+
+/// A place where the log is broken.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct AuditFault {
-    /// The tenant whose chain it is.
-    pub tenant_id: Uuid,
+    /// The tenant whose chain it is, if that can be told.
+    pub tenant_id: Option<Uuid>,
     /// The entry at which it shows.
-    pub sequence: i64,
+    pub sequence: Option<i64>,
+    /// The line of the file at which it shows, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<u64>,
     /// What is wrong there.
     pub what: String,
+}
+
+impl AuditEvent {
+    /// As it stands in the log, e.g. `lease_granted`.
+    #[must_use]
+    pub fn name(self) -> String {
+        match serde_json::to_value(self) {
+            Ok(serde_json::Value::String(name)) => name,
+            _ => String::new(),
+        }
+    }
+
+    /// The event of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        serde_json::from_value(name.into()).ok()
+    }
 }

@@ -35,7 +35,9 @@ mod transport;
 
 pub use account::{AccountKind, AccountOwner, AccountSummary, PreparedAccount};
 pub use application::{ApplicationCredential, CERTIFICATE_DAYS, Certificate, CredentialKept};
-pub use audit::{AuditEntry, AuditEvent, AuditFault, AuditQuery, AuditReport};
+pub use audit::{
+    AuditChain, AuditEntry, AuditEvent, AuditFault, AuditFormat, AuditQuery, AuditReport, OCSF_VERSION, verify_export,
+};
 pub use clock::{Clock, SystemClock};
 pub use engine::{Engine, OnProgress};
 pub use error::{EngineError, Failure};

@@ -25,6 +25,8 @@ pub struct EngineSettings {
     pub network: NetworkSettings,
     /// How long a person is kept waiting.
     pub patience: Patience,
+    /// How many days audit entries are kept; for ever when absent.
+    pub audit_keep_days: Option<u32>,
 }
 
 impl EngineSettings {
@@ -39,6 +41,7 @@ impl EngineSettings {
             application: None,
             network: NetworkSettings::default(),
             patience: Patience::default(),
+            audit_keep_days: None,
         }
     }
 }

@@ -116,6 +116,7 @@ pub(crate) async fn sweep(engine: &Engine) -> Result<SweepReport, EngineError> {
         report.changed.push(summarize(shared, &lease, &mut names).await?);
     }
     shared.remember_clock().await?;
+    crate::audit::prune(shared).await?;
     report.next_due = next_due(shared).await?;
     Ok(report)
 }

@@ -4,10 +4,12 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use latchkey_engine::AuditEvent;
 use latchkey_protocol::cloud::Cloud;
 use uuid::Uuid;
 
 use crate::install::browsers::Browser;
+use crate::{machine, when};
 
 /// Just-in-time admin accounts in Microsoft Entra tenants.
 #[derive(Debug, Parser)]
@@ -80,8 +82,13 @@ pub(crate) enum Command {
     Uninstall(Uninstall),
     /// Check every link of the chain and say what to do about each that is broken
     Doctor(Doctor),
-    /// Show the audit log, or check that nothing was taken out of it
-    #[command(after_help = "Examples:\n  latchkey audit --tenant Contoso --limit 20\n  latchkey audit --verify")]
+    /// Show the audit log, export it, or check that nothing was taken out of it
+    #[command(
+        args_conflicts_with_subcommands = true,
+        after_help = "Examples:\n  latchkey audit --tenant Contoso --limit 20\n  \
+            latchkey audit --technician alex@msp.example --since 7d --event credential_revealed\n  \
+            latchkey audit verify\n  latchkey audit export --format ocsf --since 2026-11-01 --out november.jsonl"
+    )]
     Audit(Audit),
     /// Print completions for a shell
     #[command(
@@ -296,15 +303,81 @@ pub(crate) struct Doctor {
 /// `audit`.
 #[derive(Debug, Args)]
 pub(crate) struct Audit {
-    /// Check that no entry was changed, removed or reordered
-    #[arg(long)]
+    #[command(subcommand)]
+    pub(crate) command: Option<AuditCommand>,
+    #[command(flatten)]
+    pub(crate) filter: AuditFilter,
+    /// Check that no entry was changed, removed or reordered; the same as 'audit verify'
+    #[arg(long, hide = true)]
     pub(crate) verify: bool,
-    /// Of one tenant: name, domain or directory id
-    #[arg(long)]
-    pub(crate) tenant: Option<String>,
     /// The newest so many
     #[arg(long, default_value_t = 100)]
     pub(crate) limit: u32,
+}
+
+/// Which entries.
+#[derive(Debug, Args)]
+pub(crate) struct AuditFilter {
+    /// Of one tenant: name, domain or directory id
+    #[arg(long)]
+    pub(crate) tenant: Option<String>,
+    /// Of one technician, e.g. alex@msp.example
+    #[arg(long, value_name = "NAME")]
+    pub(crate) technician: Option<String>,
+    /// Of one kind, e.g. lease_granted
+    #[arg(long, value_parser = audit_event)]
+    pub(crate) event: Option<AuditEvent>,
+    /// Of one lease
+    #[arg(long, value_name = "ID")]
+    pub(crate) lease: Option<Uuid>,
+    /// From then on: 30m, 12h, 7d, 2w (ago), a date, or a date and a time
+    #[arg(long, value_name = "WHEN", value_parser = |said: &str| when::since(said, machine::now()))]
+    pub(crate) since: Option<i64>,
+    /// Up to then, likewise; a date is meant to its end
+    #[arg(long, value_name = "WHEN", value_parser = |said: &str| when::until(said, machine::now()))]
+    pub(crate) until: Option<i64>,
+}
+
+fn audit_event(said: &str) -> Result<AuditEvent, String> {
+    AuditEvent::named(&said.to_lowercase().replace('-', "_"))
+        .ok_or_else(|| "there is no such event; docs/audit.md lists them".to_owned())
+}
+
+/// Commands about the audit log.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditCommand {
+    /// Check that no entry was changed, removed or reordered
+    #[command(after_help = "Examples:\n  latchkey audit verify\n  latchkey audit verify --file export.jsonl   \
+        an export, without the database\n  latchkey audit verify --continues last-month.jsonl")]
+    Verify {
+        /// Check this export (JSON Lines) instead of the log of this machine
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
+        /// Check also that the log still holds everything that this earlier export ended with
+        #[arg(long, value_name = "FILE", conflicts_with = "file")]
+        continues: Option<PathBuf>,
+    },
+    /// Write entries to standard output or a file
+    Export {
+        /// In which form
+        #[arg(long, value_enum, default_value_t)]
+        format: ExportFormat,
+        /// To this file instead of standard output
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+        #[command(flatten)]
+        filter: AuditFilter,
+    },
+}
+
+/// In which form entries are exported.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExportFormat {
+    /// JSON Lines with every hash; 'audit verify --file' checks it
+    #[default]
+    Jsonl,
+    /// Open Cybersecurity Schema Framework, one event a line
+    Ocsf,
 }
 
 #[cfg(test)]

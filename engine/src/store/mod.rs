@@ -13,7 +13,7 @@ mod tenants;
 
 pub(crate) use accounts::{AccountRow, Claim, LOAN, ensure, forget, release_in, save_known};
 pub(crate) use applications::{KeyKind, KeyRow};
-pub(crate) use audit::{NewEntry, append};
+pub(crate) use audit::{LeaseFacts, NewEntry, WrittenEntry, append, entry as audit_entry, prunable, remove_up_to};
 pub(crate) use leases::{LeaseRow, NewLease};
 pub(crate) use lockdown::{lift, lock_down, look_at_everything, refuse_in_lockdown};
 pub(crate) use tenants::{TenantRow, mark_used, remove as remove_tenant, save as save_tenant};
@@ -228,7 +228,7 @@ mod tests {
         let mut connection = store.pool.acquire().await.unwrap();
         // SQLite's own limit on the file's size fails exactly as a full disk does.
         sqlx::query("pragma max_page_count = 1").execute(&mut *connection).await.unwrap();
-        let written = sqlx::query("insert into audit values ('t', 1, 1, null, hex(randomblob(500000)), x'00')")
+        let written = sqlx::query("insert into audit (tenant_id, sequence, at, body, hash) values ('t', 1, 1, hex(randomblob(500000)), x'00')")
             .execute(&mut *connection)
             .await;
         assert_eq!(fault(written.unwrap_err()).code(), ErrorCode::DiskFull);

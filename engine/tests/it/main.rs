@@ -1,6 +1,7 @@
 //! The engine against the lab's Entra, through an ordinary proxy setting and an ordinary root certificate.
 #![allow(clippy::unwrap_used)]
 
+mod audit;
 mod faults;
 mod lab;
 mod leases;

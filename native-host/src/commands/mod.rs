@@ -91,7 +91,7 @@ async fn with_engine(command: Command, output: Output) -> Result<ExitCode, Error
         Command::Lockdown(lock_down) => lockdown::run(&engine().await?, &lock_down, output).await,
         Command::Sweep => lease::sweep(output).await,
         Command::Doctor(doctor) => doctor::examine(&doctor, output).await,
-        Command::Audit(audit) => audit::show(&engine().await?, &audit, output).await,
+        Command::Audit(audit) => audit::run(audit, output).await,
         Command::Uninstall(uninstall) => {
             if !uninstall.force {
                 lease::refuse_while_open().await?;

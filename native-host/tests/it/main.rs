@@ -1,6 +1,7 @@
 //! The real binary against the lab's Entra, a real Secret Service and a home folder that nobody uses.
 #![allow(clippy::unwrap_used)]
 
+mod audit_log;
 mod bad_days;
 mod browser_side;
 mod command_line;
