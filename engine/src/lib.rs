@@ -34,7 +34,7 @@ mod tenant;
 mod transport;
 
 pub use account::{AccountKind, AccountOwner, AccountSummary, PreparedAccount};
-pub use application::{ApplicationCredential, CERTIFICATE_DAYS, Certificate, CredentialKept};
+pub use application::{ApplicationCredential, CERTIFICATE_DAYS, Certificate, CredentialKept, Rotation};
 pub use audit::{
     AuditChain, AuditEntry, AuditEvent, AuditFault, AuditFormat, AuditQuery, AuditReport, OCSF_VERSION, verify_export,
 };

@@ -27,7 +27,10 @@ pub enum ApplicationCredential {
     /// A client secret.
     ClientSecret,
     /// A certificate whose key was made on this machine.
-    Certificate(Certificate),
+    Certificate {
+        /// Its public half; `None` when the database was lost and only the key was left.
+        certificate: Option<Certificate>,
+    },
 }
 
 /// What proves that a tenant's application is itself, without anything secret.
@@ -35,7 +38,7 @@ pub enum ApplicationCredential {
 pub struct CredentialKept {
     /// Directory (tenant) id.
     pub tenant_id: Uuid,
-    /// What is in use; `None` while the tenant is not connected.
+    /// What is in use; `None` for a client secret that was entered before this was kept.
     pub credential: Option<ApplicationCredential>,
     /// When it ends, Unix time in milliseconds, if that is known.
     pub expires_at: Option<i64>,
@@ -47,11 +50,10 @@ pub struct CredentialKept {
 
 impl CredentialKept {
     pub(crate) fn of(tenant_id: Uuid, row: KeyRow) -> Self {
-        let credential = match (row.kind, row.certificate) {
-            (Some(KeyKind::Certificate), Some(certificate)) => Some(ApplicationCredential::Certificate(certificate)),
-            (Some(_), _) => Some(ApplicationCredential::ClientSecret),
-            (None, _) => None,
-        };
+        let credential = row.kind.map(|kind| match kind {
+            KeyKind::Certificate => ApplicationCredential::Certificate { certificate: row.certificate },
+            KeyKind::ClientSecret => ApplicationCredential::ClientSecret,
+        });
         Self { tenant_id, credential, expires_at: row.expires_at, next: row.next, to_be_removed: row.retired.is_some() }
     }
 }
@@ -59,7 +61,7 @@ impl CredentialKept {
 /// A key that a tenant is about to be connected with.
 pub(crate) struct Adopted {
     pub(crate) key: ApplicationKey,
-    expires_at: Option<i64>,
+    pub(super) expires_at: Option<i64>,
 }
 
 impl Engine {
@@ -120,6 +122,20 @@ pub(crate) async fn make_next(shared: &Shared, entry: Uuid, days: u32) -> Result
     applications::save(&mut write, &row).await?;
     store::commit(write).await?;
     Ok(certificate)
+}
+
+/// Forgets the certificate that waits, and its key.
+pub(super) async fn discard_next(shared: &Shared, entry: Uuid) -> Result<(), EngineError> {
+    let mut write = shared.store.write().await?;
+    let mut row = applications::find(&mut *write, entry).await?;
+    let discarded = row.next.take();
+    row.next_key_id = None;
+    applications::save(&mut write, &row).await?;
+    store::commit(write).await?;
+    match discarded {
+        Some(next) => forget(shared, next.entry()).await,
+        None => Ok(()),
+    }
 }
 
 /// The key that a tenant is to be connected with.

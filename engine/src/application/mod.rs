@@ -5,10 +5,13 @@
 
 mod certificate;
 pub(crate) mod credential;
+mod registration;
+mod rotate;
 
 pub use certificate::{CERTIFICATE_DAYS, Certificate};
 pub(crate) use certificate::{CertificateKey, DAY};
 pub use credential::{ApplicationCredential, CredentialKept};
+pub use rotate::Rotation;
 
 use secrecy::{ExposeSecret as _, SecretString};
 
