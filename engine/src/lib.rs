@@ -34,7 +34,6 @@ mod tenant;
 mod transport;
 
 pub use account::{AccountKind, AccountOwner, AccountSummary, PreparedAccount};
-pub use application::{ApplicationCredential, CERTIFICATE_DAYS, Certificate, CredentialKept, Rotation};
 pub use audit::{
     AuditChain, AuditEntry, AuditEvent, AuditFault, AuditFormat, AuditQuery, AuditReport, OCSF_VERSION, verify_export,
 };
@@ -53,3 +52,5 @@ pub use settings::{EngineSettings, NetworkSettings, Patience, Technician};
 pub use sweep::SweepReport;
 pub use tenant::{NewCredential, NewTenant, Role, TenantHealth};
 pub use transport::{Carried, EXCHANGE_TIMEOUT, HttpAnswer, HttpRequest, Silence, SystemTransport, Transport};
+
+pub use application::{ApplicationCredential, CERTIFICATE_DAYS, Certificate, CredentialKept, Rotation};

@@ -120,11 +120,44 @@ pub(crate) enum TenantCommand {
     List,
     /// Disconnect a tenant: end its lease, delete your account there, forget its secret
     Remove(TenantRemove),
+    /// What proves to Microsoft that the application is itself: show it, replace it
+    #[command(subcommand)]
+    Credential(CredentialCommand),
     /// Check that a tenant can do what its settings promise
     Check {
         /// The tenant: name, domain or directory id; all of them when absent
         tenant: Option<String>,
     },
+}
+
+/// Commands about what proves that an application is itself.
+#[derive(Debug, Subcommand)]
+pub(crate) enum CredentialCommand {
+    /// Show what is in use, when it ends, and a certificate's public half
+    Show {
+        /// The tenant: name, domain or directory id
+        tenant: String,
+    },
+    /// Replace it by a new certificate; also from a client secret to a certificate
+    #[command(
+        after_help = "The new certificate is added to the application, proved by a token that it fetched, taken into \
+            use, and only then the old one is removed. Where the application may not do that itself, the certificate is \
+            saved to a file for you to upload; run the same command again afterwards."
+    )]
+    Rotate(CredentialRotate),
+}
+
+/// `tenant credential rotate`.
+#[derive(Debug, Args)]
+pub(crate) struct CredentialRotate {
+    /// The tenant: name, domain or directory id
+    pub(crate) tenant: String,
+    /// How many days the new certificate is good for
+    #[arg(long, default_value_t = latchkey_engine::CERTIFICATE_DAYS, value_parser = clap::value_parser!(u32).range(1..=730))]
+    pub(crate) days: u32,
+    /// Object id of the app registration (not the client id), where the application may not look it up; kept
+    #[arg(long, value_name = "GUID")]
+    pub(crate) application_object_id: Option<Uuid>,
 }
 
 /// `tenant add`.
@@ -139,6 +172,12 @@ pub(crate) struct TenantAdd {
     /// Read the client secret from standard input
     #[arg(long)]
     pub(crate) secret_stdin: bool,
+    /// When the client secret ends, as the portal shows it: you are warned 30 days ahead
+    #[arg(long = "secret-expires", value_name = "YYYY-MM-DD", conflicts_with = "certificate")]
+    pub(crate) expires: Option<jiff::civil::Date>,
+    /// Use a certificate instead of a secret: its key is made here and stays here, you upload the public half
+    #[arg(long, conflicts_with = "secret_stdin")]
+    pub(crate) certificate: bool,
     /// Verified domain for the account [default: the tenant's initial .onmicrosoft.com domain]
     #[arg(long)]
     pub(crate) domain: Option<String>,

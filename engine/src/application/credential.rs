@@ -14,7 +14,10 @@ use crate::{
     AuditEvent, Caller, Engine, EngineError, Failure, NewCredential, NewTenant,
     engine::Shared,
     graph,
-    store::{self, KeyKind, KeyRow, Write, applications},
+    store::{
+        self, Write,
+        applications::{self, KeyKind, KeyRow},
+    },
 };
 
 /// A warning comes so long before the end.

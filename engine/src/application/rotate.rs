@@ -24,7 +24,10 @@ use crate::{
     clock::milliseconds,
     engine::Shared,
     graph::{self, KeySource, Session},
-    store::{self, RetiredKey, TenantRow, applications},
+    store::{
+        self, TenantRow,
+        applications::{self, RetiredKey},
+    },
 };
 
 /// How a rotation stands.
@@ -72,6 +75,17 @@ impl Engine {
         let shared = self.shared();
         let tenant = shared.store.tenant(tenant_id).await?;
         rotate(shared, &tenant, days, caller).await.map_err(|error| error.in_tenant(&tenant.name))
+    }
+
+    /// Remembers the object id of the registration of a tenant's application: with it, a certificate of the
+    /// application's own can vouch for the next one without any permission.
+    ///
+    /// # Errors
+    /// `TenantUnknown`, or when the database cannot be written.
+    pub async fn remember_registration(&self, tenant_id: Uuid, object_id: Uuid) -> Result<(), EngineError> {
+        let shared = self.shared();
+        let tenant = shared.store.tenant(tenant_id).await?;
+        remember_registration(shared, shared.key_entry(tenant_id, tenant.client_id), object_id).await
     }
 }
 

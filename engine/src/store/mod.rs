@@ -12,7 +12,6 @@ mod lockdown;
 mod tenants;
 
 pub(crate) use accounts::{AccountRow, Claim, LOAN, ensure, forget, release_in, save_known};
-pub(crate) use applications::{KeyKind, KeyRow, RetiredKey};
 pub(crate) use audit::{LeaseFacts, NewEntry, WrittenEntry, append, entry as audit_entry, prunable, remove_up_to};
 pub(crate) use leases::{LeaseRow, NewLease};
 pub(crate) use lockdown::{lift, lock_down, look_at_everything, refuse_in_lockdown};

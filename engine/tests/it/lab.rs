@@ -74,6 +74,14 @@ impl Keys {
     }
 }
 
+impl Keys {
+    /// Everything that is kept, as it is kept.
+    pub(crate) fn all(&self) -> Vec<String> {
+        use secrecy::ExposeSecret as _;
+        self.secrets.lock().unwrap().values().map(|secret| secret.expose_secret().to_owned()).collect()
+    }
+}
+
 impl SecretStore for Keys {
     fn get(&self, tenant_id: Uuid) -> Result<Option<SecretString>, SecretStoreError> {
         Ok(self.open()?.get(&tenant_id).cloned())
@@ -177,6 +185,24 @@ impl Lab {
         let engine = self.engine().await;
         engine.add_tenant(self.wish(tenant_id), &PERSON, QUIET).await.unwrap();
         engine
+    }
+
+    /// The same, signing in with a certificate.
+    pub(crate) async fn certified(&self, tenant_id: Uuid) -> Engine {
+        let engine = self.engine().await;
+        let mut wish = self.wish(tenant_id);
+        let certificate =
+            engine.make_certificate(tenant_id, wish.client_id, latchkey_engine::CERTIFICATE_DAYS).await.unwrap();
+        self.upload(tenant_id, &certificate.pem);
+        wish.credential = latchkey_engine::NewCredential::Certificate;
+        engine.add_tenant(wish, &PERSON, QUIET).await.unwrap();
+        engine
+    }
+
+    /// Somebody uploads a certificate in the portal.
+    pub(crate) fn upload(&self, tenant_id: Uuid, pem: &str) {
+        let key = entra_sim::assertion::read_certificate_text(pem, None).unwrap();
+        self.change_tenant(tenant_id, |tenant| tenant.applications[0].keys.push(key));
     }
 
     pub(crate) async fn start(&self, engine: &Engine, tenant_id: Uuid) -> Result<LeaseSummary, EngineError> {

@@ -1,5 +1,6 @@
 //! The commands. Each module turns what was said into calls of the engine and what came back into words.
 
+mod application;
 mod audit;
 mod doctor;
 mod lease;
@@ -80,6 +81,9 @@ async fn with_engine(command: Command, output: Output) -> Result<ExitCode, Error
         Command::Tenant(TenantCommand::List) => tenant::list(&engine().await?, output).await.map(done),
         Command::Tenant(TenantCommand::Remove(remove)) => {
             tenant::remove(&engine().await?, &remove, output).await.map(done)
+        }
+        Command::Tenant(TenantCommand::Credential(command)) => {
+            application::credential(&engine().await?, command, output).await.map(done)
         }
         Command::Tenant(TenantCommand::Check { tenant }) => {
             tenant::check(&engine().await?, tenant.as_deref(), output).await

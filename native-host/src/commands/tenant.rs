@@ -6,7 +6,9 @@
 use std::io::Read as _;
 use std::process::ExitCode;
 
-use latchkey_engine::{AccountFound, Engine, Inspection, Need, NewTenant, PreparedAccount, TenantHealth};
+use latchkey_engine::{
+    AccountFound, Engine, Inspection, Need, NewCredential, NewTenant, PreparedAccount, TenantHealth,
+};
 use latchkey_protocol::{CredentialKind, ErrorBody, TenantSummary};
 use secrecy::SecretString;
 use serde_json::json;
@@ -33,9 +35,12 @@ pub(super) async fn add(add: TenantAdd, output: Output) -> Result<(), ErrorBody>
     warn_if_forgetful(output).await;
     let engine = machine::open_engine_with(&folders, &settings, Prompting::Allowed).await?;
 
-    let spinner = output.progress("looking at the tenant");
-    let inspection = engine.inspect_tenant(&new).await?;
-    drop(spinner);
+    let inspection = if matches!(new.credential, NewCredential::Certificate) {
+        super::application::inspect_with_certificate(&engine, &new, output).await?
+    } else {
+        let _spinner = output.progress("looking at the tenant");
+        engine.inspect_tenant(&new).await?
+    };
     show_inspection(&inspection, output);
     if let Some(first) = inspection.problems.first() {
         // With --json the error alone would hide what else was found.
@@ -136,7 +141,14 @@ fn complete(add: TenantAdd, output: Output) -> Result<NewTenant, ErrorBody> {
     Ok(NewTenant {
         tenant_id,
         client_id,
-        credential: client_secret(add.secret_stdin, output)?.into(),
+        credential: if add.certificate {
+            NewCredential::Certificate
+        } else {
+            NewCredential::ClientSecret {
+                value: client_secret(add.secret_stdin, output)?,
+                expires_at: add.expires.map(super::application::end_of_day).transpose()?,
+            }
+        },
         cloud: add.cloud.into(),
         name: add.name,
         domain,
