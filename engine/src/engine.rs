@@ -125,7 +125,8 @@ impl Shared {
         detail: serde_json::Value,
     ) -> NewEntry<'a> {
         let technician = self.settings.technician.name.as_str();
-        NewEntry { tenant_id, at: self.clock.now(), event, technician, caller, lease_id, user_name, detail }
+        let announce = self.settings.webhook.as_ref().is_some_and(|webhook| webhook.wants(event));
+        NewEntry { tenant_id, at: self.clock.now(), event, technician, caller, lease_id, user_name, detail, announce }
     }
 
     /// Writes an audit entry on its own.

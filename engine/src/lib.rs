@@ -32,6 +32,7 @@ mod store;
 mod sweep;
 mod tenant;
 mod transport;
+mod webhook;
 
 pub use account::{AccountKind, AccountOwner, AccountSummary, PreparedAccount};
 pub use audit::{
@@ -52,5 +53,6 @@ pub use settings::{EngineSettings, NetworkSettings, Patience, Technician};
 pub use sweep::SweepReport;
 pub use tenant::{NewCredential, NewTenant, Role, TenantHealth};
 pub use transport::{Carried, EXCHANGE_TIMEOUT, HttpAnswer, HttpRequest, Silence, SystemTransport, Transport};
+pub use webhook::{WebhookReport, WebhookSecret, WebhookSettings, WebhookStatus};
 
 pub use application::{ApplicationCredential, CERTIFICATE_DAYS, Certificate, CredentialKept, Rotation};

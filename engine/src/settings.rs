@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use url::Url;
 use uuid::Uuid;
 
-use crate::Policy;
+use crate::{Policy, WebhookSettings};
 
 /// Everything that [`crate::Engine::open`] needs to know.
 #[derive(Clone, Debug)]
@@ -27,6 +27,8 @@ pub struct EngineSettings {
     pub patience: Patience,
     /// How many days audit entries are kept; for ever when absent.
     pub audit_keep_days: Option<u32>,
+    /// Who else is told of what the audit log says.
+    pub webhook: Option<WebhookSettings>,
 }
 
 impl EngineSettings {
@@ -42,6 +44,7 @@ impl EngineSettings {
             network: NetworkSettings::default(),
             patience: Patience::default(),
             audit_keep_days: None,
+            webhook: None,
         }
     }
 }

@@ -66,6 +66,8 @@ pub trait Transport: Send + Sync {
 /// HTTPS over this machine's network.
 pub struct SystemTransport {
     network: NetworkSettings,
+    /// To this machine alone: without a proxy, and HTTP will do.
+    to_this_machine: bool,
     client: OnceCell<reqwest::Client>,
 }
 
@@ -73,7 +75,13 @@ impl SystemTransport {
     /// A transport that opens nothing yet.
     #[must_use]
     pub fn new(network: NetworkSettings) -> Self {
-        Self { network, client: OnceCell::new() }
+        Self { network, to_this_machine: false, client: OnceCell::new() }
+    }
+
+    /// The same for addresses of this machine: no proxy is asked, and they need no HTTPS.
+    #[must_use]
+    pub(crate) fn to_this_machine(network: NetworkSettings) -> Self {
+        Self { to_this_machine: true, ..Self::new(network) }
     }
 
     /// The client is made on first use: reading the system's certificates takes longer than a host may take to start.
@@ -85,14 +93,16 @@ impl SystemTransport {
         // Whoever was first in this process has installed the same provider; that is no error.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut builder = reqwest::Client::builder()
-            .https_only(true)
+            .https_only(!self.to_this_machine)
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(EXCHANGE_TIMEOUT)
             .pool_idle_timeout(Duration::from_secs(300))
             // Graph never redirects a call of ours; a body with a password must not follow one.
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("latchkey/", env!("CARGO_PKG_VERSION")));
-        if let Some(proxy) = &self.network.proxy {
+        if self.to_this_machine {
+            builder = builder.no_proxy();
+        } else if let Some(proxy) = &self.network.proxy {
             let proxy = reqwest::Proxy::all(proxy.clone())
                 .map_err(|_| Failure::ConfigurationInvalid("the proxy's address cannot be used".to_owned()))?;
             builder = builder.proxy(proxy);

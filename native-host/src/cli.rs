@@ -90,6 +90,9 @@ pub(crate) enum Command {
             latchkey audit verify\n  latchkey audit export --format ocsf --since 2026-11-01 --out november.jsonl"
     )]
     Audit(Audit),
+    /// Tell a SIEM or PSA of every grant and end
+    #[command(subcommand)]
+    Webhook(WebhookCommand),
     /// Print completions for a shell
     #[command(
         after_help = "Examples:\n  latchkey completions bash > ~/.local/share/bash-completion/completions/latchkey\n  \
@@ -407,6 +410,23 @@ pub(crate) enum AuditCommand {
         #[command(flatten)]
         filter: AuditFilter,
     },
+}
+
+/// Commands about the webhook, whose receiver stands under `[webhook]` in `config.toml`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum WebhookCommand {
+    /// Make the secret that signs messages, and show it this once
+    Secret {
+        /// Although there is one already, which goes on signing beside it
+        #[arg(long)]
+        replace: bool,
+    },
+    /// Send a test message now
+    Test,
+    /// Show what waits and whether the receiver takes it
+    Status,
+    /// Try at once what waits or had been given up on
+    Retry,
 }
 
 /// In which form entries are exported.

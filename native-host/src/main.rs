@@ -20,6 +20,7 @@ mod output;
 mod request;
 mod session;
 mod settings;
+mod webhook;
 mod when;
 
 use std::ffi::OsString;

@@ -21,13 +21,15 @@ use uuid::Uuid;
 
 use crate::connection::{ConnectionError, Incoming, Outgoing};
 use crate::key_store::Prompting;
-use crate::{failure, host, machine, request};
+use crate::{failure, host, machine, request, webhook};
 
 /// So many requests may run at once on one connection; more than any extension of ours sends.
 const MOST_REQUESTS: usize = 32;
 /// How often the leases are looked at while nothing is due: the machine may have slept, another process may have
 /// changed them.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// How often the webhook's receiver is told of what other processes did.
+const TELL_EVERY: Duration = Duration::from_secs(15);
 /// How long work that no lease waits for (looking again at accounts) is left to the schedule, in milliseconds, so that
 /// it does not come between the technician and the click.
 const LEFT_TO_SCHEDULE: i64 = 90_000;
@@ -108,6 +110,8 @@ struct Shared {
     told: Mutex<HashMap<Uuid, Told>>,
     /// Rings when something may be due earlier than before.
     look_again: Notify,
+    /// Rings when something was done that others may want to know.
+    something_done: Notify,
 }
 
 /// The parts of a lease whose change is worth an event.
@@ -133,6 +137,7 @@ impl Session {
                 engine: OnceCell::new(),
                 told: Mutex::default(),
                 look_again: Notify::new(),
+                something_done: Notify::new(),
             }),
         }
     }
@@ -140,6 +145,7 @@ impl Session {
     /// Answers until the browser closes the connection; `false` if it broke the protocol.
     async fn serve(self, mut from_browser: mpsc::Receiver<FromBrowser>) -> bool {
         let watch = tokio::spawn(Arc::clone(&self.shared).watch_leases());
+        let telling = tokio::spawn(Arc::clone(&self.shared).tell_receiver());
         let mut asking = JoinSet::new();
         let mut changing = JoinSet::new();
         let mut terminated = std::pin::pin!(machine::asked_to_stop());
@@ -165,6 +171,7 @@ impl Session {
         // Each has its deadline, so this ends.
         while changing.join_next().await.is_some() {}
         watch.abort();
+        telling.abort();
         asking.shutdown().await;
         clean
     }
@@ -220,6 +227,7 @@ impl Shared {
             }
         };
         self.look_again.notify_one();
+        self.something_done.notify_one();
         let message = match result {
             Ok(reply) => {
                 if let Reply::Lease { lease } = &reply {
@@ -297,6 +305,17 @@ impl Shared {
         }
     }
 
+    /// Tells the webhook's receiver, beside everything else: nothing ever waits for it.
+    async fn tell_receiver(self: Arc<Self>) {
+        loop {
+            let _ = tokio::time::timeout(TELL_EVERY, self.something_done.notified()).await;
+            // Not the one who opens the engine: that is for whoever needs it.
+            if let Some(engine) = self.engine.get() {
+                webhook::deliver(engine, Prompting::Never, TELL_EVERY).await;
+            }
+        }
+    }
+
     /// Does what is due, and says how long to wait before the next look. `due` is when the engine first asked for a
     /// sweep that it has not had since: it moves what is overdue to the next second.
     async fn look(&self, due: &mut Option<i64>) -> Result<Duration, ErrorBody> {
@@ -309,6 +328,7 @@ impl Shared {
             let report = engine.sweep().await?;
             let (ended, failing) = (report.ended.len(), report.failing.len());
             tracing::info!(ended, failing, repaired = report.repaired.len(), "did what was due");
+            self.something_done.notify_one();
             open = engine.leases(false).await?;
         }
         self.tell_changes(&engine, &open).await?;

@@ -162,7 +162,7 @@ impl Engine {
     ) -> Result<u64, EngineError> {
         let shared = self.shared();
         let mut reader = shared.store.read_chains(query).await?;
-        let mut names: BTreeMap<Uuid, String> = BTreeMap::new();
+        let mut named: Option<(Uuid, String)> = None;
         let mut leases: BTreeMap<Uuid, Option<LeaseFacts>> = BTreeMap::new();
         let mut entries = 0;
         loop {
@@ -173,8 +173,8 @@ impl Engine {
             for written in page {
                 let WrittenEntry { tenant_id, sequence, body, hash } = written;
                 let entry = store::audit_entry(tenant_id, sequence, &body, &hash)?;
-                if !names.contains_key(&tenant_id) {
-                    names.insert(tenant_id, shared.store.tenant_name(tenant_id).await.unwrap_or_default());
+                if named.as_ref().is_none_or(|(tenant, _)| *tenant != tenant_id) {
+                    named = Some((tenant_id, shared.store.tenant_name(tenant_id).await.unwrap_or_default()));
                     // Leases do not cross tenants, and chains come one after the other.
                     leases.clear();
                 }
@@ -185,7 +185,7 @@ impl Engine {
                 }
                 let facts = entry.lease_id.and_then(|lease_id| leases.get(&lease_id)).and_then(Option::as_ref);
                 entries += 1;
-                let name = names.get(&tenant_id).map(String::as_str).unwrap_or_default();
+                let name = named.as_ref().map(|(_, name)| name.as_str()).unwrap_or_default();
                 for event in super::ocsf::events(&entry, name, facts) {
                     if line(&event.to_string()).is_break() {
                         return Ok(entries);

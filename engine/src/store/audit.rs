@@ -30,6 +30,8 @@ pub(crate) struct NewEntry<'a> {
     pub(crate) lease_id: Option<Uuid>,
     pub(crate) user_name: Option<&'a str>,
     pub(crate) detail: serde_json::Value,
+    /// Whether a receiver is to be told.
+    pub(crate) announce: bool,
 }
 
 /// The part of an entry that is hashed, in the words in which it was written.
@@ -120,6 +122,9 @@ pub(crate) async fn append(write: &mut Write, entry: &NewEntry<'_>) -> Result<()
     .execute(&mut **write)
     .await
     .map_err(fault)?;
+    if entry.announce {
+        super::outbox::announce(write, &tenant, sequence, entry.at).await?;
+    }
     Ok(())
 }
 
@@ -218,6 +223,17 @@ impl Store {
             })
         })
         .transpose()
+    }
+
+    /// The entry at a place.
+    pub(crate) async fn audit_entry(&self, tenant_id: Uuid, sequence: i64) -> Result<Option<AuditEntry>, EngineError> {
+        let row = sqlx::query("select * from audit where tenant_id = ?1 and sequence = ?2")
+            .bind(tenant_id.to_string())
+            .bind(sequence)
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(fault)?;
+        row.as_ref().map(entry_of).transpose()
     }
 
     /// The hash of the entry at a place, or of the removed one that the chain begins behind.
@@ -446,6 +462,7 @@ mod tests {
                     lease_id: None,
                     user_name: None,
                     detail: serde_json::json!({ "number": number }),
+                    announce: false,
                 };
                 append(&mut write, &entry).await.unwrap();
                 crate::store::commit(write).await.unwrap();

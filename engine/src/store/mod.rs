@@ -9,12 +9,14 @@ pub(crate) mod applications;
 mod audit;
 pub(crate) mod leases;
 mod lockdown;
+mod outbox;
 mod tenants;
 
 pub(crate) use accounts::{AccountRow, Claim, LOAN, ensure, forget, release_in, save_known};
 pub(crate) use audit::{LeaseFacts, NewEntry, WrittenEntry, append, entry as audit_entry, prunable, remove_up_to};
 pub(crate) use leases::{LeaseRow, NewLease};
 pub(crate) use lockdown::{lift, lock_down, look_at_everything, refuse_in_lockdown};
+pub(crate) use outbox::{Message, Outcome};
 pub(crate) use tenants::{TenantRow, mark_used, remove as remove_tenant, save as save_tenant};
 
 use std::{path::Path, str::FromStr, time::Duration};

@@ -9,3 +9,4 @@ mod leases;
 mod lockdown;
 mod onboarding;
 mod policy;
+mod webhook;

@@ -93,6 +93,7 @@ pub(super) async fn examine(doctor: &Doctor, output: Output) -> Result<ExitCode,
         findings.push(store(engine, &folders).await);
         findings.extend(lockdown(engine).await);
         findings.extend(leases(engine).await);
+        findings.extend(receiver(engine).await);
         if let Ok(tenants) = engine.tenants().await {
             clouds.extend(tenants.iter().map(|tenant| tenant.cloud));
         }
@@ -220,6 +221,48 @@ async fn leases(engine: &Engine) -> Vec<Finding> {
             ));
         }
     }
+    findings
+}
+
+/// Whether the webhook's receiver is being told.
+async fn receiver(engine: &Engine) -> Vec<Finding> {
+    const LINK: &str = "webhook";
+    /// A receiver may be away for so long, in milliseconds, without anybody having to look.
+    const MAY_BE_AWAY: i64 = 15 * 60_000;
+    if !engine.has_webhook() {
+        return Vec::new();
+    }
+    if !matches!(crate::webhook::secret(Prompting::Never).await, Ok(Some(_))) {
+        let next_step = "Run 'latchkey webhook secret' and give the receiver what it shows.";
+        return vec![Finding::broken(LINK, "It has no secret to sign with, so that nothing is sent.", next_step)];
+    }
+    let status = match engine.webhook_status().await {
+        Ok(status) => status,
+        Err(error) => return vec![Finding::of_error(LINK, &error.to_body())],
+    };
+    let mut findings = Vec::new();
+    if status.gave_up > 0 {
+        findings.push(Finding::broken(
+            LINK,
+            format!("{} messages were given up on after a week.", status.gave_up),
+            "See to the receiver and run 'latchkey webhook retry'.",
+        ));
+    }
+    let late = status.oldest.is_some_and(|oldest| oldest + MAY_BE_AWAY < machine::now());
+    findings.push(match status.problem {
+        Some(problem) if late => Finding::broken(
+            LINK,
+            format!("{} messages wait for the receiver: {problem}.", status.waiting),
+            "See to the receiver; 'latchkey webhook test' tells whether it answers.",
+        ),
+        Some(problem) => Finding::warning(LINK, format!("The last message was not taken: {problem}."), ""),
+        None if late => Finding::warning(
+            LINK,
+            format!("{} messages wait and nobody delivers them.", status.waiting),
+            "See what is wrong with the schedule, or run 'latchkey webhook retry'.",
+        ),
+        None => Finding::good(LINK, format!("{} delivered, {} waiting", status.delivered, status.waiting)),
+    });
     findings
 }
 

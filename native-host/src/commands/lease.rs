@@ -12,6 +12,9 @@ use crate::key_store::Prompting;
 use crate::output::{Mark, Output};
 use crate::{failure, machine, settings::Folders};
 
+/// How long a sweep goes on telling the webhook's receiver; the next one takes up the rest.
+const DELIVERING_AT_SWEEP: std::time::Duration = std::time::Duration::from_secs(20);
+
 pub(super) async fn start(engine: &Engine, start: Start, output: Output) -> Result<(), ErrorBody> {
     let tenant = tenant_named(engine, &start.tenant).await?;
     let request =
@@ -258,6 +261,7 @@ pub(super) async fn sweep(output: Output) -> Result<ExitCode, ErrorBody> {
     let engine = machine::open_engine(Prompting::Never).await?;
     let report = engine.sweep().await?;
     note_sweep();
+    crate::webhook::deliver(&engine, Prompting::Never, DELIVERING_AT_SWEEP).await;
     output.document(&report);
     for (mark, leases) in [(Mark::Good, &report.ended), (Mark::Bad, &report.failing), (Mark::Warning, &report.changed)]
     {

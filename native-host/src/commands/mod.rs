@@ -6,6 +6,7 @@ mod doctor;
 mod lease;
 mod lockdown;
 mod tenant;
+mod webhook;
 
 use std::process::ExitCode;
 
@@ -96,6 +97,7 @@ async fn with_engine(command: Command, output: Output) -> Result<ExitCode, Error
         Command::Sweep => lease::sweep(output).await,
         Command::Doctor(doctor) => doctor::examine(&doctor, output).await,
         Command::Audit(audit) => audit::run(audit, output).await,
+        Command::Webhook(command) => webhook::run(&engine().await?, &command, output).await,
         Command::Uninstall(uninstall) => {
             if !uninstall.force {
                 lease::refuse_while_open().await?;
