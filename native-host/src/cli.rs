@@ -40,6 +40,9 @@ pub(crate) struct CommandLine {
     /// Print nothing but errors
     #[arg(long, short, global = true)]
     pub(crate) quiet: bool,
+    /// Read this configuration file instead of the usual one (or set LATCHKEY_CONFIG)
+    #[arg(long, global = true, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub(crate) config: Option<PathBuf>,
     /// What to do
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -93,6 +96,15 @@ pub(crate) enum Command {
     /// Tell a SIEM or PSA of every grant and end
     #[command(subcommand)]
     Webhook(WebhookCommand),
+    /// Show, check and change the configuration file
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Say who works with Latchkey, and in which groups they are
+    #[command(subcommand, visible_alias = "technicians")]
+    Technician(TechnicianCommand),
+    /// Say which group may get what, and where
+    #[command(subcommand, visible_alias = "entitlements")]
+    Entitlement(EntitlementCommand),
     /// Print completions for a shell
     #[command(
         after_help = "Examples:\n  latchkey completions bash > ~/.local/share/bash-completion/completions/latchkey\n  \
@@ -340,6 +352,110 @@ pub(crate) struct Doctor {
     /// Only this machine: do not talk to Microsoft
     #[arg(long)]
     pub(crate) offline: bool,
+}
+
+/// Commands about the configuration file.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Check the file; every line that is wrong, with what to do
+    #[command(
+        after_help = "Exit code 1 when there is an error; warnings alone are none.\n\nExamples:\n  latchkey config check\n  \
+            latchkey config check shared.toml    another file, say in a pipeline"
+    )]
+    Check {
+        /// The file [default: the one that is used]
+        #[arg(value_hint = clap::ValueHint::FilePath)]
+        file: Option<PathBuf>,
+    },
+    /// Show the settings that hold, and where each comes from
+    Show,
+    /// Print where the file is
+    Path,
+    /// Print the JSON Schema of the file, for editors
+    #[command(after_help = "Example:\n  latchkey config schema > latchkey.schema.json\n\n\
+            With the line '#:schema ./latchkey.schema.json' at the top of config.toml, editors with Taplo\n\
+            (Even Better TOML) complete and check it as you type.")]
+    Schema,
+    /// Set a key; comments and order stay
+    #[command(after_help = "Examples:\n  latchkey config set technician alex@msp.example\n  \
+            latchkey config set access.minutes 120\n  latchkey config set access.ticket 'INC-[0-9]+'\n  \
+            latchkey config set access.login '{ shared = \"helpdesk\" }'\n  \
+            latchkey config set 'tenants.\"Contoso Ltd\".minutes' 60")]
+    Set {
+        /// The key, e.g. access.minutes
+        key: String,
+        /// What to set it to
+        value: String,
+    },
+    /// Take a key away, so that what is usual holds
+    #[command(after_help = "Examples:\n  latchkey config unset access.ticket\n  latchkey config unset tenants.Contoso")]
+    Unset {
+        /// The key, e.g. access.minutes
+        key: String,
+    },
+}
+
+/// Commands about technicians.
+#[derive(Debug, Subcommand)]
+pub(crate) enum TechnicianCommand {
+    /// Name a technician and the groups that she or he is in
+    #[command(after_help = "Example:\n  latchkey technician add alex@msp.example --group 'Level 1'\n\n\
+            To change groups later: latchkey config set 'technicians.\"alex@msp.example\".groups' '[\"Level 2\"]'")]
+    Add {
+        /// User name at your own company
+        name: String,
+        /// A group that entitlements name; may be repeated
+        #[arg(long = "group", value_name = "GROUP")]
+        groups: Vec<String>,
+    },
+    /// List technicians
+    List,
+    /// Take a technician out of the configuration
+    Remove {
+        /// User name at your own company
+        name: String,
+    },
+}
+
+/// Commands about entitlements.
+#[derive(Debug, Subcommand)]
+pub(crate) enum EntitlementCommand {
+    /// Let a group of technicians get roles and groups
+    #[command(
+        after_help = "Examples:\n  latchkey entitlement add 'Level 1' --profile Helpdesk --role 'Helpdesk Administrator' \\\n      \
+            --member-of SG-Support --tenant Contoso --max-minutes 60\n  \
+            latchkey entitlement add 'All admins' --role 'Global Reader'"
+    )]
+    Add(EntitlementAdd),
+    /// List entitlements, with their numbers
+    List,
+    /// Take an entitlement away
+    Remove {
+        /// Its number in 'latchkey entitlement list'
+        number: usize,
+    },
+}
+
+/// `entitlement add`.
+#[derive(Debug, Args)]
+pub(crate) struct EntitlementAdd {
+    /// The technicians' group; 'All admins' is everybody
+    pub(crate) group: String,
+    /// What the technician chooses by [default: the group's name]
+    #[arg(long)]
+    pub(crate) profile: Option<String>,
+    /// Directory role, built-in or custom; may be repeated
+    #[arg(long = "role", value_name = "ROLE", required_unless_present = "member_of")]
+    pub(crate) roles: Vec<String>,
+    /// Group of the customer's tenant; may be repeated
+    #[arg(long, value_name = "GROUP")]
+    pub(crate) member_of: Vec<String>,
+    /// Only in this tenant: name, domain or directory id; may be repeated
+    #[arg(long = "tenant", value_name = "TENANT")]
+    pub(crate) tenants: Vec<String>,
+    /// The longest a lease may last, if shorter than the tenant's maximum
+    #[arg(long, value_name = "MINUTES", value_parser = clap::value_parser!(u32).range(1..=1440))]
+    pub(crate) max_minutes: Option<u32>,
 }
 
 /// `audit`.

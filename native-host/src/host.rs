@@ -11,9 +11,10 @@ use latchkey_protocol::{
 };
 
 use crate::caller::{self, Claim};
+use crate::configuration::Settings;
 use crate::connection::{ConnectionError, Incoming, Outgoing};
 use crate::frame::FrameError;
-use crate::settings::{Folders, Settings};
+use crate::settings::Folders;
 use crate::{request, session};
 
 /// Exit code when the browser's side did not keep to the protocol.

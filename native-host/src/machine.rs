@@ -5,11 +5,13 @@ use std::fs::{File, OpenOptions};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use latchkey_engine::{Clock as _, Engine, EngineSettings, NetworkSettings, SystemClock, Technician};
+use latchkey_engine::{Clock as _, Engine, EngineSettings, NetworkSettings, SystemClock};
 use latchkey_protocol::ErrorBody;
 
+use crate::configuration::values::TechnicianName;
+use crate::configuration::{Reading, Settings};
 use crate::key_store::{KeyStore, Prompting};
-use crate::settings::{Folders, Settings, create_private_folder};
+use crate::settings::{Folders, create_private_folder};
 
 /// A log larger than this is put aside when a process starts; one old log is kept.
 const LARGEST_LOG: u64 = 4 * 1024 * 1024;
@@ -95,6 +97,20 @@ pub(crate) async fn open_engine(prompting: Prompting) -> Result<Engine, ErrorBod
     open_engine_with(&folders, &settings, prompting).await
 }
 
+/// The engine for what takes access away: it must go on although the configuration has errors, with what could be read
+/// of it. The error is handed back beside the engine, to be shown.
+pub(crate) async fn open_engine_to_end(prompting: Prompting) -> Result<(Engine, Option<ErrorBody>), ErrorBody> {
+    let folders = Folders::of_this_person()?;
+    let (settings, error) = match Reading::of(&folders.configuration_file()) {
+        Ok(reading) => (reading.settings_in_any_case(), reading.refusal()),
+        Err(error) => (Settings::default(), Some(error)),
+    };
+    if let Some(error) = &error {
+        tracing::warn!(%error.message, "the configuration has errors; ending goes on with what could be read");
+    }
+    Ok((open_engine_with(&folders, &settings, prompting).await?, error))
+}
+
 /// The engine with settings that are at hand.
 pub(crate) async fn open_engine_with(
     folders: &Folders,
@@ -103,7 +119,9 @@ pub(crate) async fn open_engine_with(
 ) -> Result<Engine, ErrorBody> {
     // Fails only when it was done before, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let mut engine = EngineSettings::new(folders.database(), technician(settings)?);
+    let technician = settings.technician(&technician(settings)?);
+    let mut engine = EngineSettings::new(folders.database(), technician);
+    engine.policy = settings.policy.clone();
     if let Some(prefix) = &settings.account_prefix {
         engine.account_prefix.clone_from(prefix);
     }
@@ -115,16 +133,16 @@ pub(crate) async fn open_engine_with(
 }
 
 /// The technician that the configuration names, or else the person who is signed in to this machine.
-pub(crate) fn technician(settings: &Settings) -> Result<Technician, ErrorBody> {
-    let name = settings.technician.clone().unwrap_or_else(signed_in_person);
-    let local_part = local_part(&name);
-    if local_part.is_empty() {
-        return Err(crate::failure::usage(
-            format!("\"{name}\" cannot name an account."),
-            "Set technician in config.toml to your user name at your own company, e.g. alex@msp.example.",
-        ));
+pub(crate) fn technician(settings: &Settings) -> Result<TechnicianName, ErrorBody> {
+    match &settings.technician {
+        Some(name) => Ok(name.clone()),
+        None => TechnicianName::try_from(signed_in_person()).map_err(|_| {
+            crate::failure::usage(
+                format!("\"{}\" cannot name an account.", signed_in_person()),
+                "Say who you are: latchkey config set technician alex@msp.example",
+            )
+        }),
     }
-    Ok(Technician { name, local_part, groups: Vec::new() })
 }
 
 /// The name under which a person is signed in to this machine.
@@ -133,36 +151,4 @@ pub(crate) fn signed_in_person() -> String {
         .iter()
         .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
         .unwrap_or_else(|| "technician".to_owned())
-}
-
-/// What stands before the `@`, reduced to what Entra takes in a user principal name.
-fn local_part(name: &str) -> String {
-    let before_at = name.split('@').next().unwrap_or_default();
-    let kept: String = before_at
-        .to_lowercase()
-        .chars()
-        .filter(|letter| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '-' | '_'))
-        .take(48)
-        .collect();
-    kept.trim_matches('.').to_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_local_part_is_what_entra_takes() {
-        assert_eq!(local_part("Alex@msp.example"), "alex");
-        assert_eq!(local_part("alex.o'neil"), "alex.oneil");
-        assert_eq!(local_part("..alex."), "alex");
-        assert_eq!(local_part("ünal"), "nal");
-        assert_eq!(local_part("@msp.example"), "");
-    }
-
-    #[test]
-    fn a_name_without_letters_is_refused() {
-        let settings = Settings { technician: Some("@msp.example".to_owned()), ..Settings::default() };
-        assert!(technician(&settings).is_err());
-    }
 }

@@ -9,6 +9,7 @@
 mod caller;
 mod cli;
 mod commands;
+mod configuration;
 mod connection;
 mod failure;
 mod frame;

@@ -88,6 +88,11 @@ impl Output {
         self.marked(mark, format_args!("{} {}", problem.message, problem.next_step));
     }
 
+    /// Whether results may have colours.
+    pub(crate) const fn colors(self) -> bool {
+        self.color
+    }
+
     /// Writes the result as a JSON document; nothing without `--json`.
     pub(crate) fn document(self, value: &impl Serialize) {
         if self.json {

@@ -13,11 +13,13 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::cli::Doctor;
+use crate::configuration::diagnostic::Severity;
+use crate::configuration::{Reading, Settings};
 use crate::failure::sentence;
 use crate::key_store::{KeyStore, Prompting};
 use crate::machine;
 use crate::output::{Mark, Output};
-use crate::settings::{Folders, Settings};
+use crate::settings::Folders;
 
 /// How a link is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -34,8 +36,8 @@ pub(crate) enum State {
 /// What was found about one link.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Finding {
-    /// The link: `program`, `browser`, `schedule`, `key_store`, `store`, `disk`, `network`, `clock`, `tenant`, `lockdown`, `lease`,
-    /// `account`.
+    /// The link: `program`, `configuration`, `browser`, `schedule`, `key_store`, `store`, `disk`, `network`, `clock`,
+    /// `tenant`, `lockdown`, `lease`, `account`.
     pub(crate) link: &'static str,
     /// How it is.
     pub(crate) state: State,
@@ -67,13 +69,7 @@ impl Finding {
 pub(super) async fn examine(doctor: &Doctor, output: Output) -> Result<ExitCode, ErrorBody> {
     let folders = Folders::of_this_person()?;
     let mut findings = vec![links::program()];
-    let settings = match Settings::load(&folders.configuration_file()) {
-        Ok(settings) => settings,
-        Err(error) => {
-            findings.push(Finding::of_error("configuration", &error));
-            Settings::default()
-        }
-    };
+    let settings = configuration(&folders, &mut findings).await;
     findings.extend(links::browsers(&settings));
     findings.push(links::schedule(&folders, machine::now()));
     findings.extend(links::proxy_for_the_schedule(&settings));
@@ -142,6 +138,40 @@ fn show(findings: &[Finding], folders: &Folders, output: Output) {
         }
     }
     output.line(format_args!("    log: {}", folders.log().display()));
+}
+
+/// What the check of the configuration says, and the settings as far as they can be read: the later links are looked
+/// at in any case.
+async fn configuration(folders: &Folders, findings: &mut Vec<Finding>) -> Settings {
+    const LINK: &str = "configuration";
+    let file = folders.configuration_file();
+    if crate::configuration::said().is_some() {
+        findings.push(Finding::warning(
+            LINK,
+            format!("{} is read by this command; browsers and the schedule read their own.", file.display()),
+            "Use the key include in the usual config.toml to share a file with others.",
+        ));
+    }
+    let mut reading = match Reading::of(&file) {
+        Ok(reading) => reading,
+        Err(error) => {
+            findings.push(Finding::of_error(LINK, &error));
+            return Settings::default();
+        }
+    };
+    super::config::compare(&mut reading, folders).await;
+    for found in &reading.diagnostics {
+        let said = format!("{}: {}", found.at(&reading.sources), found.message);
+        findings.push(match found.severity {
+            Severity::Error => Finding::broken(LINK, said, found.next_step.clone()),
+            Severity::Warning => Finding::warning(LINK, said, found.next_step.clone()),
+        });
+    }
+    if reading.diagnostics.is_empty() && file.exists() {
+        let files: Vec<_> = reading.sources.iter().map(|source| source.path.display().to_string()).collect();
+        findings.push(Finding::good(LINK, format!("{}, nothing is wrong", files.join(" with "))));
+    }
+    reading.settings_in_any_case()
 }
 
 async fn key_store() -> Finding {

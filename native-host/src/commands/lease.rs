@@ -258,7 +258,10 @@ pub(super) async fn refuse_while_open() -> Result<(), ErrorBody> {
 }
 
 pub(super) async fn sweep(output: Output) -> Result<ExitCode, ErrorBody> {
-    let engine = machine::open_engine(Prompting::Never).await?;
+    let (engine, mistake) = machine::open_engine_to_end(Prompting::Never).await?;
+    if let Some(mistake) = mistake {
+        output.note(format_args!("note: the configuration has errors. {} {}", mistake.message, mistake.next_step));
+    }
     let report = engine.sweep().await?;
     note_sweep();
     crate::webhook::deliver(&engine, Prompting::Never, DELIVERING_AT_SWEEP).await;

@@ -2,9 +2,12 @@
 
 mod application;
 mod audit;
+mod config;
 mod doctor;
+mod entitlement;
 mod lease;
 mod lockdown;
+mod technician;
 mod tenant;
 mod webhook;
 
@@ -16,7 +19,7 @@ use latchkey_protocol::{ErrorBody, ErrorCode, Progress, Step, TenantSummary};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::cli::{Command, CommandLine, TenantCommand};
+use crate::cli::{Command, CommandLine, ConfigCommand, TenantCommand};
 use crate::key_store::Prompting;
 use crate::output::{Output, Spinner};
 use crate::{failure, install, machine};
@@ -32,6 +35,9 @@ pub(crate) fn run() -> ExitCode {
         }
     };
     let output = Output::new(line.json, line.quiet);
+    if let Some(file) = line.config {
+        crate::configuration::say(file);
+    }
     match carry_out(line.command, output) {
         Ok(code) => code,
         Err(error) => {
@@ -55,6 +61,14 @@ fn carry_out(command: Command, output: Output) -> Result<ExitCode, ErrorBody> {
             output.document(&json!({"version": version, "protocol": latchkey_protocol::PROTOCOL_VERSION}));
             return Ok(ExitCode::SUCCESS);
         }
+        // What the file says about itself must be told on a machine where nothing else works.
+        Command::Config(ConfigCommand::Schema) => return config::schema(output),
+        Command::Config(ConfigCommand::Path) => return config::path(output),
+        Command::Config(ConfigCommand::Set { key, value }) => return config::set(&key, &value, output),
+        Command::Config(ConfigCommand::Unset { key }) => return config::unset(&key, output),
+        Command::Config(ConfigCommand::Show) => return config::show(output),
+        Command::Technician(command) => return technician::carry_out(command, output),
+        Command::Entitlement(command) => return entitlement::carry_out(command, output),
         Command::Install(install) => return install::install(&install, output).map(|()| ExitCode::SUCCESS),
         _ => {}
     }
@@ -92,8 +106,8 @@ async fn with_engine(command: Command, output: Output) -> Result<ExitCode, Error
         Command::Prepare(prepare) => tenant::prepare(&engine().await?, &prepare, output).await,
         Command::Start(start) => lease::start(&engine().await?, start, output).await.map(done),
         Command::List(list) => lease::list(&engine().await?, &list, output).await.map(done),
-        Command::End(end) => lease::end(&engine().await?, &end, output).await,
-        Command::Lockdown(lock_down) => lockdown::run(&engine().await?, &lock_down, output).await,
+        Command::End(end) => lease::end(&engine_to_end(output).await?, &end, output).await,
+        Command::Lockdown(lock_down) => lockdown::run(&engine_to_end(output).await?, &lock_down, output).await,
         Command::Sweep => lease::sweep(output).await,
         Command::Doctor(doctor) => doctor::examine(&doctor, output).await,
         Command::Audit(audit) => audit::run(audit, output).await,
@@ -104,14 +118,27 @@ async fn with_engine(command: Command, output: Output) -> Result<ExitCode, Error
             }
             install::uninstall(&uninstall, output).map(done)
         }
-        Command::Install(_) | Command::Completions { .. } | Command::Version => {
-            Err(failure::internal("a command came to the wrong place"))
-        }
+        Command::Config(ConfigCommand::Check { file }) => config::check(file, output).await,
+        Command::Config(_)
+        | Command::Technician(_)
+        | Command::Entitlement(_)
+        | Command::Install(_)
+        | Command::Completions { .. }
+        | Command::Version => Err(failure::internal("a command came to the wrong place")),
     }
 }
 
 async fn engine() -> Result<Engine, ErrorBody> {
     machine::open_engine(Prompting::Allowed).await
+}
+
+/// The engine for what takes access away, which no mistake in the configuration may keep from working.
+async fn engine_to_end(output: Output) -> Result<Engine, ErrorBody> {
+    let (engine, mistake) = machine::open_engine_to_end(Prompting::Allowed).await?;
+    if let Some(mistake) = mistake {
+        output.note(format_args!("note: the configuration has errors. {} {}", mistake.message, mistake.next_step));
+    }
+    Ok(engine)
 }
 
 /// Who asks, for the audit.

@@ -17,11 +17,14 @@ use zeroize::Zeroizing;
 
 use super::{CALLER, duration, follow, table, tenant_named};
 use crate::cli::{Prepare, TenantAdd, TenantRemove};
+use crate::configuration::Settings;
+use crate::configuration::edit::Edit;
+use crate::configuration::values::{AccountPrefix, TechnicianName};
 use crate::failure;
 use crate::key_store::{KeyStore, Prompting};
 use crate::machine;
 use crate::output::{Mark, Output};
-use crate::settings::{Folders, Settings, add_setting};
+use crate::settings::Folders;
 
 /// How long an account stays enabled unless the person says otherwise, in minutes.
 const USUAL_MINUTES: u32 = 4 * 60;
@@ -78,22 +81,33 @@ fn who_works_here(folders: &Folders, add: &TenantAdd, output: Output) -> Result<
             Some(if output.can_ask() { ask(output, "You, e.g. alex@msp.example", Some(&here))? } else { here })
         }
     };
-    if let Some(technician) = said.filter(|said| settings.technician.as_ref() != Some(said)) {
-        // Checked before it is written down.
-        machine::technician(&Settings { technician: Some(technician.clone()), ..Settings::default() })?;
-        add_setting(&file, "technician", &technician.as_str().into())?;
-        settings.technician = Some(technician);
-    }
-    if let Some(prefix) = add.prefix.as_ref().filter(|prefix| settings.account_prefix.as_ref() != Some(prefix)) {
-        let letters = prefix.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'));
-        if prefix.is_empty() || prefix.len() > 16 || !letters {
-            return Err(failure::usage(
+    // Checked before anything is written down.
+    let said = said.map(|said| {
+        TechnicianName::try_from(said.clone()).map_err(|_| {
+            failure::usage(format!("\"{said}\" cannot name an account."), "Say who you are, e.g. alex@msp.example.")
+        })
+    });
+    let technician = said.transpose()?.filter(|said| settings.technician.as_ref() != Some(said));
+    let prefix = add.prefix.clone().map(|prefix| {
+        AccountPrefix::try_from(prefix.clone()).map_err(|_| {
+            failure::usage(
                 format!("\"{prefix}\" cannot begin the name of an account."),
                 "Use 1 to 16 letters, digits, dots, dashes or underscores, e.g. jit-.",
-            ));
+            )
+        })
+    });
+    let prefix = prefix.transpose()?.filter(|prefix| settings.account_prefix.as_deref() != Some(prefix.as_str()));
+    if technician.is_some() || prefix.is_some() {
+        let mut edit = Edit::begin(&file)?;
+        if let Some(technician) = technician {
+            edit.set_at_top("technician", technician.as_str());
+            settings.technician = Some(technician);
         }
-        add_setting(&file, "account_prefix", &prefix.as_str().into())?;
-        settings.account_prefix = Some(prefix.clone());
+        if let Some(prefix) = prefix {
+            edit.set_at_top("account_prefix", prefix.as_str());
+            settings.account_prefix = Some(prefix.as_str().to_owned());
+        }
+        edit.write()?;
     }
     Ok(settings)
 }

@@ -17,9 +17,11 @@ use serde_json::json;
 
 use crate::caller::ExtensionIds;
 use crate::cli::{Install, Uninstall};
+use crate::configuration::Settings;
+use crate::configuration::edit::{Edit, texts};
 use crate::failure;
 use crate::output::{Mark, Output};
-use crate::settings::{Folders, Settings, add_setting, create_private_folder};
+use crate::settings::{Folders, create_private_folder};
 use browsers::{Browser, Family, Home, Place, Platform, Scope};
 use manifest::Manifest;
 use schedule::{Invocation, Schedule};
@@ -231,7 +233,9 @@ fn added_extensions(install: &Install, folders: &Folders) -> Result<Vec<String>,
     let new: Vec<_> = install.extension_ids.iter().filter(|id| !known.contains(id)).cloned().collect();
     if !new.is_empty() {
         known.extend(new);
-        add_setting(&file, "extension_ids", &known.clone().into())?;
+        let mut edit = Edit::begin(&file)?;
+        edit.set_at_top("extension_ids", texts(&known));
+        edit.write()?;
     }
     Ok(known)
 }

@@ -113,5 +113,5 @@ fn doctor_says_what_is_broken_and_what_to_do() {
     assert!(broken(&look(), "browser", "is not a manifest"));
     std::fs::create_dir_all(machine.home().join(".config/latchkey")).unwrap();
     std::fs::write(machine.home().join(".config/latchkey/config.toml"), "technicain = 1").unwrap();
-    assert!(broken(&look(), "configuration", "line 1"));
+    assert!(broken(&look(), "configuration", "config.toml:1:1"));
 }

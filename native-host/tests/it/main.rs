@@ -5,6 +5,7 @@ mod audit_log;
 mod bad_days;
 mod browser_side;
 mod command_line;
+mod configuration;
 mod installing;
 mod kill_switch;
 mod kills;

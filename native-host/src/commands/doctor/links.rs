@@ -6,11 +6,12 @@ use latchkey_protocol::HOST_NAME;
 
 use super::Finding;
 use crate::caller::ExtensionIds;
+use crate::configuration::Settings;
 use crate::install::browsers::{Browser, Home, Place, Platform, Scope};
 use crate::install::manifest::{Manifest, extensions_for};
 use crate::install::schedule::Invocation;
 use crate::install::{self, Record, record_path, schedule_here, search_path, succeeds};
-use crate::settings::{Folders, Settings};
+use crate::settings::Folders;
 
 /// A sweep older than this, in milliseconds, means that the schedule does not run.
 const SWEEP_TOO_OLD: i64 = 3 * 60 * 1000;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use latchkey_protocol::cloud::Cloud;
 
 use super::Finding;
-use crate::settings::Network;
+use crate::configuration::Network;
 
 /// Farther from Microsoft's clock than this, in milliseconds, tokens and leases go wrong.
 const CLOCK_TOLERANCE: i64 = 2 * 60 * 1000;

@@ -1,0 +1,124 @@
+//! `latchkey technician …`: who works with Latchkey.
+
+use std::process::ExitCode;
+
+use latchkey_protocol::{ErrorBody, ErrorCode};
+use serde_json::json;
+
+use super::table;
+use crate::cli::TechnicianCommand;
+use crate::configuration::edit::{Edit, texts};
+use crate::configuration::values::TechnicianName;
+use crate::configuration::{Reading, Settings};
+use crate::output::{Mark, Output};
+use crate::settings::Folders;
+use crate::{failure, machine};
+
+pub(super) fn carry_out(command: TechnicianCommand, output: Output) -> Result<ExitCode, ErrorBody> {
+    match command {
+        TechnicianCommand::Add { name, groups } => add(&name, &groups, output),
+        TechnicianCommand::List => list(output),
+        TechnicianCommand::Remove { name } => {
+            remove_from_configuration(&name)?;
+            output.document(&json!({"removed": name}));
+            output.marked(Mark::Good, format_args!("{name} is no technician any more"));
+            Ok(())
+        }
+    }
+    .map(|()| ExitCode::SUCCESS)
+}
+
+fn add(said: &str, groups: &[String], output: Output) -> Result<(), ErrorBody> {
+    let file = Folders::of_this_person()?.configuration_file();
+    let name = parse(said)?;
+    if let Some(known) = Settings::load(&file)?.policy.technicians.iter().find(|known| is(&known.name, said)) {
+        return Err(failure::usage(
+            format!("{} is a technician already.", known.name),
+            format!("To change the groups: latchkey config set 'technicians.\"{}\".groups' '[\"…\"]'", known.name),
+        ));
+    }
+    let mut entries = vec![("name", name.as_str().into())];
+    if !groups.is_empty() {
+        entries.push(("groups", texts(groups)));
+    }
+    let mut edit = Edit::begin(&file)?;
+    edit.append("technicians", entries)?;
+    edit.write()?;
+    output.document(&json!({"added": name.as_str(), "groups": groups, "path": file}));
+    let groups = if groups.is_empty() { "no group but 'All admins'".to_owned() } else { groups.join(", ") };
+    output.marked(Mark::Good, format_args!("{} is a technician, in {groups}", name.as_str()));
+    Ok(())
+}
+
+fn list(output: Output) -> Result<(), ErrorBody> {
+    let settings = Settings::load(&Folders::of_this_person()?.configuration_file())?;
+    let acting = machine::technician(&settings)?;
+    let prefix = settings.account_prefix.as_deref().unwrap_or("jit-");
+    let mut technicians = settings.policy.technicians.clone();
+    if !technicians.iter().any(|known| is(&known.name, acting.as_str())) {
+        technicians.insert(0, settings.technician(&acting));
+    }
+    let document: Vec<_> = technicians
+        .iter()
+        .map(|known| {
+            json!({
+                "name": known.name,
+                "account": format!("{prefix}{}", known.local_part),
+                "groups": known.groups,
+                "works_here": is(&known.name, acting.as_str()),
+            })
+        })
+        .collect();
+    output.document(&document);
+    let rows: Vec<_> = technicians
+        .iter()
+        .map(|known| {
+            let here = if is(&known.name, acting.as_str()) { "works here" } else { "" };
+            vec![
+                known.name.clone(),
+                format!("{prefix}{}", known.local_part),
+                here.to_owned(),
+                if known.groups.is_empty() { "-".to_owned() } else { known.groups.join(", ") },
+            ]
+        })
+        .collect();
+    table(&rows).into_iter().for_each(|line| output.line(line));
+    Ok(())
+}
+
+/// Takes a technician out of the configuration file. What she or he has in tenants is not touched.
+pub(super) fn remove_from_configuration(said: &str) -> Result<(), ErrorBody> {
+    let file = Folders::of_this_person()?.configuration_file();
+    let reading = Reading::of(&file)?;
+    reading.settings()?;
+    let place_in = |number: usize| {
+        let file = reading.files.get(number)?;
+        file.technicians.iter().position(|section| is(section.value().name.value().as_str(), said))
+    };
+    let Some(place) = place_in(0) else {
+        return Err(match (place_in(1), reading.sources.get(1)) {
+            (Some(_), Some(shared)) => failure::usage(
+                format!("{said} is named in {}, which your file includes.", shared.path.display()),
+                format!("Say: latchkey --config '{}' technician remove {said}", shared.path.display()),
+            ),
+            _ => ErrorBody::new(
+                ErrorCode::ConfigurationInvalid,
+                format!("{said} is not among the technicians of {}.", file.display()),
+                "See 'latchkey technician list'.",
+            ),
+        });
+    };
+    let mut edit = Edit::begin(&file)?;
+    edit.remove("technicians", place);
+    edit.write()
+}
+
+fn parse(said: &str) -> Result<TechnicianName, ErrorBody> {
+    TechnicianName::try_from(said.to_owned()).map_err(|_| {
+        failure::usage(format!("\"{said}\" cannot name an account."), "Say a user name such as alex@msp.example.")
+    })
+}
+
+fn is(known: &str, said: &str) -> bool {
+    known.to_lowercase() == said.trim().to_lowercase()
+}

@@ -1,0 +1,161 @@
+//! `config.toml` as it is written: every section and key.
+//!
+//! These types read the file and make its JSON Schema, so that neither knows a key that the other does not. The
+//! comments on the fields are what editors show; write them for technicians. **A new section** is one more field of
+//! [`File`] and one more struct with the derives and attributes of the others; give the values that a later check may
+//! complain about as [`Written`], and take them over in [`super::settings`].
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::values::{
+    AccountPrefix, ExtensionId, LeaseCount, Minutes, Name, PasswordCharacters, ProxyAddress, SharedAccount,
+    TechnicianName, Ticket, Written,
+};
+
+/// Latchkey's configuration. Secrets are never in it: they are in the operating system's key store.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(title = "Latchkey config.toml")]
+pub(crate) struct File {
+    /// A file that this one continues, relative to this one's folder; say, the one that your company shares. That one
+    /// must not name a technician or include a third one.
+    pub(crate) include: Option<Written<PathBuf>>,
+    /// You: your user name at your own company. What stands before the @ names your accounts. The person who is signed
+    /// in to this machine unless set.
+    pub(crate) technician: Option<Written<TechnicianName>>,
+    /// What the names of JIT accounts begin with, the same in every tenant; jit- unless set.
+    pub(crate) account_prefix: Option<Written<AccountPrefix>>,
+    /// Ids of further builds of the extension that may talk to this program.
+    pub(crate) extension_ids: Vec<Written<ExtensionId>>,
+    /// How Microsoft is reached. Unless set, the environment's proxy variables and the system's certificates hold.
+    pub(crate) network: NetworkSection,
+    /// What holds in every tenant.
+    pub(crate) access: RulesSection,
+    /// What holds in one tenant; a key that is set here takes the place of the one in [access].
+    pub(crate) tenants: Vec<Written<TenantSection>>,
+    /// Everybody who works with Latchkey, and the groups that they are in.
+    pub(crate) technicians: Vec<Written<TechnicianSection>>,
+    /// Who may get what. In a tenant that no entitlement applies to, everybody may get what was named at
+    /// 'latchkey tenant add'.
+    pub(crate) entitlements: Vec<Written<EntitlementSection>>,
+}
+
+/// `[network]`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, expecting = "a section [network]")]
+#[schemars(inline)]
+pub(crate) struct NetworkSection {
+    /// A proxy for every request, instead of the environment's.
+    pub(crate) proxy: Option<Written<ProxyAddress>>,
+    /// A PEM file with a certificate authority to trust beside the system's.
+    pub(crate) extra_root_certificate: Option<Written<PathBuf>>,
+}
+
+/// `[access]`, and the same keys in `[[tenants]]`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, expecting = "a section [access]")]
+#[schemars(inline)]
+pub(crate) struct RulesSection {
+    /// How long a lease lasts unless asked otherwise, in minutes. As said at 'latchkey tenant add' unless set.
+    pub(crate) minutes: Option<Written<Minutes>>,
+    /// The longest a lease may last, extensions included, in minutes. As said at 'latchkey tenant add' unless set.
+    pub(crate) maximum_minutes: Option<Written<Minutes>>,
+    /// How many leases one technician may have open at once, in all tenants together. No limit unless set.
+    pub(crate) leases_at_once: Option<Written<LeaseCount>>,
+    /// Whether a reason must be given.
+    pub(crate) reason: Option<Written<bool>>,
+    /// What a ticket number must look like, as a regular expression that the whole of it must fit. When it is set, a
+    /// ticket number must be given.
+    pub(crate) ticket: Option<Written<Ticket>>,
+    /// Whose account a lease activates: the technician's own, or one that everybody shares.
+    pub(crate) login: Option<Written<Login>>,
+    /// How many characters passwords have; 32 unless set.
+    pub(crate) password_length: Option<Written<PasswordCharacters>>,
+}
+
+/// One of `[[tenants]]`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a section [[tenants]]")]
+#[schemars(inline)]
+pub(crate) struct TenantSection {
+    /// Which tenant: its name, one of its domains, or its directory id.
+    pub(crate) tenant: Written<Name>,
+    /// How long a lease lasts here unless asked otherwise, in minutes.
+    pub(crate) minutes: Option<Written<Minutes>>,
+    /// The longest a lease may last here, extensions included, in minutes.
+    pub(crate) maximum_minutes: Option<Written<Minutes>>,
+    /// How many leases one technician may have open at once, in all tenants together, to start one here.
+    pub(crate) leases_at_once: Option<Written<LeaseCount>>,
+    /// Whether a reason must be given here.
+    pub(crate) reason: Option<Written<bool>>,
+    /// What a ticket number must look like here, as a regular expression that the whole of it must fit.
+    pub(crate) ticket: Option<Written<Ticket>>,
+    /// Whose account a lease activates here: the technician's own, or one that everybody shares.
+    pub(crate) login: Option<Written<Login>>,
+    /// How many characters passwords have here.
+    pub(crate) password_length: Option<Written<PasswordCharacters>>,
+}
+
+impl TenantSection {
+    /// The keys that it has in common with `[access]`.
+    pub(crate) fn rules(&self) -> RulesSection {
+        RulesSection {
+            minutes: self.minutes.clone(),
+            maximum_minutes: self.maximum_minutes.clone(),
+            leases_at_once: self.leases_at_once.clone(),
+            reason: self.reason.clone(),
+            ticket: self.ticket.clone(),
+            login: self.login.clone(),
+            password_length: self.password_length.clone(),
+        }
+    }
+}
+
+/// Whose account a lease activates.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+pub(crate) enum Login {
+    /// The technician's own.
+    Individual,
+    /// One that everybody shares, with this in its name after the prefix. It stays active until the last of its leases
+    /// ends.
+    Shared(SharedAccount),
+}
+
+/// One of `[[technicians]]`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a section [[technicians]]")]
+#[schemars(inline)]
+pub(crate) struct TechnicianSection {
+    /// User name at your own company.
+    pub(crate) name: Written<TechnicianName>,
+    /// Groups that entitlements name. Everybody is in 'All admins' without being named.
+    #[serde(default)]
+    pub(crate) groups: Vec<Written<Name>>,
+}
+
+/// One of `[[entitlements]]`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a section [[entitlements]]")]
+#[schemars(inline)]
+pub(crate) struct EntitlementSection {
+    /// The technicians' group; 'All admins' is everybody.
+    pub(crate) group: Written<Name>,
+    /// In which tenants: names, domains or directory ids. In all of them when absent.
+    pub(crate) tenants: Option<Written<Vec<Written<Name>>>>,
+    /// What the technician chooses by. Entitlements of one technician in one tenant that have the same profile are one.
+    /// The group's name when absent.
+    pub(crate) profile: Option<Written<Name>>,
+    /// Directory roles, built-in or custom: display names or ids.
+    #[serde(default)]
+    pub(crate) roles: Vec<Written<Name>>,
+    /// Groups of the customer's tenant: display names or ids.
+    #[serde(default)]
+    pub(crate) groups: Vec<Written<Name>>,
+    /// The longest a lease with this profile may last, in minutes, if shorter than the tenant's maximum.
+    pub(crate) maximum_minutes: Option<Written<Minutes>>,
+}

@@ -1,0 +1,130 @@
+//! What the files say, taken together: the settings that the rest of the program works with.
+
+use std::path::PathBuf;
+
+use latchkey_engine::{Entitlement, LoginMode, Policy, Rules, Technician, TenantName, TenantRules};
+use url::Url;
+
+use super::file::{EntitlementSection, File, Login, RulesSection};
+use super::values::{Name, TechnicianName, Written};
+
+/// What the configuration says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Settings {
+    /// The technician who works at this machine.
+    pub(crate) technician: Option<TechnicianName>,
+    /// What the names of JIT accounts begin with; `jit-` unless set.
+    pub(crate) account_prefix: Option<String>,
+    /// Ids of further builds of the extension that may talk to the host.
+    pub(crate) extension_ids: Vec<String>,
+    /// How to reach Microsoft.
+    pub(crate) network: Network,
+    /// Who may get what.
+    pub(crate) policy: Policy,
+}
+
+/// Settings for the network. Without any, the proxy variables of the environment and the system's certificates hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Network {
+    /// Proxy for every request.
+    pub(crate) proxy: Option<Url>,
+    /// PEM file with a certificate authority to trust beside the system's.
+    pub(crate) extra_root_certificate: Option<PathBuf>,
+}
+
+impl Settings {
+    /// The technician of this name, with the groups that the configuration gives her or him.
+    pub(crate) fn technician(&self, name: &TechnicianName) -> Technician {
+        let known =
+            self.policy.technicians.iter().find(|known| known.name.to_lowercase() == name.as_str().to_lowercase());
+        Technician {
+            name: name.as_str().to_owned(),
+            local_part: name.local_part().to_owned(),
+            groups: known.map(|known| known.groups.clone()).unwrap_or_default(),
+        }
+    }
+
+    /// Takes the files together: the personal one first, then the one that it includes. Of a key that both set (which
+    /// is an error that was reported) the first counts.
+    pub(super) fn of(files: &[File]) -> Self {
+        let mut settings = Self::default();
+        for file in files {
+            settings.technician = settings.technician.or_else(|| Some(file.technician.as_ref()?.value().clone()));
+            settings.account_prefix =
+                settings.account_prefix.or_else(|| Some(file.account_prefix.as_ref()?.value().as_str().to_owned()));
+            for id in file.extension_ids.iter().map(|id| id.value().as_str()) {
+                if !settings.extension_ids.iter().any(|known| known == id) {
+                    settings.extension_ids.push(id.to_owned());
+                }
+            }
+            let network = &file.network;
+            settings.network = Network {
+                proxy: settings.network.proxy.or_else(|| Some(network.proxy.as_ref()?.value().url().clone())),
+                extra_root_certificate: settings
+                    .network
+                    .extra_root_certificate
+                    .or_else(|| Some(network.extra_root_certificate.as_ref()?.value().clone())),
+            };
+            let policy = &mut settings.policy;
+            policy.everywhere = policy.everywhere.within(&file.access.rules());
+            policy.tenants.extend(file.tenants.iter().map(|section| TenantRules {
+                tenant: TenantName(section.value().tenant.value().as_str().to_owned()),
+                rules: section.value().rules().rules(),
+            }));
+            policy.technicians.extend(file.technicians.iter().map(|section| Technician {
+                name: section.value().name.value().as_str().to_owned(),
+                local_part: section.value().name.value().local_part().to_owned(),
+                groups: texts(&section.value().groups),
+            }));
+            policy.entitlements.extend(file.entitlements.iter().map(|section| section.value().entitlement()));
+        }
+        settings
+    }
+}
+
+impl RulesSection {
+    /// As the engine knows them.
+    pub(super) fn rules(&self) -> Rules {
+        Rules {
+            minutes: self.minutes.as_ref().map(|minutes| minutes.value().get()),
+            maximum_minutes: self.maximum_minutes.as_ref().map(|minutes| minutes.value().get()),
+            leases_at_once: self.leases_at_once.as_ref().map(|count| count.value().get()),
+            reason_required: self.reason.as_ref().map(|reason| *reason.value()),
+            ticket: self.ticket.as_ref().map(|ticket| ticket.value().pattern().clone()),
+            login: self.login.as_ref().map(|login| login.value().mode()),
+            password_length: self.password_length.as_ref().map(|length| length.value().get()),
+        }
+    }
+}
+
+impl Login {
+    fn mode(&self) -> LoginMode {
+        match self {
+            Self::Individual => LoginMode::Individual,
+            Self::Shared(account) => LoginMode::Shared { local_part: account.as_str().to_owned() },
+        }
+    }
+}
+
+impl EntitlementSection {
+    /// What the technician chooses by.
+    pub(crate) fn profile(&self) -> &str {
+        self.profile.as_ref().unwrap_or(&self.group).value().as_str()
+    }
+
+    fn entitlement(&self) -> Entitlement {
+        let tenants = self.tenants.as_ref().map(|tenants| texts(tenants.value())).unwrap_or_default();
+        Entitlement {
+            group: self.group.value().as_str().to_owned(),
+            tenants: tenants.into_iter().map(TenantName).collect(),
+            profile: self.profile().to_owned(),
+            roles: texts(&self.roles),
+            groups: texts(&self.groups),
+            maximum_minutes: self.maximum_minutes.as_ref().map(|minutes| minutes.value().get()),
+        }
+    }
+}
+
+fn texts(names: &[Written<Name>]) -> Vec<String> {
+    names.iter().map(|name| name.value().as_str().to_owned()).collect()
+}
