@@ -14,7 +14,10 @@
 //! | `POST /sim/users` | change a user behind everybody's back: `{"user": …, "enabled"?, "delete"?, "password"?, "add_roles"?, "remove_roles"?}` |
 //! | `POST /sim/apps` | change an application: `{"tenant", "client_id"?, "permissions"?, "enabled"?, "secret_expires_in_seconds"?, "app_roles"?, "add_certificates"?, "remove_certificates"?}`; the tenant's first one unless `client_id` names another |
 //! | `POST /sim/policies` | change a tenant's policies: `{"tenant", "pass_enabled"?, "pass_minimum"?, "pass_maximum"?, "pass_once"?, "licence"?, "security_defaults"?}` |
+//! | `POST /sim/sign-in` | `{"authorize_url"?, "user_code"?, "user", "decline"?, "stay"?}`: play a person with a browser |
 //! | `POST /sim/reset` | back to the start |
+
+pub mod sign_in;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,6 +68,7 @@ pub fn router(sim: Arc<Simulation>) -> Router {
         .route("/sim/users", post(change_user))
         .route("/sim/apps", post(change_application))
         .route("/sim/policies", post(change_policies))
+        .route("/sim/sign-in", post(sign_in_somebody))
         .route("/sim/reset", post(reset))
         .with_state(sim)
 }
@@ -498,6 +502,10 @@ async fn change_policies(State(sim): Sim, Json(change): Json<PolicyChange>) -> R
     tenant.licence = change.licence.unwrap_or(tenant.licence);
     tenant.security_defaults = change.security_defaults.unwrap_or(tenant.security_defaults);
     Ok(Json(json!({"tenant": tenant.id})))
+}
+
+async fn sign_in_somebody(State(sim): Sim, Json(visit): Json<sign_in::Visit>) -> Result<Json<Value>, Refused> {
+    sign_in::visit(&sim, visit).await.map(Json).map_err(Refused)
 }
 
 async fn reset(State(sim): Sim) -> Json<Value> {

@@ -65,7 +65,7 @@ pub struct Trace {
     at_ms: u64,
 }
 
-/// A request for a token.
+/// A request for a token, or for a device code (`operation` is `token` or `devicecode`).
 ///
 /// # Errors
 /// A fault closes the connection.
@@ -73,12 +73,13 @@ pub async fn token(
     sim: Arc<Simulation>,
     incoming: Incoming,
     tenant_segment: String,
+    operation: &'static str,
 ) -> Result<Response<Body>, Vanished> {
     let trace = arrive(&sim, &incoming);
     let knobs = sim.knobs();
     let half = Duration::from_millis(knobs.round_trip_ms) / 2;
     pass(half).await;
-    let path = format!("/{tenant_segment}/oauth2/v2.0/token");
+    let path = format!("/{tenant_segment}/oauth2/v2.0/{operation}");
     let tenant = sim.directory().tenant(&tenant_segment).map(|tenant| tenant.id.clone());
     let kinds = sim.faults.strike(Subject {
         method: &incoming.method,
@@ -106,7 +107,11 @@ pub async fn token(
             Some("temporarily_unavailable".to_owned()),
         ),
         None => {
-            let (_, granted) = sim.tokens.grant(&request, &sim.directory(), &sim.clock, &knobs);
+            let granted = if operation == "token" {
+                sim.tokens.grant(&request, &sim.directory(), &sim.clock, &knobs).1
+            } else {
+                sim.tokens.begin_device(&request, &sim.directory(), &sim.clock, &knobs)
+            };
             match granted {
                 Ok(body) => (200, body, None, None),
                 Err(error) => {

@@ -43,6 +43,8 @@ pub struct Knobs {
     pub strict_pass_rule: bool,
     /// A PIM assignment cannot be removed in its first five minutes.
     pub pim_minimum_active: bool,
+    /// How often a device may ask whether its code was answered, as it is told.
+    pub device_code_interval_seconds: u64,
     /// How far simulated time is ahead of the real one.
     pub clock_offset_seconds: i64,
     /// Settings of the sign-in and portal pages, which read them by name.
@@ -68,6 +70,7 @@ impl Default for Knobs {
             strict_password_rule: false,
             strict_pass_rule: false,
             pim_minimum_active: true,
+            device_code_interval_seconds: 5,
             clock_offset_seconds: 0,
             pages: Map::new(),
         }

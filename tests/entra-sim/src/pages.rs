@@ -42,6 +42,7 @@ pub use self::knobs::PageKnobs;
 use self::session::Memory;
 use self::shell::ShownTenant;
 use self::visit::Visit;
+use crate::people::Purpose;
 use crate::simulation::Simulation;
 
 /// Serves what a browser asks for. The requested host is in the request extension [`crate::serve::RequestedHost`], or
@@ -156,7 +157,10 @@ impl Pages {
         let post = visit.method == Method::POST;
         match visit.segments().as_slice() {
             [tenant, "oauth2", "v2.0", "authorize"] | [tenant, "oauth2", "authorize"] | [tenant, "saml2" | "wsfed"] => {
-                authorize::begin(self, visit, tenant)
+                authorize::begin(self, visit, tenant, Purpose::SignIn)
+            }
+            [tenant, "v2.0", "adminconsent"] | [tenant, "adminconsent"] => {
+                authorize::begin(self, visit, tenant, Purpose::AdminConsent)
             }
             ["common", "GetCredentialType"] if post => credential_type::ask(self, visit).await,
             [_, "login"] if post => login::post(self, visit),

@@ -180,13 +180,13 @@ async fn answer(
 
     if authority {
         if request.method() == Method::POST
-            && let Some(tenant) = token_path(&path)
+            && let Some((tenant, operation)) = token_path(&path)
         {
             let incoming = match receive(request, &requested, target, base).await {
                 Ok(incoming) => incoming,
                 Err(refusal) => return Ok(refusal),
             };
-            return detached(incoming, move |incoming| endpoint::token(sim, incoming, tenant)).await;
+            return detached(incoming, move |incoming| endpoint::token(sim, incoming, tenant, operation)).await;
         }
         if let Some(found) = discovery(&sim, &base, &path, request.uri().query().unwrap_or_default()) {
             return Ok(found);
@@ -267,10 +267,12 @@ fn split_port(named: &str) -> (&str, Option<u16>) {
     }
 }
 
-/// `/{tenant}/oauth2/v2.0/token` → tenant.
-fn token_path(path: &str) -> Option<String> {
-    let tenant = path.strip_prefix('/')?.strip_suffix("/oauth2/v2.0/token")?;
-    (!tenant.contains('/')).then(|| tenant.to_owned())
+/// `/{tenant}/oauth2/v2.0/token` → tenant and `token`; likewise `devicecode`.
+fn token_path(path: &str) -> Option<(String, &'static str)> {
+    ["token", "devicecode"].into_iter().find_map(|operation| {
+        let tenant = path.strip_prefix('/')?.strip_suffix(operation)?.strip_suffix("/oauth2/v2.0/")?;
+        (!tenant.contains('/')).then(|| (tenant.to_owned(), operation))
+    })
 }
 
 /// `/v1.0/users?…` → version and `/users?…`.
@@ -340,7 +342,8 @@ mod tests {
 
     #[test]
     fn paths_and_hosts() {
-        assert_eq!(token_path("/contoso.com/oauth2/v2.0/token").unwrap(), "contoso.com");
+        assert_eq!(token_path("/contoso.com/oauth2/v2.0/token").unwrap(), ("contoso.com".to_owned(), "token"));
+        assert_eq!(token_path("/common/oauth2/v2.0/devicecode").unwrap().1, "devicecode");
         assert!(token_path("/a/b/oauth2/v2.0/token").is_none());
         assert_eq!(graph_path("/v1.0/users?$top=1").unwrap(), ("v1.0", "/users?$top=1".to_owned()));
         assert_eq!(graph_path("/beta/users").unwrap().0, "beta");

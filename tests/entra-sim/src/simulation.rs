@@ -15,6 +15,7 @@ use crate::exchanges::ExchangeLog;
 use crate::faults::Faults;
 use crate::knobs::Knobs;
 use crate::pages::Pages;
+use crate::people::{Answer, AuthorizationRequest, Refusal};
 use crate::schema::Schema;
 use crate::throttle::Throttle;
 use crate::tls::CertificateAuthority;
@@ -232,6 +233,14 @@ impl Simulation {
     ) -> Result<SignedIn, SignInError> {
         let knobs = self.knobs();
         self.directory().sign_in_with_access_pass(tenant_hint, user_name, access_pass, &self.clock, &knobs)
+    }
+
+    /// Answers an application's request for a person who is signed in; see [`crate::people::People::answer`].
+    ///
+    /// # Errors
+    /// She may not, or Entra does not.
+    pub fn answer(&self, asked: &AuthorizationRequest, signed_in: &SignedIn) -> Result<Answer, Refusal> {
+        self.tokens.people.answer(asked, &mut self.directory(), signed_in, &self.clock)
     }
 
     /// The session behind a cookie, while it lives.

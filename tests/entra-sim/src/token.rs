@@ -19,8 +19,9 @@ use sha2::{Digest, Sha256};
 
 use crate::assertion::{SeenAssertions, When, check_client};
 use crate::clock::{Clock, graph_time};
-use crate::directory::{Application, Directory, Tenant, new_id};
+use crate::directory::{Application, Directory, Tenant, User, new_id};
 use crate::knobs::Knobs;
+use crate::people::{Grant, People, Refused, find_client, still_welcome};
 
 /// How long a token lives, seconds.
 pub const LIFETIME: u64 = 3599;
@@ -151,6 +152,8 @@ pub struct TokenIssuer {
     /// Digests of the tokens that were issued: what is not among them is not ours, whatever its signature.
     issued: Mutex<HashMap<[u8; 32], Claims>>,
     assertions: SeenAssertions,
+    /// Codes and refresh tokens of people.
+    pub people: People,
 }
 
 impl std::fmt::Debug for TokenIssuer {
@@ -177,6 +180,7 @@ impl TokenIssuer {
             public_point: point,
             issued: Mutex::new(HashMap::new()),
             assertions: SeenAssertions::default(),
+            people: People::default(),
         })
     }
 
@@ -199,6 +203,12 @@ impl TokenIssuer {
         clock: &Clock,
         knobs: &Knobs,
     ) -> (Option<String>, Result<Value, TokenError>) {
+        if let Some(asked) = request.delegated_grant() {
+            return match self.grant_to_person(request, asked, directory, clock, knobs) {
+                Ok((tenant, body)) => (Some(tenant), Ok(body)),
+                Err(error) => (None, Err(error)),
+            };
+        }
         match self.find_tenant(request, directory) {
             Err(error) => (None, Err(error)),
             Ok(tenant) => (Some(tenant.id.clone()), self.grant_in(request, directory, tenant, clock, knobs)),
@@ -214,14 +224,39 @@ impl TokenIssuer {
 
     /// A JSON Web Token (ES256) with these claims.
     fn issue(&self, claims: Claims) -> Option<String> {
-        let header = json!({"typ": "JWT", "alg": "ES256", "kid": KEY_ID});
-        let claims_text = serde_json::to_vec(&claims).ok()?;
-        let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(header.to_string()), URL_SAFE_NO_PAD.encode(claims_text));
-        let signature = raw_signature(&self.signer.sign(signed.as_bytes()).ok()?)?;
-        let token = format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature));
+        let token = self.sign(&claims)?;
         let digest: [u8; 32] = Sha256::digest(token.as_bytes()).into();
         self.issued.lock().unwrap_or_else(PoisonError::into_inner).insert(digest, claims);
         Some(token)
+    }
+
+    fn sign(&self, claims: &impl Serialize) -> Option<String> {
+        let header = json!({"typ": "JWT", "alg": "ES256", "kid": KEY_ID});
+        let claims_text = serde_json::to_vec(claims).ok()?;
+        let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(header.to_string()), URL_SAFE_NO_PAD.encode(claims_text));
+        let signature = raw_signature(&self.signer.sign(signed.as_bytes()).ok()?)?;
+        Some(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)))
+    }
+
+    /// Begins a device code sign-in.
+    ///
+    /// # Errors
+    /// The client may not begin a device code sign-in there.
+    pub fn begin_device(
+        &self,
+        request: &TokenRequest,
+        directory: &Directory,
+        clock: &Clock,
+        knobs: &Knobs,
+    ) -> Result<Value, TokenError> {
+        if !matches!(request.tenant.as_str(), "common" | "organizations") {
+            self.find_tenant(request, directory)?;
+        }
+        let client_id = request.client_id().ok_or_else(|| missing("client_id"))?;
+        let scope = request.field("scope").ok_or_else(|| missing("scope"))?;
+        self.people
+            .begin_device(&request.tenant, &client_id, scope, directory, clock, knobs.device_code_interval_seconds)
+            .map_err(|(error, number, message)| TokenError::new(400, error, number, message))
     }
 
     fn find_tenant<'a>(&self, request: &TokenRequest, directory: &'a Directory) -> Result<&'a Tenant, TokenError> {
@@ -371,13 +406,212 @@ impl TokenIssuer {
         .map_err(|error| TokenError::new(401, "invalid_client", error.number(), error.message()))
     }
 
-    /// Forgets which assertions were used.
+    /// Tokens for a person: by authorization code, refresh token or device code. The tenant is named in the answer.
+    fn grant_to_person(
+        &self,
+        request: &TokenRequest,
+        asked: DelegatedGrant,
+        directory: &Directory,
+        clock: &Clock,
+        knobs: &Knobs,
+    ) -> Result<(String, Value), TokenError> {
+        let field = |name: &'static str| request.field(name).ok_or_else(|| missing(name));
+        let refused = |(error, number, message): Refused| TokenError::new(400, error, number, message);
+        let client_id = request.client_id().ok_or_else(|| missing("client_id"))?;
+        if !matches!(request.tenant.as_str(), "common" | "organizations") {
+            self.find_tenant(request, directory)?;
+        }
+        let client = find_client(directory, &request.tenant, &client_id).ok_or_else(|| {
+            TokenError::new(
+                400,
+                "unauthorized_client",
+                700_016,
+                format!(
+                    "Application with identifier '{client_id}' was not found in the directory '{}'.",
+                    request.tenant
+                ),
+            )
+        })?;
+        let now = clock.now();
+        let proves = request.field("client_secret").is_some() || request.field("client_assertion").is_some();
+        if client.public_client && proves {
+            return Err(TokenError::new(
+                401,
+                "invalid_client",
+                700_025,
+                "Client is public so neither 'client_assertion' nor 'client_secret' should be presented.",
+            ));
+        }
+        if !client.public_client {
+            let home = directory
+                .tenants
+                .iter()
+                .find(|tenant| tenant.applications.iter().any(|a| a.object_id == client.object_id));
+            let proof = match home {
+                Some(home) => self.prove(request, &client, home, clock, knobs)?,
+                None => None,
+            };
+            proof.ok_or_else(|| {
+                TokenError::new(
+                    401,
+                    "invalid_client",
+                    7_000_218,
+                    "The request body must contain the following parameter: 'client_assertion' or 'client_secret'.",
+                )
+            })?;
+        }
+        let grant = match asked {
+            DelegatedGrant::Code => self.people.redeem_code(
+                field("code")?,
+                &client_id,
+                field("redirect_uri")?,
+                request.field("code_verifier"),
+                now,
+            ),
+            DelegatedGrant::Refresh => {
+                self.people.refresh(field("refresh_token")?, &client_id, request.field("scope"), now)
+            }
+            DelegatedGrant::Device => self.people.redeem_device(field("device_code")?, &client_id, now),
+        }
+        .map_err(refused)?;
+        let tenant = directory.tenant(&grant.tenant_id).ok_or_else(|| {
+            TokenError::new(400, "invalid_request", 90_002, format!("Tenant '{}' not found.", grant.tenant_id))
+        })?;
+        if !matches!(request.tenant.as_str(), "common" | "organizations") && !names(tenant, &request.tenant) {
+            return Err(TokenError::new(
+                400,
+                "invalid_grant",
+                700_005,
+                "The provided grant is intended to use against another tenant, thus rejected.",
+            ));
+        }
+        let application = tenant.application(&client_id).filter(|known| known.principal).ok_or_else(|| {
+            TokenError::new(
+                400,
+                "unauthorized_client",
+                700_016,
+                format!(
+                    "Application with identifier '{client_id}' was not found in the directory '{}'.",
+                    tenant.display_name
+                ),
+            )
+        })?;
+        check_enabled(application)?;
+        let user = still_welcome(tenant, &grant, clock, knobs).map_err(refused)?;
+        let body = self
+            .tokens_for(request, &grant, tenant, application, user, clock)
+            .ok_or_else(|| TokenError::new(500, "server_error", 50_000, "Signing the token failed."))?;
+        Ok((tenant.id.clone(), body))
+    }
+
+    fn tokens_for(
+        &self,
+        request: &TokenRequest,
+        grant: &Grant,
+        tenant: &Tenant,
+        application: &Application,
+        user: &User,
+        clock: &Clock,
+    ) -> Option<Value> {
+        let now = clock.now();
+        let seconds = now.as_second();
+        let has = |scope: &str| grant.scopes.contains(scope);
+        let scp: BTreeSet<String> =
+            grant.scopes.iter().filter(|scope| *scope != "offline_access" && *scope != ".default").cloned().collect();
+        let words = scp.iter().cloned().collect::<Vec<_>>().join(" ");
+        let mut wids = tenant.roles_of(&user.id, now);
+        // Every member holds this one.
+        wids.push("b79fbf4d-3ef9-4689-8143-76b194e85509".to_owned());
+        let claims = Claims {
+            aud: format!("https://{}", tenant.cloud.graph_host()),
+            iss: format!("https://sts.windows.net/{}/", tenant.id),
+            iat: seconds,
+            nbf: seconds,
+            exp: seconds.saturating_add_unsigned(LIFETIME),
+            appid: application.client_id.clone(),
+            app_displayname: application.display_name.clone(),
+            appidacr: if application.public_client { "0" } else { "1" }.to_owned(),
+            idtyp: "user".to_owned(),
+            oid: user.id.clone(),
+            sub: subject(user, application),
+            tid: tenant.id.clone(),
+            roles: BTreeSet::new(),
+            scp: words.clone(),
+            upn: user.user_principal_name.clone(),
+            name: user.display_name.clone(),
+            amr: grant.methods.iter().map(|method| (*method).to_owned()).collect(),
+            wids,
+            xms_cc: capabilities(request.field("claims")),
+            ver: "1.0".to_owned(),
+            uti: new_id(),
+            granted: scp,
+        };
+        let access_token = self.issue(claims)?;
+        let mut body = json!({
+            "token_type": "Bearer",
+            "scope": words,
+            "expires_in": LIFETIME,
+            "ext_expires_in": LIFETIME,
+            "access_token": access_token,
+        });
+        if has("offline_access") {
+            body["refresh_token"] = json!(self.people.issue_refresh(grant, now));
+        }
+        if has("openid") {
+            let mut claims = json!({
+                "aud": application.client_id,
+                "iss": format!("https://{}/{}/v2.0", tenant.cloud.authority_host(), tenant.id),
+                "iat": seconds, "nbf": seconds, "exp": seconds.saturating_add_unsigned(LIFETIME),
+                "oid": user.id, "sub": subject(user, application), "tid": tenant.id,
+                "uti": new_id(), "ver": "2.0",
+            });
+            if has("profile") {
+                claims["name"] = json!(user.display_name);
+                claims["preferred_username"] = json!(user.user_principal_name);
+            }
+            if let Some(nonce) = &grant.nonce {
+                claims["nonce"] = json!(nonce);
+            }
+            body["id_token"] = json!(self.sign(&claims)?);
+        }
+        Some(body)
+    }
+
+    /// Forgets which assertions were used, and every code and refresh token.
     pub fn clear(&self) {
         self.assertions.clear();
+        self.people.clear();
     }
 }
 
+/// A grant that a person stands behind.
+#[derive(Clone, Copy, Debug)]
+enum DelegatedGrant {
+    Code,
+    Refresh,
+    Device,
+}
+
+/// The person under a name of her own for each application.
+fn subject(user: &User, application: &Application) -> String {
+    URL_SAFE_NO_PAD.encode(Sha256::digest(format!("{}\n{}", user.id, application.client_id)))
+}
+
 impl TokenRequest {
+    /// A form field that is not empty.
+    fn field(&self, name: &str) -> Option<&str> {
+        self.form.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    fn delegated_grant(&self) -> Option<DelegatedGrant> {
+        match self.field("grant_type")? {
+            "authorization_code" => Some(DelegatedGrant::Code),
+            "refresh_token" => Some(DelegatedGrant::Refresh),
+            "urn:ietf:params:oauth:grant-type:device_code" => Some(DelegatedGrant::Device),
+            _ => None,
+        }
+    }
+
     /// The client id, from the form or the `Authorization` header.
     fn client_id(&self) -> Option<String> {
         let in_form = self.form.get("client_id").filter(|id| !id.is_empty()).cloned();

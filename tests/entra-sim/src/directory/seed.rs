@@ -1,4 +1,4 @@
-//! The three customers every simulation starts with, and the recipe for more.
+//! The three customers and the MSP that every simulation starts with, and the recipe for more.
 //!
 //! Ids are fixed so that tests and people can name them; secrets and passwords are random at every start.
 //!
@@ -6,6 +6,7 @@
 //! |---|---|---|
 //! | Contoso | `11111111-1111-4111-8111-111111111111` | the 12 documented permissions and those for passes; P1; domains `contoso.onmicrosoft.com` (managed, initial, default), `contoso.com` (managed), `fed.contoso.com` (federated), `unverified.contoso.com` |
 //! | Fabrikam | `22222222-2222-4222-8222-222222222222` | exactly the 12; passes switched off |
+//! | Latchkey MSP | `77777777-7777-4777-8777-777777777777` | the MSP itself: domains `latchkeymsp.onmicrosoft.com` and `msp.example`; technicians `alex@`, `blake@`, `casey@msp.example`; groups `Level 1` (Alex, Casey), `Level 2` (Blake), `Technicians` (both levels), `Alumni` (Casey); a public client and a multi-tenant application |
 //! | Northwind | `33333333-3333-4333-8333-333333333333` | lacks `User-PasswordProfile.ReadWrite.All`, `User.EnableDisableAccount.All` and `Domain.ReadWrite.All` |
 //!
 //! Each tenant has users `admin@` (a permanent Global Administrator), `alice@`, `bob@` (ordinary), `helpdesk@` (Helpdesk
@@ -23,13 +24,14 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::tenant::{
-    Application, ApplicationSecret, Branding, Cloud, Domain, DomainKind, Group, Licence, PassPolicy, RoleAssignment,
-    Tenant,
+    Application, ApplicationSecret, Audience, Branding, Cloud, Domain, DomainKind, Group, Licence, PassPolicy,
+    RoleAssignment, Tenant,
 };
 use super::user::User;
 use super::{Directory, new_id, roles};
 use crate::assertion::read_certificate_text;
 use crate::clock::Clock;
+use crate::graph::permissions;
 
 /// The 12 application permissions that the product's documentation asks a customer to grant.
 pub const DOCUMENTED_PERMISSIONS: [&str; 12] = [
@@ -53,6 +55,13 @@ pub const CONTOSO: &str = "11111111-1111-4111-8111-111111111111";
 pub const FABRIKAM: &str = "22222222-2222-4222-8222-222222222222";
 /// Northwind's directory id.
 pub const NORTHWIND: &str = "33333333-3333-4333-8333-333333333333";
+
+/// The MSP's own directory id.
+pub const MSP: &str = "77777777-7777-4777-8777-777777777777";
+/// The MSP's public client, by which its technicians (and its customers' administrators) sign in at the command line.
+pub const MSP_PUBLIC_CLIENT: &str = "77777777-bbbb-4bbb-8bbb-777777777777";
+/// The MSP's multi-tenant application, which its customers' administrators admit.
+pub const MSP_APPLICATION: &str = "77777777-aaaa-4aaa-8aaa-777777777777";
 
 /// A tenant to be made: `POST /sim/tenants` takes the same members.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -191,7 +200,54 @@ pub fn directory(clock: &Clock) -> Directory {
         }
         person(contoso, "carol@fed.contoso.com", "Carol Federated", clock);
     }
+    directory.tenants.push(msp(clock));
     directory
+}
+
+/// The MSP: technicians in groups, the public client they sign in by, and the application its customers admit.
+fn msp(clock: &Clock) -> Tenant {
+    let domain = |name: &str| DomainRecipe { name: name.to_owned(), ..DomainRecipe::default() };
+    let recipe = TenantRecipe {
+        id: MSP.to_owned(),
+        name: "Latchkey MSP".to_owned(),
+        domains: vec![domain("latchkeymsp.onmicrosoft.com"), domain("msp.example")],
+        client_id: MSP_APPLICATION.to_owned(),
+        licence: Licence::P1,
+        ..TenantRecipe::default()
+    };
+    let mut msp = tenant(recipe, clock);
+    let role = |name: &str| json!({"id": permissions::id_of(name), "type": "Role"});
+    let wanted = DOCUMENTED_PERMISSIONS.into_iter().chain(["UserAuthMethod-TAP.ReadWrite.All"]).map(role);
+    if let Some(application) = msp.applications.first_mut() {
+        application.display_name = "Latchkey at Latchkey MSP".to_owned();
+        application.audience = Audience::AnyTenant;
+        application.web_redirects = vec!["http://localhost".to_owned(), "http://127.0.0.1".to_owned()];
+        application.required_access =
+            vec![json!({"resourceAppId": permissions::GRAPH_APP, "resourceAccess": wanted.collect::<Vec<_>>()})];
+    }
+    msp.applications.push(Application {
+        client_id: MSP_PUBLIC_CLIENT.to_owned(),
+        object_id: derived_id(MSP, "public client"),
+        service_principal_id: derived_id(MSP, "public client's service principal"),
+        display_name: "Latchkey command line".to_owned(),
+        enabled: true,
+        registered: true,
+        principal: true,
+        audience: Audience::AnyTenant,
+        public_client: true,
+        public_redirects: vec!["http://localhost".to_owned(), "http://127.0.0.1".to_owned()],
+        delegated: ["User.Read", "GroupMember.Read.All"].map(str::to_owned).into(),
+        created: clock.now(),
+        ..Application::default()
+    });
+    let alex = person(&mut msp, "alex@msp.example", "Alex Ander", clock);
+    let blake = person(&mut msp, "blake@msp.example", "Blake Lane", clock);
+    let casey = person(&mut msp, "casey@msp.example", "Casey Stone", clock);
+    let first = group(&mut msp, "Level 1", clock, |group| group.members.extend([alex, casey.clone()]));
+    let second = group(&mut msp, "Level 2", clock, |group| group.members.extend([blake]));
+    group(&mut msp, "Technicians", clock, |group| group.members.extend([first, second]));
+    group(&mut msp, "Alumni", clock, |group| group.members.extend([casey]));
+    msp
 }
 
 /// Makes a tenant with its application, the usual people and groups.

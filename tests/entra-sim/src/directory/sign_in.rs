@@ -248,6 +248,30 @@ impl Directory {
         self.conclude(user_name, CredentialKind::AccessPass, result, clock)
     }
 
+    /// Opens a session for somebody whose credential nobody here knows: what a test's stand-in for a browser does. The
+    /// account must be one that could sign in.
+    ///
+    /// # Errors
+    /// The reason, which is also in the sign-in log.
+    pub fn sign_in_as(&mut self, user_name: &str, clock: &Clock, knobs: &Knobs) -> Result<SignedIn, SignInError> {
+        let now = clock.now();
+        let result = self.find_anywhere(user_name).and_then(|(tenant_id, user)| {
+            if !usable(user, clock, knobs) {
+                return Err(SignInError::Disabled);
+            }
+            Ok(Session {
+                id: new_id(),
+                tenant_id,
+                user_id: user.id.clone(),
+                credential: CredentialKind::Password,
+                access_pass_id: None,
+                issued: now,
+                expires: now.checked_add(Duration::from_secs(24 * 3600)).unwrap_or(Timestamp::MAX),
+            })
+        });
+        self.conclude(user_name, CredentialKind::Password, result, clock)
+    }
+
     /// The session, while it lives: until it expires, or the account is disabled or deleted, its sessions are
     /// revoked, its password is replaced, or the pass it was opened with ends or is deleted.
     #[must_use]

@@ -117,6 +117,18 @@ pub fn name_of(id: &str) -> Option<&'static str> {
     APPLICATION.iter().find(|(_, known)| known.eq_ignore_ascii_case(id)).map(|(name, _)| *name)
 }
 
+/// Delegated permissions that a registration may ask for by id.
+const SCOPES: &[(&str, &str)] = &[
+    ("User.Read", "e1fe6dd8-ba31-4d61-89e7-88639da4683d"),
+    ("GroupMember.Read.All", "bc024368-1153-4739-b217-4326f2e966d0"),
+];
+
+/// The delegated permission with this id.
+#[must_use]
+pub fn scope_of(id: &str) -> Option<&'static str> {
+    SCOPES.iter().find(|(_, known)| known.eq_ignore_ascii_case(id)).map(|(name, _)| *name)
+}
+
 /// Whether a delegated permission exists here.
 #[must_use]
 pub fn is_delegated(name: &str) -> bool {

@@ -10,15 +10,22 @@ use super::shell::{self, Page};
 use super::visit::Visit;
 use super::{Pages, Refusal, credential_type, finish, headers};
 use crate::directory::SignedIn;
+use crate::people::{AuthorizationRequest, Purpose};
 
-/// A request to sign in.
-pub(super) fn begin(pages: &Pages, visit: &Visit, tenant: &str) -> Result<Response, Refusal> {
+/// A request to sign in, or for an administrator's consent.
+pub(super) fn begin(pages: &Pages, visit: &Visit, tenant: &str, purpose: Purpose) -> Result<Response, Refusal> {
     let knobs = pages.knobs(tenant)?;
     if knobs.sso_reload && visit.asked("sso_reload").is_none() {
         return Ok(reload_once(visit, &knobs));
     }
     let mut transaction = transaction_of(visit, tenant, &knobs);
     transaction.renew_flow_token();
+    let parameter = |name: &str| visit.asked(name).map(str::to_owned);
+    let read = AuthorizationRequest::read(purpose, tenant, &parameter, &pages.simulation().directory());
+    match read {
+        Ok(asked) => transaction.asked = asked,
+        Err(refusal) => return Ok(finish::refused(pages, visit, &knobs, &transaction, &refusal)),
+    }
     if pages.tenant(tenant).id.is_none() && !matches!(tenant, "common" | "organizations" | "consumers") {
         return Ok(finish::error_page(
             pages,

@@ -11,6 +11,7 @@ use super::strings::Strings;
 use super::template::escaped;
 use super::visit::Visit;
 use super::{Pages, Refusal, headers, interrupts, kmsi};
+use crate::people::{self, AnswerMode, AuthorizationRequest};
 
 /// The next page of a transaction that has a signed-in user; in the end, the way back to the portal.
 pub(super) fn next(pages: &Pages, visit: &Visit, mut transaction: Transaction) -> Result<Response, Refusal> {
@@ -25,12 +26,28 @@ pub(super) fn next(pages: &Pages, visit: &Visit, mut transaction: Transaction) -
     if registration && !transaction.passed.contains(&Step::ProofUp) {
         return Ok(interrupts::proof_up(pages, visit, &knobs, transaction, Step::ProofUp));
     }
+    if let Some(asked) = &transaction.asked
+        && !transaction.passed.contains(&Step::Consent)
+        && asked.asks_for_consent(&pages.simulation().directory(), &signed_in)
+    {
+        return Ok(interrupts::consent(pages, visit, &knobs, transaction));
+    }
     let tenant = pages.tenant(&signed_in.tenant_id);
     let asks_to_stay = knobs.kmsi.unwrap_or(!tenant.branding.keep_me_signed_in_disabled);
     if asks_to_stay && !transaction.passed.contains(&Step::StaySignedIn) {
         return Ok(kmsi::show(pages, visit, &knobs, transaction));
     }
     transaction.flow_token.clear();
+    if let Some(asked) = transaction.asked.clone() {
+        let simulation = pages.simulation();
+        let answer = simulation.answer(&asked, &signed_in);
+        return Ok(match answer {
+            Ok(answer) => {
+                back_to_application(pages, visit, &knobs, &transaction, &asked, &answer, &signed_in.session_id)
+            }
+            Err(refusal) => refused(pages, visit, &knobs, &transaction, &refusal),
+        });
+    }
     Ok(back_to_portal(pages, visit, &knobs, &transaction, &signed_in.session_id))
 }
 
@@ -98,6 +115,66 @@ pub(super) fn refuse_silently(transaction: &Transaction) -> Response {
     response
 }
 
+/// What an application may not have: shown to the person, or told to the application when that may be trusted with it.
+pub(super) fn refused(
+    pages: &Pages,
+    visit: &Visit,
+    knobs: &PageKnobs,
+    transaction: &Transaction,
+    refusal: &people::Refusal,
+) -> Response {
+    match refusal {
+        people::Refusal::Page { number, message } => error_page(pages, visit, knobs, transaction, *number, message),
+        people::Refusal::Application { error, number, message } => {
+            let query = url::form_urlencoded::Serializer::new(String::new())
+                .append_pair("error", error)
+                .append_pair("error_description", &format!("AADSTS{number}: {message}"))
+                .append_pair("state", &transaction.state)
+                .finish();
+            interrupts::redirect(&format!("{}?{query}", transaction.redirect_uri))
+        }
+    }
+}
+
+/// The way back to an application that the directory knows.
+fn back_to_application(
+    pages: &Pages,
+    visit: &Visit,
+    knobs: &PageKnobs,
+    transaction: &Transaction,
+    asked: &AuthorizationRequest,
+    answer: &people::Answer,
+    session_id: &str,
+) -> Response {
+    let browser = remember_browser(pages, visit, transaction, session_id);
+    let mut response = match asked.mode {
+        AnswerMode::Form => {
+            let fields: Vec<(&str, &str)> = answer.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            working(knobs, &transaction.language, &asked.redirect_uri, &fields)
+        }
+        AnswerMode::Query | AnswerMode::Fragment => interrupts::redirect(&asked.back(answer)),
+    };
+    headers::add_cookie(&mut response, &session_cookie(&browser, transaction));
+    response
+}
+
+/// Ends a transaction: from now on the browser has this session.
+fn remember_browser(pages: &Pages, visit: &Visit, transaction: &Transaction, session_id: &str) -> String {
+    let browser = visit.cookie(SIGN_IN_COOKIE).map_or_else(random, str::to_owned);
+    let mut memory = pages.memory();
+    memory.transactions.remove(&transaction.id);
+    let sessions = memory.browsers.entry(browser.clone()).or_default();
+    if !sessions.iter().any(|known| known == session_id) {
+        sessions.push(session_id.to_owned());
+    }
+    browser
+}
+
+fn session_cookie(browser: &str, transaction: &Transaction) -> String {
+    let lifetime = if transaction.stay { "; Max-Age=7776000" } else { "" };
+    format!("{SIGN_IN_COOKIE}={browser}; Path=/; Secure; HttpOnly; SameSite=None{lifetime}")
+}
+
 fn back_to_portal(
     pages: &Pages,
     visit: &Visit,
@@ -106,16 +183,8 @@ fn back_to_portal(
     session_id: &str,
 ) -> Response {
     let code = random();
-    let browser = visit.cookie(SIGN_IN_COOKIE).map_or_else(random, str::to_owned);
-    {
-        let mut memory = pages.memory();
-        memory.transactions.remove(&transaction.id);
-        memory.codes.insert(code.clone(), session_id.to_owned());
-        let sessions = memory.browsers.entry(browser.clone()).or_default();
-        if !sessions.iter().any(|known| known == session_id) {
-            sessions.push(session_id.to_owned());
-        }
-    }
+    pages.memory().codes.insert(code.clone(), session_id.to_owned());
+    let browser = remember_browser(pages, visit, transaction, session_id);
     let fields = [("code", code.as_str()), ("state", &transaction.state), ("session_state", &transaction.request_id)];
     let mut response = match transaction.response_mode {
         ResponseMode::FormPost => working(knobs, &transaction.language, &transaction.redirect_uri, &fields),
@@ -127,9 +196,7 @@ fn back_to_portal(
             response
         }
     };
-    let lifetime = if transaction.stay { "; Max-Age=7776000" } else { "" };
-    let cookie = format!("{SIGN_IN_COOKIE}={browser}; Path=/; Secure; HttpOnly; SameSite=None{lifetime}");
-    headers::add_cookie(&mut response, &cookie);
+    headers::add_cookie(&mut response, &session_cookie(&browser, transaction));
     response
 }
 

@@ -30,17 +30,19 @@ pub(super) fn show(
         Interrupt::TfaCode | Interrupt::TfaMethods | Interrupt::TfaPush => {
             mfa(pages, visit, knobs, transaction, template_of(interrupt), None)
         }
-        Interrupt::Consent => {
-            let mut page = Page::new("ConvergedConsent", "consent", "/common/Consent/Set");
-            finish::for_user(&mut page, &transaction);
-            let scopes =
-                json!(["Sign you in and read your profile", "Maintain access to data you have given it access to"]);
-            page.config.insert("arrScopes".to_owned(), scopes.clone());
-            page.context.insert("scopes".to_owned(), scopes);
-            finish::show(pages, visit, knobs, transaction, page)
-        }
+        Interrupt::Consent => consent(pages, visit, knobs, transaction),
         Interrupt::Cmsi => confirm_app(pages, visit, knobs, transaction),
     }
+}
+
+/// "Permissions requested".
+pub(super) fn consent(pages: &Pages, visit: &Visit, knobs: &PageKnobs, transaction: Transaction) -> Response {
+    let mut page = Page::new("ConvergedConsent", "consent", "/common/Consent/Set");
+    finish::for_user(&mut page, &transaction);
+    let scopes = json!(["Sign you in and read your profile", "Maintain access to data you have given it access to"]);
+    page.config.insert("arrScopes".to_owned(), scopes.clone());
+    page.context.insert("scopes".to_owned(), scopes);
+    finish::show(pages, visit, knobs, transaction, page)
 }
 
 /// `ConvergedTFA`; view numbers of its own.
@@ -244,6 +246,9 @@ pub(super) fn go_on(pages: &Pages, visit: &Visit) -> Result<Response, Refusal> {
         return Ok(finish::show(pages, visit, &knobs, transaction, page));
     }
     transaction.passed.insert(Step::Interrupt);
+    if visit.path == "/common/Consent/Set" {
+        transaction.passed.insert(Step::Consent);
+    }
     finish::next(pages, visit, transaction)
 }
 

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::journal::Journal;
 use super::knobs::Interrupt;
 use crate::directory::SignedIn;
+use crate::people::AuthorizationRequest;
 
 /// Cookie of a sign-in host.
 pub(super) const SIGN_IN_COOKIE: &str = "ESTSAUTH";
@@ -61,6 +62,8 @@ pub(super) struct Transaction {
     pub(super) api_canary: String,
     /// `hpgrequestid`.
     pub(super) request_id: String,
+    /// What an application asked for, when it is one that the directory knows.
+    pub(super) asked: Option<AuthorizationRequest>,
     /// Set by a right credential.
     pub(super) signed_in: Option<SignedIn>,
     /// Steps after the credential that are behind.
@@ -76,6 +79,8 @@ pub(super) struct Transaction {
 pub(super) enum Step {
     /// A forced interrupt.
     Interrupt,
+    /// Consent to what an application asks for.
+    Consent,
     /// More information required.
     ProofUp,
     /// Stay signed in?
@@ -110,6 +115,7 @@ impl Transaction {
             canary: format!("{}:0", random()),
             api_canary: random(),
             request_id: Uuid::new_v4().to_string(),
+            asked: None,
             signed_in: None,
             passed: BTreeSet::new(),
             stay: false,
