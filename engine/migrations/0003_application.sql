@@ -10,6 +10,7 @@ create table application_credentials (
     warned_for            integer, -- the end that a warning has been written down for
     next_certificate      text,    -- made, and not in use yet
     next_key_id           text,
+    next_sent             integer not null default 0, -- 1: it may have been added at Microsoft
     retired               text,    -- JSON: replaced, and not removed at Microsoft yet
     application_object_id text     -- of the application's registration, where that is known
 ) strict;

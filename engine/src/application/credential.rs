@@ -122,6 +122,7 @@ pub(crate) async fn make_next(shared: &Shared, entry: Uuid, days: u32) -> Result
     }
     row.next = Some(certificate.clone());
     row.next_key_id = None;
+    row.next_sent = false;
     applications::save(&mut write, &row).await?;
     store::commit(write).await?;
     Ok(certificate)
@@ -133,6 +134,7 @@ pub(super) async fn discard_next(shared: &Shared, entry: Uuid) -> Result<(), Eng
     let mut row = applications::find(&mut *write, entry).await?;
     let discarded = row.next.take();
     row.next_key_id = None;
+    row.next_sent = false;
     applications::save(&mut write, &row).await?;
     store::commit(write).await?;
     match discarded {
@@ -214,6 +216,7 @@ pub(crate) async fn note_in_use(
             if row.next.as_ref().is_some_and(|next| next.thumbprint == thumbprint) {
                 row.certificate = row.next.take();
                 row.key_id = row.next_key_id.take();
+                row.next_sent = false;
                 waiting = Some(entry_of(&thumbprint));
             }
             row.kind = Some(KeyKind::Certificate);

@@ -3,7 +3,7 @@
 //! Facts: Microsoft Graph v1.0 reference of application, servicePrincipal, appRoleAssignment, keyCredential and
 //! passwordCredential.
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -46,7 +46,7 @@ impl Registration {
     /// Microsoft's id of a certificate among the registration's keys, by the SHA-256 of its bytes.
     pub(crate) fn key_id_of(&self, thumbprint: &str) -> Option<Uuid> {
         let found = self.key_credentials.iter().find(|known| {
-            let bytes = known["key"].as_str().and_then(|key| STANDARD.decode(key).ok());
+            let bytes = known["key"].as_str().and_then(of_base64);
             bytes.is_some_and(|bytes| hexadecimal(&Sha256::digest(bytes)) == thumbprint)
         })?;
         found["keyId"].as_str()?.parse().ok()
@@ -61,6 +61,11 @@ impl Registration {
             _ => None,
         }
     }
+}
+
+/// Bytes in either alphabet of Base64, padded or not: Graph's own documents show both.
+fn of_base64(text: &str) -> Option<Vec<u8>> {
+    URL_SAFE_NO_PAD.decode(text.trim_end_matches('=').replace('+', "-").replace('/', "_")).ok()
 }
 
 /// What a certificate of ours is called among an application's keys.
@@ -172,9 +177,10 @@ mod tests {
     fn a_certificate_is_found_by_its_bytes() {
         let id = Uuid::from_u128(5);
         let found = registration(json!({ "id": id, "appId": id, "keyCredentials": [
-            { "keyId": Uuid::nil(), "key": null }, { "keyId": id, "key": STANDARD.encode(b"certificate") },
+            { "keyId": Uuid::nil(), "key": null }, { "keyId": id, "key": "_-8=" },
         ] }));
-        assert_eq!(found.key_id_of(&hexadecimal(&Sha256::digest(b"certificate"))), Some(id));
+        assert_eq!(found.key_id_of(&hexadecimal(&Sha256::digest([0xff, 0xef]))), Some(id));
+        assert_eq!(of_base64("/+8="), of_base64("_-8"));
         assert_eq!(found.key_id_of("00"), None);
     }
 }

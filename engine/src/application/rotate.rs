@@ -15,8 +15,8 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{
-    ApplicationKey, Certificate, CertificateKey,
-    credential::{self, Adopted, WARNING, keep, make_next},
+    ApplicationKey, Certificate, CertificateKey, DAY,
+    credential::{self, Adopted, keep, make_next},
     registration::{self, Registration},
 };
 use crate::{
@@ -98,7 +98,7 @@ async fn rotate(shared: &Shared, tenant: &TenantRow, days: u32, caller: &Caller)
         let left = remove_retired(shared, tenant, entry, caller).await?;
         return Ok(Rotation::Done { certificate, left });
     }
-    if row.next.as_ref().is_some_and(|next| next.expires_at < shared.now() + WARNING) {
+    if row.next.as_ref().is_some_and(|next| next.expires_at < shared.now() + DAY) {
         credential::discard_next(shared, entry).await?;
     }
     let certificate = make_next(shared, entry, days).await?;
@@ -108,8 +108,10 @@ async fn rotate(shared: &Shared, tenant: &TenantRow, days: u32, caller: &Caller)
     let with_next = session_with(shared, tenant, ApplicationKey::Certificate(next.clone()));
     let mut accepted = is_accepted(&with_next).await?;
     if !accepted {
-        let installed = shared.store.application_key(entry).await?.next_key_id.is_some();
-        if !installed {
+        // A request to add it that was not answered may have been heard all the same.
+        let sent = shared.store.application_key(entry).await?.next_sent;
+        accepted = sent && wait_until_accepted(shared, &with_next).await?;
+        if !accepted {
             match way(shared, tenant, entry).await? {
                 Way::None(why) => return Ok(Rotation::ToUpload { certificate, why }),
                 way => {
@@ -122,11 +124,11 @@ async fn rotate(shared: &Shared, tenant: &TenantRow, days: u32, caller: &Caller)
                 }
             }
         }
-        accepted = wait_until_accepted(shared, &with_next).await?;
+        accepted = accepted || wait_until_accepted(shared, &with_next).await?;
     }
     if !accepted {
         // Should it have been taken away again meanwhile, the next run adds it anew.
-        note_installed(shared, entry, None).await?;
+        note_sent(shared, entry, false, None).await?;
         return Err(Failure::CertificateRefused(700_027).into());
     }
     take_into_use(shared, tenant, entry, next, &certificate, caller).await?;
@@ -172,6 +174,14 @@ async fn way(shared: &Shared, tenant: &TenantRow, entry: Uuid) -> Result<Way, En
         return Ok(Way::None(why.to_owned()));
     }
     let session = shared.session(tenant);
+    if let Err(trouble) = session.capabilities().await {
+        return match trouble.before.as_deref() {
+            Some(Failure::CertificateRefused(_) | Failure::ClientSecretExpired | Failure::ClientSecretWrong) => {
+                Ok(Way::None("what is in use is not accepted any more and cannot vouch for it".to_owned()))
+            }
+            _ => Err(trouble.to_error("issue a token")),
+        };
+    }
     let current = graph::stored_key(&shared.secrets, entry).await?;
     let known = shared.store.application_key(entry).await?.application_object_id;
     let registration = registration::own(&session, tenant.client_id).await?;
@@ -234,20 +244,24 @@ async fn install(
     match answer.status {
         200..300 => {
             let key_id = answer.body["keyId"].as_str().and_then(|id| id.parse().ok());
-            note_installed(shared, entry, key_id).await?;
+            note_sent(shared, entry, true, key_id).await?;
             Ok(None)
         }
         // It is there already: an earlier try got further than its answer.
         400 | 409 if matches!(way, Way::Proof(..)) && !is_about_proof(&answer) => Ok(None),
-        401 | 403 | 404 => Ok(Some(format!("Microsoft refused it (HTTP {})", answer.status))),
+        401 | 403 | 404 => {
+            note_sent(shared, entry, false, None).await?;
+            Ok(Some(format!("Microsoft refused it (HTTP {})", answer.status)))
+        }
         _ => Err(graph::Trouble::of_answer(&answer).to_error(ACTION)),
     }
 }
 
-/// Notes Microsoft's id of the certificate that is not in use yet.
-async fn note_installed(shared: &Shared, entry: Uuid, key_id: Option<Uuid>) -> Result<(), EngineError> {
+/// Notes whether the certificate that is not in use yet may have been added at Microsoft, and Microsoft's id of it.
+async fn note_sent(shared: &Shared, entry: Uuid, sent: bool, key_id: Option<Uuid>) -> Result<(), EngineError> {
     let mut write = shared.store.write().await?;
     let mut row = applications::find(&mut *write, entry).await?;
+    row.next_sent = sent;
     row.next_key_id = key_id;
     applications::save(&mut write, &row).await?;
     store::commit(write).await

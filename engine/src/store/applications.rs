@@ -44,6 +44,8 @@ pub(crate) struct KeyRow {
     pub(crate) warned_for: Option<i64>,
     pub(crate) next: Option<Certificate>,
     pub(crate) next_key_id: Option<Uuid>,
+    /// Whether it may have been added at Microsoft.
+    pub(crate) next_sent: bool,
     pub(crate) retired: Option<RetiredKey>,
     pub(crate) application_object_id: Option<Uuid>,
 }
@@ -59,6 +61,7 @@ impl KeyRow {
             warned_for: None,
             next: None,
             next_key_id: None,
+            next_sent: false,
             retired: None,
             application_object_id: None,
         }
@@ -80,6 +83,7 @@ impl KeyRow {
             warned_for: get(row, "warned_for")?,
             next: get_optional_json(row, "next_certificate")?,
             next_key_id: optional_id(row, "next_key_id")?,
+            next_sent: get(row, "next_sent")?,
             retired: get_optional_json(row, "retired")?,
             application_object_id: optional_id(row, "application_object_id")?,
         })
@@ -177,12 +181,12 @@ pub(crate) async fn save(write: &mut Write, key: &KeyRow) -> Result<(), EngineEr
     let id = |id: Option<Uuid>| id.map(|id| id.to_string());
     sqlx::query(
         "insert into application_credentials (entry, kind, certificate, key_id, expires_at, warned_for,
-             next_certificate, next_key_id, retired, application_object_id)
-         values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+             next_certificate, next_key_id, next_sent, retired, application_object_id)
+         values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
          on conflict (entry) do update set kind = excluded.kind, certificate = excluded.certificate,
              key_id = excluded.key_id, expires_at = excluded.expires_at, warned_for = excluded.warned_for,
              next_certificate = excluded.next_certificate, next_key_id = excluded.next_key_id,
-             retired = excluded.retired, application_object_id = excluded.application_object_id",
+             next_sent = excluded.next_sent, retired = excluded.retired, application_object_id = excluded.application_object_id",
     )
     .bind(key.entry.to_string())
     .bind(key.kind.map(KeyKind::name))
@@ -192,6 +196,7 @@ pub(crate) async fn save(write: &mut Write, key: &KeyRow) -> Result<(), EngineEr
     .bind(key.warned_for)
     .bind(key.next.as_ref().map(json).transpose()?)
     .bind(id(key.next_key_id))
+    .bind(key.next_sent)
     .bind(key.retired.as_ref().map(json).transpose()?)
     .bind(id(key.application_object_id))
     .execute(&mut **write)
