@@ -5,7 +5,7 @@
 //! grants unless it can arrive in time, and believes that an account is dormant only after reading it back.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     hash::{DefaultHasher, Hash as _, Hasher as _},
     time::Duration,
 };
@@ -20,7 +20,8 @@ use crate::{
     AuditEvent, Caller, EXCHANGE_TIMEOUT, EngineError, Failure, OnProgress,
     clock::milliseconds,
     engine::Shared,
-    graph::{self, Answer, FoundAccount, PassLifetime, Priority, Session, Trouble, Verdict, judge},
+    fence,
+    graph::{self, Answer, Fence, FoundAccount, PassLifetime, Priority, Session, Trouble, Verdict, judge},
     guards::{Guard, holds},
     password::{PasswordLength, random_password},
     plan::{Action, Desired, Issue, Observed, Password, Purpose, Share, plan},
@@ -57,6 +58,8 @@ pub(crate) struct Activation {
     pub(crate) lifetime: PassLifetime,
     /// Why a better credential was not issued.
     pub(crate) because: Option<String>,
+    /// Roles are to end by themselves, each when the last lease that needs it is over: then that is here.
+    pub(crate) fences: Option<BTreeMap<Uuid, i64>>,
     /// What was issued. Only ever in memory.
     pub(crate) issued: Option<(CredentialKind, SecretString)>,
 }
@@ -95,6 +98,8 @@ struct Pace {
     denied: u32,
     unclear: u32,
     tokens_rejected: u32,
+    /// What ends roles by itself did not give one up: they are removed like any other.
+    plain_removals: bool,
     administrator_until: Option<i64>,
 }
 
@@ -116,6 +121,7 @@ impl Pace {
             denied: 0,
             unclear: 0,
             tokens_rejected: 0,
+            plain_removals: false,
             administrator_until: None,
         }
     }
@@ -160,7 +166,11 @@ impl Drive<'_> {
                 }
             }
             let desired = self.desired(goal).await?;
-            let mut actions = plan(&desired, &self.account.known);
+            let mut actions = if pace.plain_removals {
+                plan(&desired, &Observed { timed: BTreeSet::new(), ..self.account.known.clone() })
+            } else {
+                plan(&desired, &self.account.known)
+            };
             actions.truncate(BATCH_LIMIT);
             if actions.is_empty() {
                 if read_back || matches!(goal, Goal::Activate(_)) {
@@ -236,7 +246,7 @@ impl Drive<'_> {
     }
 
     /// What the leases in the store call for now: their union, counted and not flagged.
-    async fn desired(&self, goal: &Goal) -> Result<Desired, EngineError> {
+    async fn desired(&self, goal: &mut Goal) -> Result<Desired, EngineError> {
         let now = self.shared.now();
         let leases = self.shared.store.open_leases_of(self.account.account_id).await?;
         let live: Vec<_> = leases.iter().filter(|lease| lease.is_live() && lease.until > now).collect();
@@ -259,7 +269,10 @@ impl Drive<'_> {
                         groups: groups.iter().copied().collect(),
                     });
                 }
-                Ok(Desired::active(activation.issue, &shares))
+                if let Some(fences) = &mut activation.fences {
+                    *fences = fence::ends(&live);
+                }
+                Ok(Desired::active(activation.issue, &shares, activation.fences.is_some()))
             }
             Goal::Settle if !holds(Guard::CountNotFlag) && leases.iter().any(LeaseRow::is_ending) => {
                 Ok(Desired::Dormant)
@@ -321,7 +334,8 @@ impl Drive<'_> {
                 }
                 _ => None,
             };
-            requests.push(graph::action_request(action, object_id, self.session.cloud(), password, lifetime));
+            let fence = self.fence(action, goal);
+            requests.push(graph::action_request(action, object_id, self.session.cloud(), password, lifetime, fence));
         }
         // What grants is always a chain: roles must not be there before the credential and the enabling are.
         let chain = pace.chain || matches!(goal, Goal::Activate(_));
@@ -412,6 +426,11 @@ impl Drive<'_> {
                 if pace.unclear <= 1 {
                     return Ok(None);
                 }
+                if let (Goal::Activate(activation), Action::AssignRole { timed: true, .. }) = (&mut *goal, action) {
+                    // It is said to be there and is not: what is left of an earlier one.
+                    activation.fences = None;
+                    return Ok(None);
+                }
                 if matches!(goal, Goal::Activate(_)) && pace.unclear > 6 {
                     return Err(trouble.to_error(name));
                 }
@@ -424,6 +443,12 @@ impl Drive<'_> {
                     return Ok(None);
                 }
                 if matches!(goal, Goal::Activate(_)) { Err(trouble.to_error(name)) } else { later(trouble) }
+            }
+            Verdict::OtherWay(trouble) => {
+                // The other way needs the assignment's own id, which reading shows.
+                self.account.certain = false;
+                let again = std::mem::replace(&mut pace.plain_removals, true);
+                if again { later(trouble) } else { Ok(None) }
             }
             Verdict::Refused(trouble) => self.take_in_refusal(action, trouble, goal, pace).await,
         }
@@ -461,6 +486,12 @@ impl Drive<'_> {
         }
         match goal {
             Goal::Activate(activation) => {
+                if matches!(action, Action::AssignRole { timed: true, .. }) {
+                    activation.fences = None;
+                    let now = self.shared.clock.now();
+                    self.shared.store.remember_timed_roles(self.tenant.tenant_id, false, now).await?;
+                    return Ok(None);
+                }
                 if matches!(action, Action::IssuePass) {
                     let policy_known = self.tenant.pass_policy.is_some();
                     if trouble.status == 400 && !policy_known && activation.lifetime != PassLifetime::AsThePolicySays {
@@ -504,7 +535,7 @@ impl Drive<'_> {
         let needed: &[&str] = match action {
             Action::SetPassword(_) => &["User-PasswordProfile.ReadWrite.All"],
             Action::Enable | Action::Disable => &["User.EnableDisableAccount.All", "User.ReadWrite.All"],
-            Action::AssignRole(_) | Action::RemoveRole { .. } => &["RoleManagement.ReadWrite.Directory"],
+            Action::AssignRole { .. } | Action::RemoveRole { .. } => &["RoleManagement.ReadWrite.Directory"],
             Action::AddGroup(_) | Action::RemoveGroup(_) => {
                 &["Directory.ReadWrite.All", "GroupMember.ReadWrite.All", "Group.ReadWrite.All"]
             }
@@ -521,6 +552,20 @@ impl Drive<'_> {
             trouble.to_error(describe(action))
         };
         error.with_request_id(trouble.request_id.clone())
+    }
+
+    /// When the role that a step assigns is to end by itself, by Microsoft's clock.
+    fn fence(&self, action: &Action, goal: &Goal) -> Fence {
+        // A clock that is behind keeps nothing for longer: the difference is what the leases' end is measured by, too.
+        let offset = self.shared.http.offset().unwrap_or(0);
+        let now = self.shared.clock.now() + offset;
+        let until = match (goal, action) {
+            (Goal::Activate(Activation { fences: Some(fences), until, .. }), Action::AssignRole { role, .. }) => {
+                fences.get(role).unwrap_or(until) + offset.min(0)
+            }
+            _ => now,
+        };
+        Fence { now, until }
     }
 
     /// Makes the account: disabled, marked as ours, its password random and forgotten.
@@ -616,7 +661,8 @@ impl Drive<'_> {
             Ok(groups) => groups.into_iter().chain(self.tenant.groups.iter().copied()).collect(),
             Err(error) => return Err(Trouble::before_sending(error.failure().clone(), None)),
         };
-        let requests = graph::members_of_account(object_id, passes);
+        let schedules = self.tenant.timed_roles == Some(true) || !self.account.known.timed.is_empty();
+        let requests = graph::members_of_account(object_id, passes, schedules);
         let mut answers = self.session.batch(&requests, false, self.priority).await?.into_iter();
         let mut next = || answers.next().ok_or_else(|| Trouble::silence("an answer is missing".to_owned(), true));
         let (user, roles, groups) = (next()?, next()?, next()?);
@@ -636,15 +682,25 @@ impl Drive<'_> {
                 return Err(Trouble::of_answer(answer));
             }
         }
+        // Both lists may have more pages than fit the batch.
+        let roles = self.session.rest_of(roles, self.priority).await?;
+        let groups = self.session.rest_of(groups, self.priority).await?;
+        for answer in [&roles, &groups] {
+            if !answer.is_success() {
+                return Err(Trouble::of_answer(answer));
+            }
+        }
         let unreadable = || Trouble { status: 502, ..Trouble::silence("an answer cannot be read".to_owned(), true) };
         let found: FoundAccount = serde_json::from_value(user.body).map_err(|_| unreadable())?;
         let mut known = self.account.known.clone();
         known.exists = true;
         // An answer without the member says nothing; the worse is assumed.
         known.enabled = found.account_enabled.unwrap_or(true);
-        known.roles = graph::assignments(roles).ok_or_else(unreadable)?;
+        let passes_answer = if passes { Some(next()?) } else { None };
+        let schedules = if schedules { Some(next()?) } else { None };
+        (known.roles, known.timed) = graph::timed(roles, schedules).ok_or_else(unreadable)?;
         known.groups = graph::memberships(groups, &ours).ok_or_else(unreadable)?;
-        known.passes = if passes { self.read_passes(next()?)? } else { BTreeSet::new() };
+        known.passes = passes_answer.map(|answer| self.read_passes(answer)).transpose()?.unwrap_or_default();
         if let Some(fresh) = &known.fresh_pass {
             // Lists lag behind; what this drive was given exists.
             known.passes.insert(fresh.clone());
@@ -811,7 +867,7 @@ const fn describe(action: &Action) -> &'static str {
         Action::Enable => "enable the account",
         Action::IssuePass => "issue a Temporary Access Pass",
         Action::AddGroup(_) => "add the account to a group",
-        Action::AssignRole(_) => "assign a role",
+        Action::AssignRole { .. } => "assign a role",
         Action::RemoveRole { .. } => "remove a role",
         Action::RemoveGroup(_) => "remove the account from a group",
         Action::Disable => "disable the account",

@@ -21,6 +21,7 @@ use crate::{
     accounts,
     application::credential as application_credential,
     credential::{self, Held, HeldCredentials},
+    fence,
     graph::{self, Http, KeySource, Priority, Session},
     lifecycle,
     plan::{Desired, plan},
@@ -247,6 +248,8 @@ impl Engine {
             capabilities,
             pass_policy,
             pass_refused_at: None,
+            timed_roles: None,
+            timed_roles_at: None,
             passwords_allowed: true,
             last_used: None,
         };
@@ -268,6 +271,10 @@ impl Engine {
         shared.forget_session(tenant_id);
         if let Some(waited) = waited {
             application_credential::forget(shared, waited).await?;
+        }
+        let saved = shared.store.tenant(tenant_id).await?;
+        if fence::is_due(&saved, shared.clock.now()) {
+            fence::find_out(shared, tenant_id, &shared.session(&saved), &saved.capabilities).await?;
         }
         let prepared = self.prepare_account(tenant_id, caller, on_progress).await?;
         Ok((self.tenant_summary(&shared.store.tenant(tenant_id).await?).await?, prepared))
@@ -362,6 +369,9 @@ impl Engine {
                 .send(&graph::read_organization(), Priority::Normal)
                 .await
                 .map_err(|trouble| named(trouble.to_error("be reached")))?;
+        }
+        if fence::is_due(&tenant, self.shared.clock.now()) {
+            fence::find_out(&self.shared, tenant_id, &session, &capabilities).await?;
         }
         self.shared.remember_clock().await
     }
@@ -631,6 +641,9 @@ impl Engine {
         };
         let Inspected { inspection, capabilities, .. } = self.inspect(&wish).await?;
         shared.store.remember_capabilities(tenant_id, &capabilities).await?;
+        if fence::is_due(tenant, shared.clock.now()) {
+            fence::find_out(shared, tenant_id, &shared.session(tenant), &capabilities).await?;
+        }
         health.problems.extend(inspection.problems);
         health.remarks.extend(inspection.remarks);
         health.remarks.extend(inspection.credential.because);

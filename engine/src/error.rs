@@ -175,6 +175,9 @@ pub enum Failure {
         /// `error.code`.
         code: String,
     },
+    /// A role that ends by itself cannot be removed yet.
+    #[error("Microsoft keeps a role that ends by itself for its first five minutes")]
+    RoleTooYoung,
     /// No answer.
     #[error("Microsoft cannot be reached: {0}")]
     NetworkUnreachable(String),
@@ -265,7 +268,7 @@ impl Failure {
             Self::RoleUnknown { .. } => ErrorCode::RoleUnknown,
             Self::Throttled(_) => ErrorCode::Throttled,
             Self::GraphUnavailable(_) => ErrorCode::GraphUnavailable,
-            Self::GraphRefused { .. } => ErrorCode::GraphRefused,
+            Self::GraphRefused { .. } | Self::RoleTooYoung => ErrorCode::GraphRefused,
             Self::NetworkUnreachable(_) => ErrorCode::NetworkUnreachable,
             Self::ClockWrong(_) => ErrorCode::ClockWrong,
             Self::AccountNotReplicated(_) => ErrorCode::AccountNotReplicated,
@@ -346,6 +349,7 @@ impl Failure {
             Self::GraphRefused { .. } => {
                 "Run `latchkey doctor`; if that finds nothing, give Microsoft's support the request id.".to_owned()
             }
+            Self::RoleTooYoung => "Nothing needs to be done: it is tried again until it is gone.".to_owned(),
             Self::NetworkUnreachable(_) => {
                 "Check the connection and the proxy (HTTPS_PROXY), then try again.".to_owned()
             }

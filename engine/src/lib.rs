@@ -17,6 +17,7 @@ mod credential;
 mod drive;
 mod engine;
 mod error;
+mod fence;
 mod graph;
 mod guards;
 mod lease;

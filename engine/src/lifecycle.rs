@@ -12,6 +12,7 @@ use crate::{
     credential::{self, Held},
     drive::{Activation, Drive, Goal, ending_problem, expect_grant},
     engine::Shared,
+    fence,
     graph::{Priority, read_organization},
     guards::{Guard, holds},
     plan::{Action, Issue, Purpose},
@@ -136,6 +137,7 @@ async fn start_claimed(
         issue: credential::issue(choice.kind),
         lifetime: credential::lifetime(lasts, drive.tenant.pass_policy.as_ref()),
         because: choice.because,
+        fences: fence::wanted(shared, &drive.tenant, lasts).then(BTreeMap::new),
         issued: None,
     };
     let intent_first = holds(Guard::IntentFirst);
@@ -251,7 +253,9 @@ async fn record_granted(
     if !leases::activated(&mut write, activation.lease_id, kind).await? {
         return Err(Failure::LeaseOver.into());
     }
-    let detail = json!({ "credential": kind, "because": activation.because });
+    let detail = json!({
+        "credential": kind, "because": activation.because, "roles_end_by_themselves": activation.fences.is_some(),
+    });
     let entry = shared.entry(
         drive.tenant.tenant_id,
         AuditEvent::LeaseGranted,

@@ -19,7 +19,8 @@ pub(crate) enum Desired {
     /// No more than these roles and groups. Grants nothing: what a lease needs is left, the rest is taken.
     AtMost { roles: BTreeSet<Uuid>, groups: BTreeSet<Uuid> },
     /// Enabled, with a credential issued now and exactly these roles and groups.
-    Active { credential: Issue, roles: BTreeSet<Uuid>, groups: BTreeSet<Uuid> },
+    /// `timed`: the roles are to end by themselves, whatever becomes of us.
+    Active { credential: Issue, roles: BTreeSet<Uuid>, groups: BTreeSet<Uuid>, timed: bool },
 }
 
 /// What one live lease needs.
@@ -41,9 +42,9 @@ impl Share {
 
 impl Desired {
     /// While an activation is under way; `shares` are the live leases, the one that is being activated among them.
-    pub(crate) fn active(credential: Issue, shares: &[Share]) -> Self {
+    pub(crate) fn active(credential: Issue, shares: &[Share], timed: bool) -> Self {
         let Share { roles, groups } = Share::union(shares);
-        Self::Active { credential, roles, groups }
+        Self::Active { credential, roles, groups, timed }
     }
 
     /// At any other time: what the live leases leave, and dormant when there are none.
@@ -77,6 +78,9 @@ pub(crate) struct Observed {
     pub(crate) sessions: bool,
     /// Role assignments: id of the assignment → role definition.
     pub(crate) roles: BTreeMap<String, Uuid>,
+    /// Those among them that end by themselves: they are taken back through the service that made them.
+    #[serde(default)]
+    pub(crate) timed: BTreeSet<String>,
     /// Memberships that are ours to take away: group → whether roles can be assigned to it.
     pub(crate) groups: BTreeMap<Uuid, bool>,
     /// Ids of Temporary Access Passes.
@@ -95,6 +99,7 @@ impl Observed {
             password: Password::Forgotten,
             sessions: false,
             roles: BTreeMap::new(),
+            timed: BTreeSet::new(),
             groups: BTreeMap::new(),
             passes: BTreeSet::new(),
             fresh_pass: None,
@@ -132,13 +137,17 @@ impl Observed {
             Action::AddGroup(group) => {
                 self.groups.insert(*group, false);
             }
-            Action::AssignRole(role) => {
+            Action::AssignRole { role, timed } => {
                 if let Some(id) = id {
+                    if *timed {
+                        self.timed.insert(id.clone());
+                    }
                     self.roles.insert(id, *role);
                 }
             }
             Action::RemoveRole { assignment, .. } => {
                 self.roles.remove(assignment);
+                self.timed.remove(assignment);
             }
             Action::RemoveGroup(group) => {
                 self.groups.remove(group);
@@ -183,8 +192,17 @@ pub(crate) enum Action {
     Enable,
     IssuePass,
     AddGroup(Uuid),
-    AssignRole(Uuid),
-    RemoveRole { assignment: String, role: Uuid },
+    /// `timed`: so that the directory ends it by itself.
+    AssignRole {
+        role: Uuid,
+        timed: bool,
+    },
+    /// `timed`: by asking the service that ends it by itself.
+    RemoveRole {
+        assignment: String,
+        role: Uuid,
+        timed: bool,
+    },
     RemoveGroup(Uuid),
     Disable,
     RevokeSessions,
@@ -209,7 +227,7 @@ impl Action {
             Self::Enable => Step::Enable,
             Self::IssuePass => Step::IssuePass,
             Self::AddGroup(_) => Step::AddGroups,
-            Self::AssignRole(_) => Step::AssignRoles,
+            Self::AssignRole { .. } => Step::AssignRoles,
             Self::RemoveRole { .. } => Step::RemoveRoles,
             Self::RemoveGroup(_) => Step::RemoveGroups,
             Self::Disable => Step::Disable,
@@ -226,7 +244,7 @@ impl Action {
                 | Self::Enable
                 | Self::IssuePass
                 | Self::AddGroup(_)
-                | Self::AssignRole(_)
+                | Self::AssignRole { .. }
         )
     }
 
@@ -246,7 +264,7 @@ pub(crate) fn plan(desired: &Desired, observed: &Observed) -> Vec<Action> {
             actions.extend(remove_groups(observed, |group, _| !groups.contains(&group)));
             actions
         }
-        Desired::Active { credential, roles, groups } => to_active(*credential, roles, groups, observed),
+        Desired::Active { credential, roles, groups, timed } => to_active(*credential, roles, groups, *timed, observed),
     }
 }
 
@@ -269,7 +287,13 @@ fn to_dormant(observed: &Observed) -> Vec<Action> {
     actions
 }
 
-fn to_active(credential: Issue, roles: &BTreeSet<Uuid>, groups: &BTreeSet<Uuid>, observed: &Observed) -> Vec<Action> {
+fn to_active(
+    credential: Issue,
+    roles: &BTreeSet<Uuid>,
+    groups: &BTreeSet<Uuid>,
+    timed: bool,
+    observed: &Observed,
+) -> Vec<Action> {
     let mut actions = Vec::new();
     let mut held = observed.clone();
     if !observed.exists {
@@ -303,7 +327,7 @@ fn to_active(credential: Issue, roles: &BTreeSet<Uuid>, groups: &BTreeSet<Uuid>,
     }
     actions.extend(groups.iter().filter(|group| !held.groups.contains_key(group)).copied().map(Action::AddGroup));
     let assigned: BTreeSet<_> = held.roles.values().copied().collect();
-    actions.extend(roles.difference(&assigned).copied().map(Action::AssignRole));
+    actions.extend(roles.difference(&assigned).map(|role| Action::AssignRole { role: *role, timed }));
     actions
 }
 
@@ -312,7 +336,11 @@ fn remove_roles(observed: &Observed, unwanted: impl Fn(Uuid) -> bool) -> Vec<Act
         .roles
         .iter()
         .filter(|(_, role)| unwanted(**role))
-        .map(|(assignment, role)| Action::RemoveRole { assignment: assignment.clone(), role: *role })
+        .map(|(assignment, role)| Action::RemoveRole {
+            assignment: assignment.clone(),
+            role: *role,
+            timed: observed.timed.contains(assignment),
+        })
         .collect()
 }
 
@@ -351,13 +379,15 @@ mod tests {
             collection::btree_map(id(), any::<bool>(), 0..4),
             collection::btree_set("p[0-9]", 0..2),
             any::<bool>(),
+            any::<bool>(),
         )
-            .prop_map(|(exists, enabled, password, sessions, roles, groups, passes, fresh)| {
+            .prop_map(|(exists, enabled, password, sessions, roles, groups, passes, fresh, timed)| {
                 if !exists {
                     return Observed::absent();
                 }
                 let fresh_pass = passes.first().cloned().filter(|_| fresh);
-                Observed { exists, enabled, password, sessions, roles, groups, passes, fresh_pass }
+                let timed = roles.keys().take(usize::from(timed)).cloned().collect();
+                Observed { exists, enabled, password, sessions, roles, timed, groups, passes, fresh_pass }
             })
     }
 
@@ -367,8 +397,8 @@ mod tests {
         prop_oneof![
             Just(Desired::Dormant),
             (roles.clone(), groups.clone()).prop_map(|(roles, groups)| Desired::AtMost { roles, groups }),
-            (prop_oneof![Just(Issue::Password), Just(Issue::Pass)], roles, groups)
-                .prop_map(|(credential, roles, groups)| Desired::Active { credential, roles, groups }),
+            (prop_oneof![Just(Issue::Password), Just(Issue::Pass)], roles, groups, any::<bool>())
+                .prop_map(|(credential, roles, groups, timed)| Desired::Active { credential, roles, groups, timed }),
         ]
     }
 
@@ -381,7 +411,7 @@ mod tests {
                 on_administrator += 1;
             }
             let answer = match action {
-                Action::AssignRole(_) | Action::IssuePass => Some(format!("new-{number}")),
+                Action::AssignRole { .. } | Action::IssuePass => Some(format!("new-{number}")),
                 _ => None,
             };
             observed.apply(action, answer);
@@ -416,7 +446,7 @@ mod tests {
                     prop_assert!(account.groups.keys().all(|group| groups.contains(group)));
                     prop_assert_eq!(account.enabled, start.enabled);
                 }
-                Desired::Active { credential, roles, groups } => {
+                Desired::Active { credential, roles, groups, .. } => {
                     prop_assert!(account.exists && account.enabled);
                     prop_assert_eq!(roles_of(&account), roles);
                     prop_assert_eq!(account.groups.keys().copied().collect::<BTreeSet<_>>(), groups);
@@ -437,15 +467,36 @@ mod tests {
         #[test]
         fn roles_come_last_and_go_first(desired in desired(), start in observed()) {
             let actions = plan(&desired, &start);
-            let first_assignment = actions.iter().position(|action| matches!(action, Action::AssignRole(_)));
+            let first_assignment = actions.iter().position(|action| matches!(action, Action::AssignRole { .. }));
             if let Some(first) = first_assignment {
-                prop_assert!(actions[first..].iter().all(|action| matches!(action, Action::AssignRole(_))));
+                let assigns = |action: &Action| matches!(action, Action::AssignRole { .. });
+                prop_assert!(actions[first..].iter().all(assigns));
             }
             let last_removal = actions.iter().rposition(|action| matches!(action, Action::RemoveRole { .. }));
             if let Some(last) = last_removal {
                 let before = |action: &Action| matches!(action, Action::RemoveRole { .. } | Action::Create);
                 prop_assert!(actions[..last].iter().all(before));
             }
+        }
+
+        #[test]
+        fn a_role_is_taken_back_the_way_it_was_given(start in observed(), desired in desired()) {
+            let asked = matches!(desired, Desired::Active { timed: true, .. });
+            for action in plan(&desired, &start) {
+                match action {
+                    Action::AssignRole { timed, .. } => prop_assert_eq!(timed, asked),
+                    Action::RemoveRole { assignment, timed, .. } => {
+                        prop_assert_eq!(timed, start.timed.contains(&assignment));
+                    }
+                    _ => {}
+                }
+            }
+            // What is on record of assignments that end by themselves never outlives them.
+            let mut account = start.clone();
+            carry_out(&plan(&desired, &start), &mut account);
+            prop_assert!(account.timed.iter().all(|id| account.roles.contains_key(id)));
+            carry_out(&plan(&Desired::Dormant, &account.clone()), &mut account);
+            prop_assert!(account.timed.is_empty());
         }
 
         #[test]
@@ -462,7 +513,7 @@ mod tests {
         ) {
             let mut shares: Vec<Share> = sets.into_iter().map(|(roles, groups)| Share { roles, groups }).collect();
             let mut account = Observed::created();
-            carry_out(&plan(&Desired::active(Issue::Password, &shares), &account.clone()), &mut account);
+            carry_out(&plan(&Desired::active(Issue::Password, &shares, false), &account.clone()), &mut account);
             shares.swap_remove(ends.index(shares.len()));
             carry_out(&plan(&Desired::settled(&shares), &account.clone()), &mut account);
             let rest = Share::union(&shares);
@@ -488,6 +539,7 @@ mod tests {
             credential: Issue::Password,
             roles: BTreeSet::from([Uuid::from_u128(1)]),
             groups: BTreeSet::new(),
+            timed: false,
         };
         carry_out(&plan(&active, &account.clone()), &mut account);
         let steps: Vec<_> = plan(&Desired::Dormant, &account).iter().map(Action::step).collect();

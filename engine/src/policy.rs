@@ -70,6 +70,9 @@ pub struct Rules {
     pub login: Option<LoginMode>,
     /// How long passwords are.
     pub password_length: Option<PasswordLength>,
+    /// Whether roles are assigned so that Microsoft ends them by itself, where the tenant has the licence for that;
+    /// yes unless set.
+    pub timed_roles: Option<bool>,
 }
 
 /// Whose account a lease activates.
@@ -117,6 +120,7 @@ impl Rules {
             ticket: self.ticket.clone().or_else(|| wider.ticket.clone()),
             login: self.login.clone().or_else(|| wider.login.clone()),
             password_length: self.password_length.or(wider.password_length),
+            timed_roles: self.timed_roles.or(wider.timed_roles),
         }
     }
 }

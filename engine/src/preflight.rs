@@ -324,6 +324,8 @@ pub(crate) async fn inspect(
         capabilities: capabilities.clone(),
         pass_policy: pass_policy.clone(),
         pass_refused_at: None,
+        timed_roles: None,
+        timed_roles_at: None,
         passwords_allowed: true,
         last_used: None,
     };

@@ -267,6 +267,23 @@ impl Session {
         answers.into_iter().collect::<Option<Vec<_>>>().ok_or_else(unreadable)
     }
 
+    /// An answer that may be the first page of a collection, with the pages after it.
+    pub(crate) async fn rest_of(&self, mut first: Answer, priority: Priority) -> Result<Answer, Trouble> {
+        let Some(next) = self.next_page(&first) else { return Ok(first) };
+        let mut rest = self.collect(Request::get(next), priority).await?;
+        if let (Some(all), Some(more)) = (first.body["value"].as_array_mut(), rest.body["value"].as_array_mut()) {
+            all.append(more);
+            std::mem::swap(all, more);
+        }
+        Ok(rest)
+    }
+
+    /// Where the next page of a collection is, below the version.
+    fn next_page(&self, answer: &Answer) -> Option<String> {
+        let base = format!("{}/v1.0", self.cloud.hosts().graph);
+        answer.body["@odata.nextLink"].as_str()?.strip_prefix(&base).map(ToOwned::to_owned)
+    }
+
     /// Every page of a collection, as one answer.
     pub(crate) async fn collect(&self, mut request: Request, priority: Priority) -> Result<Answer, Trouble> {
         let mut all = Vec::new();
@@ -278,10 +295,8 @@ impl Session {
             if let Some(page) = answer.body["value"].as_array_mut() {
                 all.append(page);
             }
-            let base = format!("{}/v1.0", self.cloud.hosts().graph);
-            let next = answer.body["@odata.nextLink"].as_str().and_then(|link| link.strip_prefix(&base));
-            match next {
-                Some(path) => request = Request::get(path.to_owned()),
+            match self.next_page(&answer) {
+                Some(path) => request = Request::get(path),
                 None => {
                     answer.body["value"] = Value::Array(all);
                     return Ok(answer);

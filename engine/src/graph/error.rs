@@ -8,6 +8,9 @@ use std::time::Duration;
 use super::Answer;
 use crate::{EngineError, Failure, plan::Action};
 
+/// Privileged Identity Management keeps what it assigned for five minutes.
+const ROLE_TOO_YOUNG: &str = "ActiveDurationTooShort";
+
 /// An answer that is not a success, or the lack of one.
 #[derive(Clone, Debug)]
 pub(crate) struct Trouble {
@@ -84,6 +87,7 @@ impl Trouble {
             (None, 0) => Failure::NetworkUnreachable(self.message.clone()),
             (None, 429) => Failure::Throttled(self.retry_after.map_or(1, |wait| wait.as_secs())),
             (None, 500..) => Failure::GraphUnavailable(self.status),
+            (None, 400) if &*self.code == ROLE_TOO_YOUNG => Failure::RoleTooYoung,
             (None, status) => Failure::GraphRefused { action, status, code: self.code.to_string() },
         };
         EngineError::from(failure).with_request_id(self.request_id.clone())
@@ -105,6 +109,8 @@ pub(crate) enum Verdict {
     NotFound(Trouble),
     /// The directory does not take the password.
     PasswordRejected(Trouble),
+    /// The service that ends roles by itself will not give this one up (now): there is another way to ask.
+    OtherWay(Trouble),
     /// The token is not accepted any more.
     TokenRejected(Trouble),
     /// No.
@@ -118,6 +124,8 @@ pub(crate) fn judge(action: &Action, answer: &Answer) -> Verdict {
     }
     let trouble = Trouble::of_answer(answer);
     match answer.status {
+        400 | 403 | 404 if matches!(action, Action::AssignRole { timed: true, .. }) => judge_timed_assignment(trouble),
+        400 | 403 if matches!(action, Action::RemoveRole { timed: true, .. }) => judge_timed_removal(trouble),
         424 => Verdict::Skipped,
         401 => Verdict::TokenRejected(trouble),
         404 => match action {
@@ -125,16 +133,40 @@ pub(crate) fn judge(action: &Action, answer: &Answer) -> Verdict {
             Action::RemoveRole { .. } | Action::RemoveGroup(_) | Action::DeletePass(_) => Verdict::Done,
             _ => Verdict::NotFound(trouble),
         },
+        400 if &*trouble.code == ROLE_TOO_YOUNG => Verdict::Later(trouble),
         400 => match action {
             // A duplicate assignment, a member already, or an object that has not arrived: Graph gives all three the
             // same code, so the directory is read instead of the sentence.
-            Action::AssignRole(_) | Action::AddGroup(_) => Verdict::Unclear(trouble),
+            Action::AssignRole { .. } | Action::AddGroup(_) => Verdict::Unclear(trouble),
             Action::RemoveRole { .. } | Action::RemoveGroup(_) => Verdict::Unclear(trouble),
             Action::SetPassword(_) | Action::Create => Verdict::PasswordRejected(trouble),
             _ => Verdict::Refused(trouble),
         },
         _ if trouble.passes() => Verdict::Later(trouble),
         _ => Verdict::Refused(trouble),
+    }
+}
+
+/// What Privileged Identity Management says about an assignment that is to end by itself.
+fn judge_timed_assignment(trouble: Trouble) -> Verdict {
+    match &*trouble.code {
+        // Perhaps ours, perhaps what is left of an earlier one: reading tells.
+        "RoleAssignmentExists" => Verdict::Unclear(trouble),
+        "PendingRoleAssignmentRequest" => Verdict::Later(trouble),
+        "SubjectNotFound" => Verdict::NotFound(trouble),
+        _ if trouble.status == 404 => Verdict::NotFound(trouble),
+        // No licence, or the tenant's rules for the role: then the role is assigned the plain way.
+        _ => Verdict::Refused(trouble),
+    }
+}
+
+/// The same about taking one back.
+fn judge_timed_removal(trouble: Trouble) -> Verdict {
+    match &*trouble.code {
+        "RoleAssignmentDoesNotExist" => Verdict::Done,
+        "PendingRoleAssignmentRequest" => Verdict::Later(trouble),
+        // In its first five minutes it gives nothing up (ActiveDurationTooShort); without a licence any more, neither.
+        _ => Verdict::OtherWay(trouble),
     }
 }
 
@@ -158,7 +190,7 @@ mod tests {
     #[test]
     fn what_is_gone_is_removed() {
         let gone = answer(404, "Request_ResourceNotFound");
-        let removal = Action::RemoveRole { assignment: "a".to_owned(), role: Uuid::nil() };
+        let removal = Action::RemoveRole { assignment: "a".to_owned(), role: Uuid::nil(), timed: false };
         assert!(matches!(judge(&removal, &gone), Verdict::Done));
         assert!(matches!(judge(&Action::DeletePass("p".to_owned()), &gone), Verdict::Done));
         assert!(matches!(judge(&Action::Disable, &gone), Verdict::NotFound(_)));
@@ -181,6 +213,21 @@ mod tests {
     fn a_refused_password_is_not_a_refused_account() {
         let verdict = judge(&Action::SetPassword(Purpose::Forget), &answer(400, "Request_BadRequest"));
         assert!(matches!(verdict, Verdict::PasswordRejected(_)));
+    }
+
+    #[test]
+    fn what_ends_roles_by_itself_is_asked_and_never_relied_upon() {
+        let assign = Action::AssignRole { role: Uuid::nil(), timed: true };
+        let remove = Action::RemoveRole { assignment: "a".to_owned(), role: Uuid::nil(), timed: true };
+        let refused = |action: &Action, code: &str| judge(action, &answer(400, code));
+        assert!(matches!(refused(&assign, "RoleAssignmentExists"), Verdict::Unclear(_)));
+        assert!(matches!(refused(&assign, "AadPremiumLicenseRequired"), Verdict::Refused(_)));
+        assert!(matches!(refused(&assign, "RoleAssignmentRequestPolicyValidationFailed"), Verdict::Refused(_)));
+        assert!(matches!(refused(&assign, "PendingRoleAssignmentRequest"), Verdict::Later(_)));
+        assert!(matches!(refused(&remove, "RoleAssignmentDoesNotExist"), Verdict::Done));
+        assert!(matches!(refused(&remove, "ActiveDurationTooShort"), Verdict::OtherWay(_)));
+        assert!(matches!(refused(&remove, "AadPremiumLicenseRequired"), Verdict::OtherWay(_)));
+        assert!(matches!(judge(&remove, &answer(503, "serviceNotAvailable")), Verdict::Later(_)));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 mod client;
 mod error;
 mod operations;
+mod schedules;
 mod throttle;
 mod token;
 
@@ -16,6 +17,7 @@ pub(crate) use operations::{
     delete_account, domains, find_account, members_of_account, memberships, pass_policy, passes, read_domains,
     read_organization, read_role_assignments, read_role_definitions,
 };
+pub(crate) use schedules::{Fence, allowed as schedules_allowed, read as read_schedules, timed};
 pub(crate) use token::Capabilities;
 
 use secrecy::{ExposeSecret, SecretString};

@@ -10,7 +10,10 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{Answer, Body, Request};
+use super::{
+    Answer, Body, Request,
+    schedules::{self, Fence},
+};
 use crate::{
     DomainFound,
     account::{AccountName, MARK_ATTRIBUTE},
@@ -140,11 +143,14 @@ pub(crate) fn pass_policy() -> Request {
 }
 
 /// What reads an account back, in one batch: itself, its roles, its groups and, where we could have issued one, its
-/// passes.
-pub(crate) fn members_of_account(object_id: Uuid, passes: bool) -> Vec<Request> {
+/// passes, and where roles can end by themselves which of them do.
+pub(crate) fn members_of_account(object_id: Uuid, passes: bool, schedules: bool) -> Vec<Request> {
     let mut requests = vec![read_account(object_id), read_role_assignments(object_id), read_memberships(object_id)];
     if passes {
         requests.push(read_passes(object_id));
+    }
+    if schedules {
+        requests.push(schedules::read(object_id));
     }
     requests
 }
@@ -156,6 +162,7 @@ pub(crate) fn action_request(
     cloud: Cloud,
     password: Option<SecretString>,
     lifetime: PassLifetime,
+    fence: Fence,
 ) -> Request {
     let user = format!("/users/{object_id}");
     let enabled = |enabled: bool| Some(Body::plain(json!({ "accountEnabled": enabled })));
@@ -190,11 +197,13 @@ pub(crate) fn action_request(
         Action::RemoveGroup(group) => {
             Request::with("DELETE", format!("/groups/{group}/members/{object_id}/$ref"), None)
         }
-        Action::AssignRole(role) => {
+        Action::AssignRole { role, timed: true } => schedules::assign(object_id, *role, fence),
+        Action::RemoveRole { role, timed: true, .. } => schedules::remove(object_id, *role),
+        Action::AssignRole { role, timed: false } => {
             let body = json!({ "roleDefinitionId": role, "principalId": object_id, "directoryScopeId": "/" });
             Request::with("POST", "/roleManagement/directory/roleAssignments".to_owned(), Some(Body::plain(body)))
         }
-        Action::RemoveRole { assignment, .. } => {
+        Action::RemoveRole { assignment, timed: false, .. } => {
             let path = format!("/roleManagement/directory/roleAssignments/{}", encoded(assignment));
             Request::with("DELETE", path, None)
         }

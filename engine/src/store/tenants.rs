@@ -26,6 +26,10 @@ pub(crate) struct TenantRow {
     pub(crate) capabilities: Capabilities,
     pub(crate) pass_policy: Option<PassPolicy>,
     pub(crate) pass_refused_at: Option<i64>,
+    /// Whether roles can end by themselves there; none: nobody has found out.
+    pub(crate) timed_roles: Option<bool>,
+    /// When that was found out.
+    pub(crate) timed_roles_at: Option<i64>,
     /// Whether the directory lets us replace passwords, as far as was tried.
     pub(crate) passwords_allowed: bool,
     pub(crate) last_used: Option<i64>,
@@ -49,6 +53,8 @@ impl TenantRow {
             capabilities: get_json(row, "capabilities")?,
             pass_policy: get_optional_json(row, "pass_policy")?,
             pass_refused_at: get(row, "pass_refused_at")?,
+            timed_roles: get(row, "timed_roles")?,
+            timed_roles_at: get(row, "timed_roles_at")?,
             passwords_allowed: get(row, "passwords_allowed")?,
             last_used: get(row, "last_used")?,
         })
@@ -107,6 +113,23 @@ impl Store {
         sqlx::query("update tenants set passwords_allowed = ?2 where tenant_id = ?1")
             .bind(tenant_id.to_string())
             .bind(allowed)
+            .execute(&self.pool)
+            .await
+            .map_err(fault)?;
+        Ok(())
+    }
+
+    /// Remembers whether roles can end by themselves in the tenant.
+    pub(crate) async fn remember_timed_roles(
+        &self,
+        tenant_id: Uuid,
+        allowed: bool,
+        now: i64,
+    ) -> Result<(), EngineError> {
+        sqlx::query("update tenants set timed_roles = ?2, timed_roles_at = ?3 where tenant_id = ?1")
+            .bind(tenant_id.to_string())
+            .bind(allowed)
+            .bind(now)
             .execute(&self.pool)
             .await
             .map_err(fault)?;

@@ -4,6 +4,7 @@
 mod audit;
 mod certificates;
 mod faults;
+mod fences;
 mod lab;
 mod leases;
 mod lockdown;

@@ -45,6 +45,9 @@ pub struct Knobs {
     pub pim_minimum_active: bool,
     /// How often a device may ask whether its code was answered, as it is told.
     pub device_code_interval_seconds: u64,
+    /// The strict reading of an open question: in these five minutes the plain role API does not remove a PIM assignment
+    /// either.
+    pub pim_strict_removal: bool,
     /// How far simulated time is ahead of the real one.
     pub clock_offset_seconds: i64,
     /// Settings of the sign-in and portal pages, which read them by name.
@@ -71,6 +74,7 @@ impl Default for Knobs {
             strict_pass_rule: false,
             pim_minimum_active: true,
             device_code_interval_seconds: 5,
+            pim_strict_removal: false,
             clock_offset_seconds: 0,
             pages: Map::new(),
         }

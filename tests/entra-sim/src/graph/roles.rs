@@ -118,6 +118,9 @@ pub(super) fn remove(tenant: &mut Tenant, context: &Context<'_>, id: &str) -> Ha
         .iter()
         .position(|assignment| assignment.id == id && assignment.active(context.now))
         .ok_or_else(|| GraphError::not_found(id))?;
+    if context.knobs.pim_strict_removal {
+        super::schedules::may_be_removed(&tenant.assignments[position], context)?;
+    }
     let removed = tenant.assignments.remove(position);
     note_end(tenant, &removed.principal, context);
     Ok(Reply::nothing())

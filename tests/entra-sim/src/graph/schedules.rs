@@ -68,16 +68,7 @@ pub(super) fn request(tenant: &mut Tenant, context: &Context<'_>) -> Handled {
         "adminRemove" => {
             let position =
                 existing.ok_or_else(|| refused("RoleAssignmentDoesNotExist", "The Role assignment does not exist."))?;
-            let young = tenant.assignments[position]
-                .schedule
-                .as_ref()
-                .is_some_and(|schedule| context.now.duration_since(schedule.start).unsigned_abs() < MINIMUM_ACTIVE);
-            if young && context.knobs.pim_minimum_active {
-                return Err(refused(
-                    "ActiveDurationTooShort",
-                    "The active duration is too short. Minimum required is 5 minutes.",
-                ));
-            }
+            may_be_removed(&tenant.assignments[position], context)?;
             let removed = tenant.assignments.remove(position);
             super::roles::note_end(tenant, &removed.principal, context);
             removed.schedule.map_or_else(new_id, |schedule| schedule.id)
@@ -100,6 +91,21 @@ pub(super) fn request(tenant: &mut Tenant, context: &Context<'_>) -> Handled {
     });
     tenant.schedule_requests.push(made.clone());
     Ok(Reply::created(made))
+}
+
+/// Not in the first five minutes of an assignment that PIM made.
+pub(super) fn may_be_removed(assignment: &RoleAssignment, context: &Context<'_>) -> Result<(), GraphError> {
+    let young = assignment
+        .schedule
+        .as_ref()
+        .is_some_and(|schedule| context.now.duration_since(schedule.start).unsigned_abs() < MINIMUM_ACTIVE);
+    if young && context.knobs.pim_minimum_active {
+        return Err(refused(
+            "ActiveDurationTooShort",
+            "The active duration is too short. Minimum required is 5 minutes.",
+        ));
+    }
+    Ok(())
 }
 
 pub(super) fn instances(tenant: &mut Tenant, context: &Context<'_>) -> Handled {
