@@ -77,6 +77,7 @@ fn set_twice(files: &[File], sources: &[Source]) -> Vec<Diagnostic> {
             ("access.ticket", access.ticket.as_ref().map(Written::span)),
             ("access.login", access.login.as_ref().map(Written::span)),
             ("access.password_length", access.password_length.as_ref().map(Written::span)),
+            ("access.timed_roles", access.timed_roles.as_ref().map(Written::span)),
         ]
     };
     spans(personal)

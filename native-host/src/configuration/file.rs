@@ -74,6 +74,8 @@ pub(crate) struct RulesSection {
     pub(crate) login: Option<Written<Login>>,
     /// How many characters passwords have; 32 unless set.
     pub(crate) password_length: Option<Written<PasswordCharacters>>,
+    /// Whether Microsoft is to end a lease's roles by itself, where the tenant has Entra ID P2; true unless set.
+    pub(crate) timed_roles: Option<Written<bool>>,
 }
 
 /// One of `[[tenants]]`.
@@ -97,6 +99,8 @@ pub(crate) struct TenantSection {
     pub(crate) login: Option<Written<Login>>,
     /// How many characters passwords have here.
     pub(crate) password_length: Option<Written<PasswordCharacters>>,
+    /// Whether Microsoft is to end a lease's roles by itself here, where the tenant has Entra ID P2.
+    pub(crate) timed_roles: Option<Written<bool>>,
 }
 
 impl TenantSection {
@@ -110,6 +114,7 @@ impl TenantSection {
             ticket: self.ticket.clone(),
             login: self.login.clone(),
             password_length: self.password_length.clone(),
+            timed_roles: self.timed_roles.clone(),
         }
     }
 }

@@ -93,6 +93,7 @@ impl RulesSection {
             ticket: self.ticket.as_ref().map(|ticket| ticket.value().pattern().clone()),
             login: self.login.as_ref().map(|login| login.value().mode()),
             password_length: self.password_length.as_ref().map(|length| length.value().get()),
+            timed_roles: self.timed_roles.as_ref().map(|timed| *timed.value()),
         }
     }
 }
