@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::{
     AccountFound, AccountOwner, AuditEntry, AuditEvent, AuditQuery, AuditReport, Caller, Clock, EngineError,
-    EngineSettings, Failure, Inspection, NewCredential, NewTenant, PreparedAccount, SecretStore, StartLease,
+    EngineSettings, Failure, Inspection, NewCredential, NewTenant, Policy, PreparedAccount, SecretStore, StartLease,
     SweepReport, SystemTransport, TenantHealth, Transport,
     account::AccountName,
     accounts,
@@ -43,16 +43,17 @@ pub struct Engine {
 }
 
 /// What all clones of an engine, and everything that works for it, share.
+#[derive(Clone)]
 pub(crate) struct Shared {
     pub(crate) settings: EngineSettings,
     pub(crate) store: Store,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) http: Arc<Http>,
-    pub(crate) held: HeldCredentials,
+    pub(crate) held: Arc<HeldCredentials>,
     pub(crate) secrets: Arc<dyn SecretStore>,
-    sessions: Mutex<HashMap<Uuid, Arc<Session>>>,
+    sessions: Arc<Mutex<HashMap<Uuid, Arc<Session>>>>,
     /// The clock offset that was written down last.
-    offset_written: Mutex<Option<(i64, i64)>>,
+    offset_written: Arc<Mutex<Option<(i64, i64)>>>,
 }
 
 /// A clock offset that another process saw is believed for so long, in milliseconds.
@@ -182,12 +183,22 @@ impl Engine {
                 store,
                 clock,
                 http,
-                held: HeldCredentials::default(),
+                held: Arc::default(),
                 secrets,
-                sessions: Mutex::default(),
-                offset_written: Mutex::default(),
+                sessions: Arc::default(),
+                offset_written: Arc::default(),
             }),
         })
+    }
+
+    /// The same engine, with its database, its connections and the credentials that it holds, under another policy and
+    /// with the technician in other groups: for a process that goes on when the configuration changes.
+    #[must_use]
+    pub fn with_policy(&self, policy: Policy, groups: Vec<String>) -> Self {
+        let mut shared = Shared::clone(&self.shared);
+        shared.settings.policy = policy;
+        shared.settings.technician.groups = groups;
+        Self { shared: Arc::new(shared) }
     }
 
     /// Closes the database once everything that uses it has finished. Whatever is asked for afterwards fails.

@@ -90,10 +90,15 @@ fn open_log(path: &Path) -> std::io::Result<File> {
     options.open(path)
 }
 
+/// What the configuration says now.
+pub(crate) fn settings() -> Result<Settings, ErrorBody> {
+    Settings::load(&Folders::of_this_person()?.configuration_file())
+}
+
 /// The engine of the person who runs this process.
 pub(crate) async fn open_engine(prompting: Prompting) -> Result<Engine, ErrorBody> {
     let folders = Folders::of_this_person()?;
-    let settings = Settings::load(&folders.configuration_file())?;
+    let settings = settings()?;
     open_engine_with(&folders, &settings, prompting).await
 }
 

@@ -13,6 +13,8 @@ mod configuration;
 mod connection;
 mod failure;
 mod frame;
+#[cfg(test)]
+mod guides;
 mod host;
 mod install;
 mod key_store;

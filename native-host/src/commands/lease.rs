@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use latchkey_engine::{Engine, StartLease};
-use latchkey_protocol::{CredentialKind, ErrorBody, ErrorCode, LeaseState, LeaseSummary};
+use latchkey_protocol::{CredentialKind, ErrorBody, ErrorCode, LeaseState, LeaseSummary, TenantSummary};
 use serde_json::json;
 
 use super::{CALLER, duration, follow, moment, table, tenant_among, tenant_named};
@@ -61,7 +61,9 @@ const fn credential_name(kind: CredentialKind) -> &'static str {
 }
 
 pub(super) async fn list(engine: &Engine, list: &List, output: Output) -> Result<(), ErrorBody> {
-    let leases = engine.leases(list.all).await?;
+    let mut leases = engine.leases(list.all).await?;
+    // What needs somebody stands first.
+    leases.sort_by_key(|lease| lease.problem.is_none());
     output.document(&leases);
     super::lockdown::banner(engine, output).await?;
     if leases.is_empty() {
@@ -72,26 +74,66 @@ pub(super) async fn list(engine: &Engine, list: &List, output: Output) -> Result
     for problem in engine.account_problems().await? {
         output.problem(Mark::Bad, &problem);
     }
+    for note in credentials_that_end(&engine.tenants().await?, machine::now()) {
+        output.marked(Mark::Warning, note);
+    }
     Ok(())
 }
 
+/// How long before its end an application's credential is worth a line, in milliseconds.
+const SOON: i64 = 30 * 86_400_000;
+
+/// What is to be replaced soon, the first to end first.
+fn credentials_that_end(tenants: &[TenantSummary], now: i64) -> Vec<String> {
+    let mut ending: Vec<_> = tenants
+        .iter()
+        .filter_map(|tenant| Some((tenant.credential_expires?, tenant)))
+        .filter(|(expires, _)| expires - now <= SOON)
+        .collect();
+    ending.sort_by_key(|(expires, _)| *expires);
+    ending
+        .iter()
+        .map(|(expires, tenant)| {
+            format!(
+                "{}: the application's credential ends on {}. Replace it with: latchkey tenant credential rotate {}",
+                tenant.name,
+                super::application::end_words(*expires),
+                quoted(&tenant.name)
+            )
+        })
+        .collect()
+}
+
 fn show(leases: &[LeaseSummary], output: Output) {
-    let mut rows = Vec::new();
+    if leases.is_empty() {
+        return;
+    }
+    let mut rows = vec![["LEASE", "TENANT", "ACCOUNT", "STATE", "TIME", "GIVES"].map(str::to_owned).to_vec()];
     for lease in leases {
         rows.push(vec![
             lease.lease_id.to_string().chars().take(13).collect(),
             lease.tenant_name.clone(),
             lease.user_name.clone(),
-            state_name(lease.state).to_owned(),
+            state_of(lease),
             when(lease),
             lease.roles.join(", "),
         ]);
     }
-    for (line, lease) in table(&rows).iter().zip(leases) {
+    let lines = table(&rows);
+    output.line(&lines[0]);
+    for (line, lease) in lines[1..].iter().zip(leases) {
         output.line(line);
         if let Some(problem) = &lease.problem {
             output.problem(Mark::Bad, problem);
         }
+    }
+}
+
+/// A state in words, louder when the access could not be taken back yet.
+fn state_of(lease: &LeaseSummary) -> String {
+    match lease.state {
+        LeaseState::Ending if lease.problem.is_some() => "ENDING FAILS".to_owned(),
+        state => state_name(state).to_owned(),
     }
 }
 
@@ -304,7 +346,50 @@ fn note_sweep() {
 
 #[cfg(test)]
 mod tests {
-    use super::quoted;
+    #![allow(clippy::unwrap_used)]
+
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_to_be_replaced_soon_is_listed_the_first_to_end_first() {
+        let day = 86_400_000;
+        let tenant = |name: &str, expires: Option<i64>| -> TenantSummary {
+            serde_json::from_value(json!({
+                "tenant_id": "11111111-1111-4111-8111-111111111111", "name": name, "domains": [], "cloud": "global",
+                "user_name": "jit-alex@x", "roles": [], "minutes": 240, "maximum_minutes": 480,
+                "credential": {"kind": "password"}, "credential_expires": expires,
+            }))
+            .unwrap()
+        };
+        let tenants = [
+            tenant("Later", Some(31 * day)),
+            tenant("Soon Ltd", Some(30 * day)),
+            tenant("Over", Some(-day)),
+            tenant("Unknown", None),
+        ];
+        let notes = credentials_that_end(&tenants, 0);
+        assert_eq!(notes.len(), 2, "{notes:?}");
+        assert!(notes[0].starts_with("Over: ") && notes[0].ends_with("rotate Over"), "{notes:?}");
+        assert!(notes[1].ends_with("rotate 'Soon Ltd'"), "{notes:?}");
+    }
+
+    #[test]
+    fn a_failing_end_is_loud() {
+        let lease = |state: &str, problem: serde_json::Value| -> LeaseSummary {
+            serde_json::from_value(json!({
+                "lease_id": "11111111-1111-4111-8111-111111111111", "tenant_id": "11111111-1111-4111-8111-111111111111",
+                "tenant_name": "Contoso", "user_name": "jit-alex@x", "roles": [], "state": state, "from": 0, "until": 0,
+                "problem": problem,
+            }))
+            .unwrap()
+        };
+        let problem = serde_json::to_value(ErrorBody::new(ErrorCode::EndingUnverified, "It is not.", "Look.")).unwrap();
+        assert_eq!(state_of(&lease("ending", problem)), "ENDING FAILS");
+        assert_eq!(state_of(&lease("ending", serde_json::Value::Null)), "ending");
+        assert_eq!(state_of(&lease("stuck", serde_json::Value::Null)), "STUCK");
+    }
 
     #[test]
     fn names_are_one_word_for_a_shell() {

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use serde_json::json;
+
 use crate::lab::{Lab, Machine};
 
 fn file(machine: &Machine) -> PathBuf {
@@ -72,6 +74,30 @@ fn a_wrong_configuration_keeps_nobodys_access_alive() {
     assert!(ended.err.contains("minuets"), "{}", ended.err);
     assert!(lab.account(&contoso).is_dormant());
     write(&lab.machine, &before);
+    lab.assert_nobody_is_active_without_a_lease();
+}
+
+#[test]
+fn a_browser_that_is_open_for_days_gives_what_the_file_says_now() {
+    let lab = Lab::new();
+    let contoso = lab.tenant("Contoso");
+    lab.add(&contoso, &[]).succeeds();
+    let mut host = lab.host();
+    host.hello();
+    let start = json!({"verb": "start_lease", "tenant_id": contoso.id, "minutes": null, "reason": null});
+    let lease = host.ask(&start)["reply"]["lease"]["lease_id"].clone();
+    assert!(lease.is_string());
+    let before = read(&lab.machine);
+    write(&lab.machine, &format!("{before}minuets = 5\n"));
+    let refused = host.ask(&start);
+    assert_eq!(refused["error"]["name"], "configuration_invalid", "{refused}");
+    assert_eq!(host.ask(&json!({"verb": "list_tenants"}))["reply"]["tenants"][0]["name"], "Contoso");
+    let ended = host.ask(&json!({"verb": "end_lease", "lease_id": lease}));
+    assert_eq!(ended["reply"]["lease"]["state"], "ended", "{ended}");
+    write(&lab.machine, &before);
+    assert!(host.ask(&start)["reply"]["lease"].is_object());
+    host.close();
+    lab.latchkey(&["end", "--all"]).succeeds();
     lab.assert_nobody_is_active_without_a_lease();
 }
 
