@@ -56,4 +56,6 @@ pub use tenant::{NewCredential, NewTenant, Role, TenantHealth};
 pub use transport::{Carried, EXCHANGE_TIMEOUT, HttpAnswer, HttpRequest, Silence, SystemTransport, Transport};
 pub use webhook::{WebhookReport, WebhookSecret, WebhookSettings, WebhookStatus};
 
-pub use application::{ApplicationCredential, CERTIFICATE_DAYS, Certificate, CredentialKept, Rotation};
+pub use application::{
+    ApplicationCredential, CERTIFICATE_DAYS, Certificate, Check, CheckState, CredentialKept, Rotation, Validation,
+};

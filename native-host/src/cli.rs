@@ -138,8 +138,9 @@ pub(crate) enum TenantCommand {
     /// What proves to Microsoft that the application is itself: show it, replace it
     #[command(subcommand)]
     Credential(CredentialCommand),
-    /// Check that a tenant can do what its settings promise
-    Check {
+    /// Check everything that decides what a tenant can do, and say what to do about what is missing
+    #[command(visible_alias = "check")]
+    Validate {
         /// The tenant: name, domain or directory id; all of them when absent
         tenant: Option<String>,
     },

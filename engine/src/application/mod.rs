@@ -7,11 +7,13 @@ mod certificate;
 pub(crate) mod credential;
 mod registration;
 mod rotate;
+mod validate;
 
 pub use certificate::{CERTIFICATE_DAYS, Certificate};
 pub(crate) use certificate::{CertificateKey, DAY};
 pub use credential::{ApplicationCredential, CredentialKept};
 pub use rotate::Rotation;
+pub use validate::{Check, CheckState, Validation};
 
 use secrecy::{ExposeSecret as _, SecretString};
 

@@ -122,14 +122,20 @@ fn parse_http_date(text: &str) -> Option<SystemTime> {
     let year: i64 = parts.next()?.parse().ok()?;
     let mut clock = parts.next()?.split(':').map(str::parse::<i64>);
     let (hour, minute, second) = (clock.next()?.ok()?, clock.next()?.ok()?, clock.next()?.ok()?);
-    // Days since 1970 of a civil date: the year begins in March, so that the leap day is its last.
+    let days = days_since_1970(year, month, day);
+    let seconds = u64::try_from(((days * 24 + hour) * 60 + minute) * 60 + second).ok()?;
+    UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
+}
+
+/// Days since 1970 of a civil date.
+pub(crate) const fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
+    // The year begins in March, so that the leap day is its last.
     let shifted = if month <= 2 { year - 1 } else { year };
     let era = shifted.div_euclid(400);
     let year_of_era = shifted.rem_euclid(400);
     let day_of_year = (153 * (if month > 2 { month - 3 } else { month + 9 }) + 2) / 5 + day - 1;
-    let days = era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468;
-    let seconds = u64::try_from(((days * 24 + hour) * 60 + minute) * 60 + second).ok()?;
-    UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
+    let days = era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    days - 719_468
 }
 
 /// Where the application's secret or key comes from.

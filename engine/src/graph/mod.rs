@@ -10,7 +10,7 @@ mod schedules;
 mod throttle;
 mod token;
 
-pub(crate) use client::{Http, KeySource, Session, blocking, stored_key};
+pub(crate) use client::{Http, KeySource, Session, blocking, days_since_1970, stored_key};
 pub(crate) use error::{Trouble, Verdict, judge};
 pub(crate) use operations::{
     FoundAccount, Page, PassLifetime, PassPolicy, RoleDefinition, action_request, assignments, create_account,

@@ -10,4 +10,5 @@ mod leases;
 mod lockdown;
 mod onboarding;
 mod policy;
+mod validation;
 mod webhook;

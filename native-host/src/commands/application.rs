@@ -4,9 +4,11 @@
 //! Only the public half of a certificate is ever written here; its key stays in the key store.
 
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use latchkey_engine::{
-    ApplicationCredential, CERTIFICATE_DAYS, Certificate, CredentialKept, Engine, Inspection, NewTenant, Rotation,
+    ApplicationCredential, CERTIFICATE_DAYS, Certificate, CheckState, CredentialKept, Engine, Inspection, NewTenant,
+    Rotation, Validation,
 };
 use latchkey_protocol::{ErrorBody, ErrorCode};
 use serde_json::json;
@@ -59,6 +61,52 @@ pub(super) async fn credential(engine: &Engine, command: CredentialCommand, outp
     match command {
         CredentialCommand::Show { tenant } => show(engine, &tenant, output).await,
         CredentialCommand::Rotate(rotate) => replace(engine, &rotate, output).await,
+    }
+}
+
+pub(super) async fn validate(engine: &Engine, said: Option<&str>, output: Output) -> Result<ExitCode, ErrorBody> {
+    let tenants = match said {
+        Some(said) => vec![tenant_named(engine, said).await?],
+        None => engine.tenants().await?,
+    };
+    let mut found = Vec::new();
+    for tenant in &tenants {
+        let spinner = output.progress(&format!("looking at {}", tenant.name));
+        let validation = engine.validate_tenant(tenant.tenant_id).await?;
+        drop(spinner);
+        show_validation(&validation, output);
+        found.push(validation);
+    }
+    output.document(&found);
+    if found.is_empty() {
+        output.line("No tenant is connected.");
+    }
+    Ok(if found.iter().all(Validation::is_sound) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn show_validation(validation: &Validation, output: Output) {
+    let health = &validation.health;
+    output.line(format_args!("{} ({})", health.name, health.user_name));
+    let width = validation.checks.iter().map(|check| check.subject.len()).max().unwrap_or(0);
+    for check in &validation.checks {
+        let mark = match check.state {
+            CheckState::Good => Mark::Good,
+            CheckState::Warning => Mark::Warning,
+            CheckState::Broken => Mark::Bad,
+            CheckState::Unseen => Mark::Plain,
+        };
+        let subject = check.subject.replace('_', " ");
+        output.marked(mark, format_args!("{subject:<width$}  {}", check.found));
+        if let Some(step) = &check.next_step {
+            output.line(format_args!("    {:<width$}  {}", "", step.replace('`', "'")));
+        }
+    }
+    for problem in &health.problems {
+        output.problem(Mark::Bad, problem);
+    }
+    let unseen = validation.checks.iter().filter(|check| check.state == CheckState::Unseen).count();
+    if unseen > 0 {
+        output.line(format_args!("    {unseen} of {} could not be looked at.", validation.checks.len()));
     }
 }
 

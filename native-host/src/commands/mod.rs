@@ -100,8 +100,8 @@ async fn with_engine(command: Command, output: Output) -> Result<ExitCode, Error
         Command::Tenant(TenantCommand::Credential(command)) => {
             application::credential(&engine().await?, command, output).await.map(done)
         }
-        Command::Tenant(TenantCommand::Check { tenant }) => {
-            tenant::check(&engine().await?, tenant.as_deref(), output).await
+        Command::Tenant(TenantCommand::Validate { tenant }) => {
+            application::validate(&engine().await?, tenant.as_deref(), output).await
         }
         Command::Prepare(prepare) => tenant::prepare(&engine().await?, &prepare, output).await,
         Command::Start(start) => lease::start(&engine().await?, start, output).await.map(done),

@@ -6,9 +6,7 @@
 use std::io::Read as _;
 use std::process::ExitCode;
 
-use latchkey_engine::{
-    AccountFound, Engine, Inspection, Need, NewCredential, NewTenant, PreparedAccount, TenantHealth,
-};
+use latchkey_engine::{AccountFound, Engine, Inspection, Need, NewCredential, NewTenant, PreparedAccount};
 use latchkey_protocol::{CredentialKind, ErrorBody, TenantSummary};
 use secrecy::SecretString;
 use serde_json::json;
@@ -341,34 +339,6 @@ pub(super) async fn remove(engine: &Engine, remove: &TenantRemove, output: Outpu
     output.document(&json!({"removed": tenant.tenant_id, "name": tenant.name}));
     output.marked(Mark::Good, format_args!("{} is disconnected; {} is deleted", tenant.name, tenant.user_name));
     Ok(())
-}
-
-pub(super) async fn check(engine: &Engine, said: Option<&str>, output: Output) -> Result<ExitCode, ErrorBody> {
-    let tenants = match said {
-        Some(said) => vec![tenant_named(engine, said).await?],
-        None => engine.tenants().await?,
-    };
-    let mut found: Vec<TenantHealth> = Vec::new();
-    for tenant in &tenants {
-        let spinner = output.progress(&format!("checking {}", tenant.name));
-        let health = engine.check_tenant(tenant.tenant_id).await?;
-        drop(spinner);
-        let mark = if health.problems.is_empty() { Mark::Good } else { Mark::Bad };
-        output.marked(mark, format_args!("{} ({})", health.name, health.user_name));
-        for problem in &health.problems {
-            output.problem(Mark::Plain, problem);
-        }
-        for remark in &health.remarks {
-            output.line(format_args!("      {remark}"));
-        }
-        found.push(health);
-    }
-    output.document(&found);
-    if found.is_empty() {
-        output.line("No tenant is connected.");
-    }
-    let broken = found.iter().any(|health| !health.problems.is_empty());
-    Ok(if broken { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 pub(super) async fn prepare(engine: &Engine, prepare: &Prepare, output: Output) -> Result<ExitCode, ErrorBody> {
