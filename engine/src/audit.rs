@@ -59,6 +59,32 @@ pub enum AuditEvent {
     LockdownLifted,
     /// An account without a lease was not dormant and is about to be made so.
     DriftFound,
+    /// A break-glass account is about to be created.
+    BreakGlassCreating,
+    /// A break-glass account has its password and its roles.
+    BreakGlassCreated,
+    /// An account that is not ours is about to become a break-glass account.
+    BreakGlassTakingOver,
+    /// A break-glass account is about to be enabled, marked again or given a role.
+    BreakGlassChanging,
+    /// The password of a break-glass account is about to be replaced.
+    BreakGlassRotating,
+    /// It was replaced, and that was read back.
+    BreakGlassRotated,
+    /// It was not, or it is not known; it is tried again.
+    BreakGlassRotationFailed,
+    /// The password of a break-glass account is about to be shown.
+    BreakGlassRevealed,
+    /// Somebody asked to see it who may not.
+    BreakGlassRevealRefused,
+    /// A break-glass account is about to be left as it is, disabled or deleted, and not to be managed any more.
+    BreakGlassReleasing,
+    /// It is not managed any more.
+    BreakGlassReleased,
+    /// The application is about to be given a directory role.
+    AppRoleGranting,
+    /// The application's directory role is about to be taken back.
+    AppRoleRevoking,
     /// What proves that the application is itself ends within 30 days.
     CredentialExpiring,
     /// A new certificate is about to be added to the application.

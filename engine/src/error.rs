@@ -223,6 +223,57 @@ pub enum Failure {
     /// The credential is not held any more.
     #[error("the credential is not held any more")]
     CredentialGone,
+    /// The configuration and the store know no such break-glass account.
+    #[error("there is no break-glass account named {0}")]
+    BreakGlassUnknown(String),
+    /// It was never made, or its making was left half-way.
+    #[error("the break-glass account {0} is not ready")]
+    BreakGlassNotReady(String),
+    /// Somebody deleted it.
+    #[error("the break-glass account {0} is not in the directory any more")]
+    BreakGlassGone(String),
+    /// An account of the name is there and not ours.
+    #[error("{user_name} exists in the tenant{}", if *marked { " and bears the mark of another Latchkey" } else { " and was not made by Latchkey" })]
+    TakeOverNeeded {
+        /// User principal name.
+        user_name: String,
+        /// Whether it bears the mark of a break-glass account.
+        marked: bool,
+    },
+    /// The application may not touch an administrator.
+    #[error(
+        "Microsoft refuses to let the application change {user_name}: the account holds a directory role, and the application does not hold Privileged Authentication Administrator"
+    )]
+    AppRoleMissing {
+        /// User principal name.
+        user_name: String,
+        /// The tenant's display name.
+        tenant: String,
+    },
+    /// It is not known whether a new password took effect.
+    #[error(
+        "it is not known whether the new password of {user_name} took effect ({cause}); the old one and the new one are both kept"
+    )]
+    PasswordUncertain {
+        /// User principal name.
+        user_name: String,
+        /// What happened.
+        cause: String,
+    },
+    /// Somebody else changed it.
+    #[error("somebody else has changed the password of {0}")]
+    PasswordChangedElsewhere(String),
+    /// The key store does not hold it any more.
+    #[error("the key store does not hold the password of {0} any more")]
+    PasswordLost(String),
+    /// The technician is in none of the groups that may see it.
+    #[error("only technicians in {} may see the password of {user_name}", if groups.is_empty() { "groups that the configuration names (it names none)".to_owned() } else { groups.join(", ") })]
+    RevealNotAllowed {
+        /// User principal name.
+        user_name: String,
+        /// Who may.
+        groups: Vec<String>,
+    },
     /// Another process works on the account.
     #[error("another process is working on {0}")]
     Busy(String),
@@ -282,6 +333,12 @@ impl Failure {
             Self::DurationNotAllowed { .. } => ErrorCode::DurationNotAllowed,
             Self::CredentialGone => ErrorCode::CredentialGone,
             Self::LockedDown { .. } => ErrorCode::LockedDown,
+            Self::BreakGlassUnknown(_) => ErrorCode::ConfigurationInvalid,
+            Self::BreakGlassNotReady(_) | Self::BreakGlassGone(_) | Self::PasswordLost(_) => ErrorCode::CredentialGone,
+            Self::TakeOverNeeded { .. } => ErrorCode::AccountNotOurs,
+            Self::AppRoleMissing { .. } => ErrorCode::PermissionMissing,
+            Self::PasswordUncertain { .. } | Self::PasswordChangedElsewhere(_) => ErrorCode::PasswordUncertain,
+            Self::RevealNotAllowed { .. } => ErrorCode::RevealNotAllowed,
             Self::Busy(_) => ErrorCode::Busy,
             Self::Internal(_) => ErrorCode::Internal,
         }
@@ -370,6 +427,33 @@ impl Failure {
                     .to_owned()
             }
             Self::DurationNotAllowed { .. } => "Ask for a shorter time.".to_owned(),
+            Self::BreakGlassUnknown(_) => "See `latchkey break-glass list`.".to_owned(),
+            Self::BreakGlassNotReady(_) => "Finish it with `latchkey break-glass prepare`.".to_owned(),
+            Self::BreakGlassGone(_) => "Find out who deleted it (the tenant's audit log says); `latchkey break-glass \
+                prepare` makes a new one."
+                .to_owned(),
+            Self::TakeOverNeeded { marked: true, .. } => "If no other machine manages it any more, say --take-over (or \
+                take_over = true in config.toml): its password is replaced then."
+                .to_owned(),
+            Self::TakeOverNeeded { marked: false, .. } => "Choose another name, or say --take-over (or take_over = true \
+                in config.toml) if it is to become a break-glass account: its password is replaced then."
+                .to_owned(),
+            Self::AppRoleMissing { tenant, .. } => format!(
+                "The password stays as it is and valid. To let Latchkey replace it, give the application that role with \
+                 `latchkey break-glass grant-app-role {}`.",
+                quoted(tenant)
+            ),
+            Self::PasswordUncertain { .. } => {
+                "`latchkey break-glass reveal` says which is likelier; the next rotation settles it.".to_owned()
+            }
+            Self::PasswordChangedElsewhere(_) => "Find out who did (the tenant's audit log says); the next rotation, or \
+                `latchkey break-glass rotate`, sets a new one."
+                .to_owned(),
+            Self::PasswordLost(_) => "Set a new one with `latchkey break-glass rotate`.".to_owned(),
+            Self::RevealNotAllowed { .. } => {
+                "Ask somebody who is in one of them; the groups stand under [[break_glass]] reveal in config.toml."
+                    .to_owned()
+            }
             Self::Busy(_) => "Wait some seconds and try again.".to_owned(),
             Self::LockedDown { .. } => {
                 "Nobody can start or use a lease until it is lifted with `latchkey lockdown --lift --reason …`.".to_owned()
@@ -377,4 +461,12 @@ impl Failure {
             Self::Internal(_) => "Try again; if it stays, report it with the log.".to_owned(),
         }
     }
+}
+
+/// A name as a shell takes it for one word.
+fn quoted(name: &str) -> String {
+    if !name.is_empty() && name.chars().all(|letter| letter.is_alphanumeric() || "-_.".contains(letter)) {
+        return name.to_owned();
+    }
+    format!("'{}'", name.replace('\'', r"'\''"))
 }

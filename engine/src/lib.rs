@@ -12,6 +12,7 @@ mod account;
 mod accounts;
 mod application;
 mod audit;
+mod break_glass;
 mod clock;
 mod credential;
 mod drive;
@@ -27,6 +28,7 @@ mod password;
 mod plan;
 mod policy;
 mod preflight;
+mod sealed;
 mod secrets;
 mod settings;
 mod store;
@@ -39,6 +41,11 @@ pub use account::{AccountKind, AccountOwner, AccountSummary, PreparedAccount};
 pub use audit::{
     AuditChain, AuditEntry, AuditEvent, AuditFault, AuditFormat, AuditQuery, AuditReport, OCSF_VERSION, verify_export,
 };
+pub use break_glass::{
+    BREAK_GLASS_MARK, Belief, BreakGlassName, BreakGlassSettings, BreakGlassSummary, Leave, Likelihood, MFA_NOTE,
+    MOST_BREAK_GLASS_ACCOUNTS, PreparedBreakGlass, RevealInterval, RevealedBreakGlass, RevealedPassword,
+    RotationInterval, RotationReport,
+};
 pub use clock::{Clock, SystemClock};
 pub use engine::{Engine, OnProgress};
 pub use error::{EngineError, Failure};
@@ -49,6 +56,7 @@ pub use lockdown::{EndReport, Lockdown, OnEnded};
 pub use password::PasswordLength;
 pub use policy::{ALL_ADMINS, Entitlement, LoginMode, Policy, Rules, TenantName, TenantRules, TicketPattern};
 pub use preflight::{AccountFound, DomainFound, Inspection, Need, PERMISSIONS, Permission, PermissionCheck};
+pub use sealed::SealedStore;
 pub use secrets::{SecretStore, SecretStoreError};
 pub use settings::{EngineSettings, NetworkSettings, Patience, Technician};
 pub use sweep::SweepReport;

@@ -436,7 +436,11 @@ fn choose_domain(asked: Option<&str>, domains: &[DomainFound], failures: &mut Ve
 }
 
 /// Names (in any case) or ids to roles; every unknown one is a failure that names what looks like it.
-fn resolve_roles(asked: &[String], definitions: &[RoleDefinition], failures: &mut Vec<Failure>) -> Vec<Role> {
+pub(crate) fn resolve_roles(
+    asked: &[String],
+    definitions: &[RoleDefinition],
+    failures: &mut Vec<Failure>,
+) -> Vec<Role> {
     let mut roles: Vec<Role> = Vec::new();
     for wish in asked {
         let wish = wish.trim();

@@ -3,6 +3,8 @@
 use secrecy::SecretString;
 use uuid::Uuid;
 
+use crate::SealedStore;
+
 /// A key store that holds one client secret per tenant.
 ///
 /// The calls may block (key stores ask people for passwords); the engine makes them on a blocking thread.
@@ -24,6 +26,11 @@ pub trait SecretStore: Send + Sync + 'static {
     /// # Errors
     /// When the key store is locked or cannot be reached.
     fn delete(&self, tenant_id: Uuid) -> Result<(), SecretStoreError>;
+
+    /// The part that holds passwords of accounts; `None` where nothing else than the above is kept.
+    fn sealed(&self) -> Option<&dyn SealedStore> {
+        None
+    }
 }
 
 /// Why a key store did not do what was asked. The texts never contain a secret.

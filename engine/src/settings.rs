@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use url::Url;
 use uuid::Uuid;
 
-use crate::{Policy, WebhookSettings};
+use crate::{BreakGlassSettings, Policy, WebhookSettings};
 
 /// Everything that [`crate::Engine::open`] needs to know.
 #[derive(Clone, Debug)]
@@ -18,6 +18,8 @@ pub struct EngineSettings {
     pub account_prefix: String,
     /// Who may get what. Empty: everybody may get the roles and groups that were named when the tenant was connected.
     pub policy: Policy,
+    /// Permanent emergency administrators that tenants are to have.
+    pub break_glass: Vec<BreakGlassSettings>,
     /// The client id of the MSP's own application that serves every tenant which consented to it, if there is one.
     /// Other tenants have an application of their own.
     pub application: Option<Uuid>,
@@ -40,6 +42,7 @@ impl EngineSettings {
             technician,
             account_prefix: "jit-".to_owned(),
             policy: Policy::default(),
+            break_glass: Vec::new(),
             application: None,
             network: NetworkSettings::default(),
             patience: Patience::default(),

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use crate::{
-    AuditEvent, Caller, EngineError, Failure,
+    AuditEvent, Caller, EngineError, Failure, RotationReport, break_glass,
     drive::{Drive, ending_problem},
     engine::{Engine, Shared},
     graph::Priority,
@@ -49,6 +49,8 @@ pub struct SweepReport {
     pub repaired: Vec<String>,
     /// Tenants that could not be asked, and why; they are asked again at the next sweep.
     pub problems: Vec<ErrorBody>,
+    /// Break-glass accounts whose password's turn it was.
+    pub rotations: RotationReport,
     /// How many accounts were looked at in the directory.
     pub looked_at: usize,
     /// When something is due next, Unix time in milliseconds.
@@ -115,6 +117,8 @@ pub(crate) async fn sweep(engine: &Engine) -> Result<SweepReport, EngineError> {
         let lease = shared.store.lease(lease_id).await?;
         report.changed.push(summarize(shared, &lease, &mut names).await?);
     }
+    // After the leases: an ending never waits for a rotation.
+    report.rotations = break_glass::sweep(shared).await?;
     shared.remember_clock().await?;
     crate::audit::prune(shared).await?;
     report.next_due = next_due(shared).await?;
@@ -127,7 +131,8 @@ pub(crate) async fn next_due(shared: &Shared) -> Result<Option<i64>, EngineError
     let lease = shared.store.first_due().await?.map(|due| due - (shared.now() - now));
     let accounts = shared.store.accounts_to_watch().await?;
     let look = accounts.iter().map(|account| next_look(account, now)).min();
-    Ok(lease.into_iter().chain(look).min().map(|due| due.max(now + 1_000)))
+    let rotation = break_glass::next_due(shared).await?;
+    Ok(lease.into_iter().chain(look).chain(rotation).min().map(|due| due.max(now + 1_000)))
 }
 
 /// Moves every lease whose time is up, and every activation that was left, to its ending. Returns all that are to be

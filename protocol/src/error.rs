@@ -115,6 +115,8 @@ error_codes! {
     ClockWrong = 409, "clock_wrong";
     /// The account has not arrived everywhere in the directory yet.
     AccountNotReplicated = 410, "account_not_replicated";
+    /// It is not known which password an account has.
+    PasswordUncertain = 420, "password_uncertain";
 
     /// There is no such lease.
     LeaseUnknown = 500, "lease_unknown";
@@ -136,6 +138,8 @@ error_codes! {
     CredentialGone = 508, "credential_gone";
     /// Somebody locked everything down: nothing is granted until that is lifted.
     LockedDown = 509, "locked_down";
+    /// The technician may not see the password of a break-glass account.
+    RevealNotAllowed = 520, "reveal_not_allowed";
 }
 
 impl Serialize for ErrorCode {

@@ -126,8 +126,9 @@ impl Passwords {
     /// password before is not needed any more.
     pub(crate) fn prove(&mut self, generation: i64, changed_at: i64, now: i64, microsoft_now: i64) {
         self.proven = Some(Proven { generation, changed_at, since: now });
-        self.candidates
-            .retain(|candidate| candidate.generation != generation && !candidate.accepted && !settled(candidate, microsoft_now));
+        self.candidates.retain(|candidate| {
+            candidate.generation != generation && !candidate.accepted && !settled(candidate, microsoft_now)
+        });
     }
 
     /// Forgets what was sent so long ago without an effect that it will have none.
@@ -173,7 +174,9 @@ impl Passwords {
             let likelihood = if place == 0 { Likelihood::Likely } else { Likelihood::Possible };
             weighed.push((likelihood, 0, candidate.generation));
         }
-        for candidate in self.candidates.iter().filter(|one| !fitting.iter().any(|fit| fit.generation == one.generation)) {
+        for candidate in
+            self.candidates.iter().filter(|one| !fitting.iter().any(|fit| fit.generation == one.generation))
+        {
             weighed.push((Likelihood::Possible, 1, candidate.generation));
         }
         // Equal ones: the one that was sent last.
@@ -421,7 +424,9 @@ mod tests {
     fn a_thousand_tenants_have_a_thousand_turns() {
         let passwords = proven(1);
         let turns: BTreeSet<i64> = (0..1000)
-            .map(|number| Timing { tenant_id: Uuid::from_u128(number), ..timing(&passwords) }.due(2_000_000).at / 60_000)
+            .map(|number| {
+                Timing { tenant_id: Uuid::from_u128(number), ..timing(&passwords) }.due(2_000_000).at / 60_000
+            })
             .collect();
         // By the minute: a day has 1,440 of them.
         assert!(turns.len() > 600, "{}", turns.len());

@@ -3,6 +3,7 @@
 //! [`Session`] is one tenant's connection: token, limits, batches. It never decides what to do about an answer; it
 //! says as precisely as it can what the answer was. Tokens and secrets stay in memory and are never logged.
 
+mod break_glass;
 mod client;
 mod error;
 mod operations;
@@ -10,6 +11,10 @@ mod schedules;
 mod throttle;
 mod token;
 
+pub(crate) use break_glass::{
+    FoundBreakGlass, assign_role, create_break_glass, mark_break_glass, read_break_glass, remove_role_assignment,
+    set_enabled, set_password,
+};
 pub(crate) use client::{Http, KeySource, Session, blocking, days_since_1970, stored_key};
 pub(crate) use error::{Trouble, Verdict, judge};
 pub(crate) use operations::{

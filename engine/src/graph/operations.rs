@@ -292,7 +292,7 @@ pub(crate) fn domains(answer: Answer) -> Option<Vec<DomainFound>> {
 }
 
 /// Percent-encodes everything that could end a path segment or begin another part.
-fn encoded(segment: &str) -> String {
+pub(super) fn encoded(segment: &str) -> String {
     let mut encoded = String::with_capacity(segment.len());
     for byte in segment.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~@".contains(&byte) {

@@ -7,6 +7,7 @@
 mod accounts;
 pub(crate) mod applications;
 mod audit;
+pub(crate) mod break_glass;
 pub(crate) mod leases;
 mod lockdown;
 mod outbox;
@@ -14,6 +15,7 @@ mod tenants;
 
 pub(crate) use accounts::{AccountRow, Claim, LOAN, ensure, forget, release_in, save_known};
 pub(crate) use audit::{LeaseFacts, NewEntry, WrittenEntry, append, entry as audit_entry, prunable, remove_up_to};
+pub(crate) use break_glass::{BreakGlassRow, Loan};
 pub(crate) use leases::{LeaseRow, NewLease};
 pub(crate) use lockdown::{lift, lock_down, look_at_everything, refuse_in_lockdown};
 pub(crate) use outbox::{Message, Outcome};

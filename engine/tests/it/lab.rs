@@ -15,7 +15,7 @@ use entra_sim::{
     exchanges::{Endpoint, Exchange},
 };
 use latchkey_engine::{
-    Caller, Clock, Engine, EngineError, EngineSettings, NetworkSettings, NewTenant, Patience, SecretStore,
+    Caller, Clock, Engine, EngineError, EngineSettings, NetworkSettings, NewTenant, Patience, SealedStore, SecretStore,
     SecretStoreError, StartLease, SystemClock, Technician,
 };
 use latchkey_protocol::{LeaseState, LeaseSummary, Progress, cloud::Cloud};
@@ -62,6 +62,8 @@ impl Clock for TestClock {
 pub(crate) struct Keys {
     secrets: Mutex<HashMap<Uuid, SecretString>>,
     pub(crate) locked: AtomicBool,
+    /// Passwords of accounts.
+    pub(crate) sealed: Sealed,
 }
 
 impl Keys {
@@ -82,7 +84,63 @@ impl Keys {
     }
 }
 
+/// The part of the key store that holds passwords of accounts.
+#[derive(Default)]
+pub(crate) struct Sealed {
+    entries: Mutex<HashMap<String, SecretString>>,
+    /// It locks itself after so many calls; never when negative.
+    pub(crate) calls_left: AtomicI64,
+    pub(crate) locks_itself: AtomicBool,
+}
+
+impl Sealed {
+    fn open(&self) -> Result<std::sync::MutexGuard<'_, HashMap<String, SecretString>>, SecretStoreError> {
+        if self.locks_itself.load(Ordering::SeqCst) && self.calls_left.fetch_sub(1, Ordering::SeqCst) <= 0 {
+            return Err(SecretStoreError::Locked);
+        }
+        Ok(self.entries.lock().unwrap())
+    }
+
+    /// Locks itself after so many more calls.
+    pub(crate) fn lock_after(&self, calls: i64) {
+        self.calls_left.store(calls, Ordering::SeqCst);
+        self.locks_itself.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn unlock(&self) {
+        self.locks_itself.store(false, Ordering::SeqCst);
+    }
+
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.entries.lock().unwrap().keys().cloned().collect()
+    }
+
+    pub(crate) fn forget_everything(&self) {
+        self.entries.lock().unwrap().clear();
+    }
+}
+
+impl SealedStore for Sealed {
+    fn unseal(&self, entry: &str) -> Result<Option<SecretString>, SecretStoreError> {
+        Ok(self.open()?.get(entry).cloned())
+    }
+
+    fn seal(&self, entry: &str, secret: &SecretString) -> Result<(), SecretStoreError> {
+        self.open()?.insert(entry.to_owned(), secret.clone());
+        Ok(())
+    }
+
+    fn discard(&self, entry: &str) -> Result<(), SecretStoreError> {
+        self.open()?.remove(entry);
+        Ok(())
+    }
+}
+
 impl SecretStore for Keys {
+    fn sealed(&self) -> Option<&dyn SealedStore> {
+        Some(&self.sealed)
+    }
+
     fn get(&self, tenant_id: Uuid) -> Result<Option<SecretString>, SecretStoreError> {
         Ok(self.open()?.get(&tenant_id).cloned())
     }

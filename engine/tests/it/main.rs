@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod audit;
+mod break_glass;
 mod certificates;
 mod faults;
 mod fences;
