@@ -304,6 +304,7 @@ impl Engine {
     ) -> Result<(), EngineError> {
         let shared = &self.shared;
         let tenant = shared.store.tenant(tenant_id).await?;
+        crate::break_glass::refuse_while_managed(shared, &tenant).await?;
         for account in shared.store.accounts_of(tenant_id).await? {
             for lease in shared.store.open_leases_of(account.account_id).await? {
                 lifecycle::end(shared, lease.lease_id, caller, on_progress).await?;

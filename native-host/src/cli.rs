@@ -74,6 +74,9 @@ pub(crate) enum Command {
     #[command(after_help = "Examples:\n  latchkey lockdown --reason 'INC-7: laptop stolen'\n  \
             latchkey lockdown --lift --reason 'INC-7 closed'")]
     Lockdown(LockDown),
+    /// Permanent emergency administrators, whose passwords are replaced on a schedule
+    #[command(subcommand)]
+    BreakGlass(BreakGlassCommand),
     /// End the leases that are due and repair what drifted (the schedule runs this)
     Sweep,
     /// Let browsers and the system's schedule start Latchkey
@@ -174,6 +177,101 @@ pub(crate) struct CredentialRotate {
     /// Object id of the app registration (not the client id), where the application may not look it up; kept
     #[arg(long, value_name = "GUID")]
     pub(crate) application_object_id: Option<Uuid>,
+}
+
+/// Commands about break-glass accounts.
+#[derive(Debug, Subcommand)]
+pub(crate) enum BreakGlassCommand {
+    /// Show them: how old their passwords are, when they are replaced, what is wrong
+    List {
+        /// Of one tenant: name, domain or directory id
+        tenant: Option<String>,
+    },
+    /// Make those that the configuration names and that are missing
+    #[command(after_help = "Examples:\n  latchkey break-glass prepare              in every tenant\n  \
+            latchkey break-glass prepare Contoso --take-over")]
+    Prepare {
+        /// Where
+        #[command(flatten)]
+        which: Prepare,
+        /// Also take over accounts of those names that are there and not Latchkey's; their passwords are replaced
+        #[arg(long, requires = "tenants")]
+        take_over: bool,
+    },
+    /// Replace passwords now: of a tenant, or all that are due
+    Rotate(Rotate),
+    /// Show a password, once; goes to the audit log, and the password is replaced soon afterwards
+    #[command(
+        after_help = "Examples:\n  latchkey break-glass reveal Contoso --reason 'INC-1042: Conditional Access locks \
+            everybody out'"
+    )]
+    Reveal(Reveal),
+    /// Stop managing an account
+    #[command(after_help = "Examples:\n  latchkey break-glass remove Contoso --reason 'contract ended'   shows the \
+            password a last time\n  latchkey break-glass remove Contoso breakglass-2 --delete")]
+    Remove(Release),
+    /// Give Latchkey's application in a tenant the role Privileged Authentication Administrator
+    #[command(long_about = "Give Latchkey's application in a tenant the role Privileged Authentication \
+            Administrator.\n\nMicrosoft lets an application reset the password of somebody who holds a role only if it \
+            holds that role. With it, it can reset the password of every administrator of the tenant.")]
+    GrantAppRole(AppRole),
+    /// Take that role back
+    RevokeAppRole(AppRole),
+}
+
+/// `break-glass rotate`.
+#[derive(Debug, Args)]
+pub(crate) struct Rotate {
+    /// The tenant: name, domain or directory id; all that are due when absent
+    pub(crate) tenant: Option<String>,
+    /// The account, by what stands before the @; all of the tenant's when absent
+    pub(crate) name: Option<String>,
+}
+
+/// `break-glass reveal`.
+#[derive(Debug, Args)]
+pub(crate) struct Reveal {
+    /// The tenant: name, domain or directory id
+    pub(crate) tenant: String,
+    /// The account, by what stands before the @; needed when the tenant has two
+    pub(crate) name: Option<String>,
+    /// Why; goes to the audit log
+    #[arg(long)]
+    pub(crate) reason: String,
+}
+
+/// `break-glass remove`.
+#[derive(Debug, Args)]
+pub(crate) struct Release {
+    /// The tenant: name, domain or directory id
+    pub(crate) tenant: String,
+    /// The account, by what stands before the @; needed when the tenant has two
+    pub(crate) name: Option<String>,
+    /// Why it is shown a last time
+    #[arg(long, conflicts_with_all = ["disable", "delete", "forget_password"])]
+    pub(crate) reason: Option<String>,
+    /// Leave the account as it is without showing its password
+    #[arg(long, conflicts_with_all = ["disable", "delete"])]
+    pub(crate) forget_password: bool,
+    /// Take its roles and disable it
+    #[arg(long, conflicts_with = "delete")]
+    pub(crate) disable: bool,
+    /// Take its roles and delete it
+    #[arg(long)]
+    pub(crate) delete: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+}
+
+/// `break-glass grant-app-role` and `revoke-app-role`.
+#[derive(Debug, Args)]
+pub(crate) struct AppRole {
+    /// The tenant: name, domain or directory id
+    pub(crate) tenant: String,
+    /// Do not ask
+    #[arg(long, short)]
+    pub(crate) yes: bool,
 }
 
 /// `tenant add`.

@@ -4,10 +4,12 @@
 //! Service the kernel's key store is used, which forgets at a reboot; whoever stores something there is told. What is
 //! there is found out by trying, not by guessing. All calls block.
 
+mod sealed;
+
 use std::sync::Mutex;
 
 use keyring::v1::{Entry, Error as KeyringError};
-use latchkey_engine::{SecretStore, SecretStoreError};
+use latchkey_engine::{SealedStore, SecretStore, SecretStoreError};
 use secrecy::{ExposeSecret as _, SecretString};
 use uuid::Uuid;
 use zeroize::Zeroize as _;
@@ -113,6 +115,10 @@ impl KeyStore {
 }
 
 impl SecretStore for KeyStore {
+    fn sealed(&self) -> Option<&dyn SealedStore> {
+        Some(self)
+    }
+
     fn get(&self, tenant_id: Uuid) -> Result<Option<SecretString>, SecretStoreError> {
         let _guard = self.guard();
         let mut known_absent = false;

@@ -72,6 +72,9 @@ pub(crate) fn events(entry: &AuditEntry, tenant_name: &str, lease: Option<&Lease
             all.push(of.account(5, "Disable", Success, Informational));
             all
         }
+        AuditEvent::BreakGlassRevealed | AuditEvent::BreakGlassRevealRefused | AuditEvent::BreakGlassTakingOver => {
+            vec![of.account(OTHER, &title(entry.event), Unknown, High)]
+        }
         AuditEvent::EndFailed => vec![of.account(5, "Disable", Failure, High)],
         AuditEvent::ExternallyModified | AuditEvent::DriftFound => {
             vec![of.account(OTHER, &title(entry.event), Success, High)]

@@ -395,6 +395,21 @@ async fn prepare(
     })
 }
 
+/// A tenant is disconnected only once its break-glass accounts are in somebody else's hands: without its application
+/// nobody would rotate them, and nobody would know that.
+pub(crate) async fn refuse_while_managed(shared: &Shared, tenant: &TenantRow) -> Result<(), EngineError> {
+    let managed = shared.store.break_glass_of(tenant.tenant_id).await?;
+    if managed.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<_> = managed.iter().map(|row| row.user_name.as_str()).collect();
+    let what = format!(
+        "Latchkey still manages {}: hand it over, disable or delete it first with `latchkey break-glass remove`",
+        names.join(" and ")
+    );
+    Err(EngineError::from(Failure::ConfigurationInvalid(what)).in_tenant(&tenant.name))
+}
+
 /// Names or ids to roles, as the tenant has them now.
 async fn resolve_roles(shared: &Shared, tenant: &TenantRow, asked: &[String]) -> Result<Vec<crate::Role>, EngineError> {
     let action = "list the directory roles";
@@ -474,6 +489,7 @@ async fn reveal(
         let now = shared.clock.now();
         let rotated_by = now + milliseconds(settings.rotate_after_reveal.duration());
         let mut write = shared.store.write().await?;
+        store::refuse_in_lockdown(&mut write).await?;
         if rows::revealing(&mut write, &row, now, rotated_by).await? {
             let lost = passwords.is_empty();
             if lost {

@@ -158,8 +158,13 @@ impl Passwords {
             };
         }
         let mut weighed = Vec::new();
-        let mut fitting: Vec<_> =
-            self.candidates.iter().filter(|candidate| candidate.accepted || fits(candidate, change)).collect();
+        // A change that is the proven one's own speaks for no other.
+        let explained = self.proven.is_some_and(|proven| change.is_some_and(|change| change.at == proven.changed_at));
+        let mut fitting: Vec<_> = self
+            .candidates
+            .iter()
+            .filter(|candidate| candidate.accepted || !explained && fits(candidate, change))
+            .collect();
         fitting.sort_by_key(|candidate| (!candidate.accepted, distance(candidate, change), -candidate.generation));
         // What was said before the newest send says nothing about it.
         let newest = self.candidates.iter().map(|candidate| candidate.sent_at).max();
@@ -263,7 +268,8 @@ impl Timing<'_> {
             Some(retry) if self.attempts > 0 => retry.min(now + LONGEST_RETRY),
             _ => wanted,
         };
-        let look = self.passwords.next_look(self.looked_at, self.ahead).filter(|look| *look < rotate);
+        // A rotation that is due looks, too.
+        let look = self.passwords.next_look(self.looked_at, self.ahead).filter(|look| *look < rotate && rotate > now);
         look.map_or(Due { at: rotate, what: Task::Rotate }, |at| Due { at, what: Task::Look })
     }
 
@@ -348,6 +354,8 @@ mod tests {
         passwords.sending(3, 2_060_000);
         passwords.prove(3, 2_060_000, 2_061_000, 2_061_000);
         assert_eq!(passwords.spare(), [1], "the one before is not needed any more");
+        let (_, weighed) = passwords.weigh(change(2_060_000, 2_065_000));
+        assert_eq!(weighed, [(3, Likelihood::Likely), (2, Likelihood::Possible)]);
         // The late one takes effect after all.
         let (_, weighed) = passwords.weigh(change(2_070_000, 2_100_000));
         assert_eq!(weighed.first().unwrap().0, 2, "{weighed:?}");

@@ -165,6 +165,11 @@ async fn an_account_that_is_not_ours_is_taken_over_only_on_the_word() {
     let revealed = engine.reveal_break_glass(CONTOSO, &name, "drill", &PERSON).await.unwrap();
     assert_eq!(revealed.passwords[0].value.expose_secret(), after.password);
     assert_eq!(count(&events(&engine).await, AuditEvent::BreakGlassTakingOver), 1);
+    // Whoever disconnects the tenant must say what becomes of it.
+    let managed = engine.remove_tenant(CONTOSO, true, &PERSON, QUIET).await.unwrap_err();
+    assert!(managed.to_body().message.contains("break-glass remove"), "{managed}");
+    engine.release_break_glass(CONTOSO, &name, Leave::AsItIs, &PERSON, QUIET).await.unwrap();
+    engine.remove_tenant(CONTOSO, true, &PERSON, QUIET).await.unwrap();
     lab.assert_conformant().await;
 }
 

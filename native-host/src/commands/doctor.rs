@@ -21,6 +21,9 @@ use crate::machine;
 use crate::output::{Mark, Output};
 use crate::settings::Folders;
 
+/// A rotation that is so late, in milliseconds, was not done by any schedule.
+const OVERDUE: i64 = 3_600_000;
+
 /// How a link is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -89,6 +92,7 @@ pub(super) async fn examine(doctor: &Doctor, output: Output) -> Result<ExitCode,
         findings.push(store(engine, &folders).await);
         findings.extend(lockdown(engine).await);
         findings.extend(leases(engine).await);
+        findings.extend(break_glass(engine).await);
         findings.extend(receiver(engine).await);
         if let Ok(tenants) = engine.tenants().await {
             clouds.extend(tenants.iter().map(|tenant| tenant.cloud));
@@ -229,6 +233,39 @@ async fn lockdown(engine: &Engine) -> Option<Finding> {
         ),
         "Lift it once it is over: latchkey lockdown --lift --reason '…'",
     ))
+}
+
+async fn break_glass(engine: &Engine) -> Vec<Finding> {
+    const LINK: &str = "break_glass";
+    let accounts = match engine.break_glass_accounts().await {
+        Ok(accounts) => accounts,
+        Err(error) => return vec![Finding::of_error(LINK, &error.to_body())],
+    };
+    let mut findings = Vec::new();
+    let mut well = 0;
+    for account in accounts {
+        if let Some(problem) = &account.problem {
+            findings.push(Finding::of_error(LINK, problem));
+        } else if account.configured && !account.ready {
+            findings.push(Finding::warning(
+                LINK,
+                format!("{} in {} is not made yet.", account.user_name, account.tenant_name),
+                "Make it with 'latchkey break-glass prepare'.",
+            ));
+        } else if account.next_rotation.is_some_and(|due| due + OVERDUE < machine::now()) {
+            findings.push(Finding::broken(
+                LINK,
+                format!("The password of {} in {} should have been replaced.", account.user_name, account.tenant_name),
+                "Run 'latchkey sweep', and see what is wrong with the schedule.",
+            ));
+        } else {
+            well += 1;
+        }
+    }
+    if well > 0 {
+        findings.push(Finding::good(LINK, format!("{well} accounts, each with a proven password")));
+    }
+    findings
 }
 
 async fn leases(engine: &Engine) -> Vec<Finding> {

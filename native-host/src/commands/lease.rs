@@ -77,7 +77,7 @@ pub(super) async fn list(engine: &Engine, list: &List, output: Output) -> Result
     for note in credentials_that_end(&engine.tenants().await?, machine::now()) {
         output.marked(Mark::Warning, note);
     }
-    Ok(())
+    super::break_glass::banner(engine, output).await
 }
 
 /// How long before its end an application's credential is worth a line, in milliseconds.
@@ -323,7 +323,10 @@ pub(super) async fn sweep(output: Output) -> Result<ExitCode, ErrorBody> {
     for user_name in &report.repaired {
         output.marked(Mark::Warning, format_args!("{user_name}: was active without a lease, is dormant again"));
     }
-    for problem in &report.problems {
+    for user_name in &report.rotations.rotated {
+        output.marked(Mark::Good, format_args!("{user_name}: password replaced and read back"));
+    }
+    for problem in report.problems.iter().chain(&report.rotations.problems) {
         output.problem(Mark::Bad, problem);
     }
     if report.ended.is_empty() && report.failing.is_empty() && report.repaired.is_empty() {

@@ -2,6 +2,7 @@
 
 mod application;
 mod audit;
+mod break_glass;
 mod config;
 mod doctor;
 mod entitlement;
@@ -108,6 +109,7 @@ async fn with_engine(command: Command, output: Output) -> Result<ExitCode, Error
         Command::List(list) => lease::list(&engine().await?, &list, output).await.map(done),
         Command::End(end) => lease::end(&engine_to_end(output).await?, &end, output).await,
         Command::Lockdown(lock_down) => lockdown::run(&engine_to_end(output).await?, &lock_down, output).await,
+        Command::BreakGlass(command) => break_glass::run(&engine().await?, command, output).await,
         Command::Sweep => lease::sweep(output).await,
         Command::Doctor(doctor) => doctor::examine(&doctor, output).await,
         Command::Audit(audit) => audit::run(audit, output).await,
@@ -178,6 +180,20 @@ fn tenant_among<'a>(tenants: &'a [TenantSummary], said: &str) -> Result<&'a Tena
             ))
         }
     }
+}
+
+/// Whether the person agrees. Who cannot be asked must have said so.
+fn confirmed(question: &str, said_yes: bool, output: Output) -> Result<bool, ErrorBody> {
+    if said_yes {
+        return Ok(true);
+    }
+    if !output.can_ask() {
+        return Err(failure::usage(question.to_owned(), "Say --yes, or run this in a terminal to be asked."));
+    }
+    let answer = output
+        .ask(&format!("{question} (yes/no)"), Some("no"))
+        .map_err(|error| failure::usage(format!("No answer: {error}."), "Say --yes."))?;
+    Ok(matches!(answer.as_str(), "yes" | "y"))
 }
 
 /// Shows each step of the engine's work.

@@ -2,11 +2,11 @@
 
 use std::ops::Range;
 
-use latchkey_engine::{ALL_ADMINS, TenantName};
+use latchkey_engine::{ALL_ADMINS, MOST_BREAK_GLASS_ACCOUNTS, TenantName};
 use latchkey_protocol::TenantSummary;
 
 use super::diagnostic::{Diagnostic, Place, Source, shown};
-use super::file::{EntitlementSection, File, Login, RulesSection};
+use super::file::{BreakGlassSection, EntitlementSection, File, Login, RulesSection};
 use super::values::{Minutes, TechnicianName, Written};
 
 /// Everything about the files that does not fit together; the personal file comes first.
@@ -19,6 +19,7 @@ pub(super) fn check(files: &[File], sources: &[Source]) -> Vec<Diagnostic> {
     found.extend(same_technician_twice(files));
     found.extend(shared_accounts(files));
     found.extend(entitlements(files));
+    found.extend(break_glass(files));
     found.extend(passwords_of_proxies(files));
     found
 }
@@ -29,8 +30,11 @@ pub(super) fn unknown_tenants(files: &[File], connected: &[TenantSummary]) -> Ve
     let entitled = everywhere(files, |file| &file.entitlements)
         .filter_map(|(file, section)| Some((file, section.value().tenants.as_ref()?)))
         .flat_map(|(file, tenants)| tenants.value().iter().map(move |tenant| (file, tenant)));
+    let emergencies = everywhere(files, |file| &file.break_glass)
+        .filter_map(|(file, section)| Some((file, section.value().tenant.as_ref()?)));
     rules
         .chain(entitled)
+        .chain(emergencies)
         .filter(|(_, said)| {
             let name = TenantName(said.value().as_str().to_owned());
             !connected.iter().any(|tenant| name.names(tenant.tenant_id, &tenant.name, &tenant.domains))
@@ -43,6 +47,58 @@ pub(super) fn unknown_tenants(files: &[File], connected: &[TenantSummary]) -> Ve
             )
         })
         .collect()
+}
+
+/// A third break-glass account of one tenant, and the same one twice. (Two ways to name one tenant are found when its
+/// accounts are prepared.)
+fn break_glass(files: &[File]) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    let all: Vec<_> = everywhere(files, |file| &file.break_glass).collect();
+    let tenant = |section: &BreakGlassSection| section.tenant.as_ref().map(|name| name.value().as_str().to_lowercase());
+    for (number, (file, section)) in all.iter().enumerate() {
+        let (section, here) = (section.value(), tenant(section.value()));
+        let before = || all[..number].iter().map(|(_, earlier)| earlier.value());
+        let same = |earlier: &&BreakGlassSection| earlier.name.value() == section.name.value();
+        if before().filter(same).any(|earlier| tenant(earlier) == here) {
+            found.push(Diagnostic::error(
+                place(*file, &section.name),
+                format!("the break-glass account \"{}\" is here twice", section.name.value().get().as_str()),
+                "take one of them away, so that it is clear which counts",
+            ));
+            continue;
+        }
+        // Whose third it would be: that of the tenant it names, or that of any tenant that is named so far.
+        let tenants = all[..=number].iter().map(|(_, earlier)| tenant(earlier.value()));
+        let too_many = tenants
+            .filter(|whose| here.is_none() || here == *whose)
+            .map(|whose| {
+                let mut names: Vec<_> = all[..=number]
+                    .iter()
+                    .map(|(_, earlier)| earlier.value())
+                    .filter(|earlier| tenant(earlier).is_none_or(|named| Some(named) == whose))
+                    .map(|earlier| earlier.name.value().get().as_str())
+                    .collect();
+                names.sort_unstable();
+                names.dedup();
+                names
+            })
+            .find(|names| names.len() > MOST_BREAK_GLASS_ACCOUNTS);
+        if let Some(names) = too_many {
+            found.push(Diagnostic::error(
+                place(*file, &section.name),
+                format!("this would be one break-glass account too many ({})", names.join(", ")),
+                "a tenant has two at most: each is a standing administrator",
+            ));
+        }
+        if section.roles.as_ref().is_some_and(Vec::is_empty) {
+            found.push(Diagnostic::warning(
+                place(*file, &section.name),
+                "this break-glass account holds no role, and so can do nothing in an emergency",
+                "leave \"roles\" out for Global Administrator",
+            ));
+        }
+    }
+    found
 }
 
 /// The acting technician, when the files name technicians and not this one.
@@ -402,6 +458,30 @@ mod tests {
                 "1:2 error: An included file must not say who works at this machine.",
             ]
         );
+    }
+
+    #[test]
+    fn a_tenant_has_two_break_glass_accounts_at_most() {
+        let one = |tenant: &str, name: &str| {
+            let tenant = if tenant.is_empty() { String::new() } else { format!("tenant = \"{tenant}\"\n") };
+            format!("[[break_glass]]\nname = \"{name}\"\n{tenant}")
+        };
+        let faults = |sections: &[(&str, &str)]| {
+            found(&[sections.iter().map(|(tenant, name)| one(tenant, name)).collect::<String>().as_str()])
+        };
+        assert!(faults(&[("", "a"), ("", "b")]).is_empty());
+        assert!(faults(&[("Contoso", "a"), ("", "b"), ("Fabrikam", "c")]).is_empty());
+        // One for a tenant takes the place of one of the same name for all.
+        assert!(faults(&[("", "a"), ("", "b"), ("Contoso", "b")]).is_empty());
+        for three in [
+            [("", "a"), ("", "b"), ("", "c")],
+            [("", "a"), ("", "b"), ("Contoso", "c")],
+            [("Contoso", "a"), ("contoso", "b"), ("", "c")],
+        ] {
+            let faults = faults(&three);
+            assert!(faults.len() == 1 && faults[0].contains("too many (a, b, c)"), "{faults:?}");
+        }
+        assert!(faults(&[("", "a"), ("", "A")])[0].contains("is here twice"));
     }
 
     #[test]

@@ -11,8 +11,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::values::{
-    AccountPrefix, ExtensionId, LeaseCount, Minutes, Name, PasswordCharacters, ProxyAddress, SharedAccount,
-    TechnicianName, Ticket, Written,
+    AccountPrefix, EmergencyName, ExtensionId, Hours, LeaseCount, Minutes, Name, PasswordCharacters, ProxyAddress,
+    SharedAccount, TechnicianName, Ticket, Written,
 };
 
 /// Latchkey's configuration. Secrets are never in it: they are in the operating system's key store.
@@ -41,6 +41,9 @@ pub(crate) struct File {
     /// Who may get what. In a tenant that no entitlement applies to, everybody may get what was named at
     /// 'latchkey tenant add'.
     pub(crate) entitlements: Vec<Written<EntitlementSection>>,
+    /// Permanent emergency administrators that tenants are to have, two at most in each. 'latchkey break-glass prepare'
+    /// makes them.
+    pub(crate) break_glass: Vec<Written<BreakGlassSection>>,
 }
 
 /// `[network]`.
@@ -163,4 +166,27 @@ pub(crate) struct EntitlementSection {
     pub(crate) groups: Vec<Written<Name>>,
     /// The longest a lease with this profile may last, in minutes, if shorter than the tenant's maximum.
     pub(crate) maximum_minutes: Option<Written<Minutes>>,
+}
+
+/// One of `[[break_glass]]`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a section [[break_glass]]")]
+#[schemars(inline)]
+pub(crate) struct BreakGlassSection {
+    /// Which tenant: its name, one of its domains, or its directory id. Every tenant when absent; one that names the
+    /// tenant takes the place of one of the same name for all.
+    pub(crate) tenant: Option<Written<Name>>,
+    /// What stands before the @ of its name, e.g. breakglass-1.
+    pub(crate) name: Written<EmergencyName>,
+    /// The directory roles that it always holds: display names or ids. Global Administrator unless set.
+    pub(crate) roles: Option<Vec<Written<Name>>>,
+    /// Whether an account of that name that is there already may be taken over. Its password is replaced then.
+    pub(crate) take_over: Option<Written<bool>>,
+    /// The technicians' groups whose members may see the password; 'All admins' is everybody. Nobody when absent.
+    #[serde(default)]
+    pub(crate) reveal: Vec<Written<Name>>,
+    /// How often the password is replaced, in hours; 24 unless set.
+    pub(crate) rotate_hours: Option<Written<Hours>>,
+    /// How long after it was shown the password is replaced, in minutes; 60 unless set.
+    pub(crate) rotate_after_reveal_minutes: Option<Written<Minutes>>,
 }

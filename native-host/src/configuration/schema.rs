@@ -129,6 +129,11 @@ mod tests {
             ("[[entitlements]]\ngroup = \"All admins\"\nroles = [\"User Administrator\"]", true),
             ("[[entitlements]]\ngroup = \"All admins\"\nroles = \"User Administrator\"", false),
             ("[[entitlements]]\nroles = [\"User Administrator\"]", false),
+            ("[[break_glass]]\nname = \"breakglass-1\"\nreveal = [\"Level 3\"]\nrotate_hours = 12", true),
+            ("[[break_glass]]\nname = \"break glass\"", false),
+            ("[[break_glass]]\nreveal = [\"Level 3\"]", false),
+            ("[[break_glass]]\nname = \"a\"\nrotate_hours = 721", false),
+            ("[[break_glass]]\nname = \"a\"\ntake_over = true\nrotate_after_reveal_minutes = 15", true),
         ] {
             let value: toml::Value = toml::from_str(text).unwrap();
             assert_eq!(validator.is_valid(&serde_json::to_value(value).unwrap()), good, "the schema on {text}");

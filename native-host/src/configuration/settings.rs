@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
-use latchkey_engine::{Entitlement, LoginMode, Policy, Rules, Technician, TenantName, TenantRules};
+use latchkey_engine::{
+    BreakGlassSettings, Entitlement, LoginMode, Policy, RevealInterval, Rules, Technician, TenantName, TenantRules,
+};
 use url::Url;
 
-use super::file::{EntitlementSection, File, Login, RulesSection};
+use super::file::{BreakGlassSection, EntitlementSection, File, Login, RulesSection};
 use super::values::{Name, TechnicianName, Written};
 
 /// What the configuration says.
@@ -21,6 +23,8 @@ pub(crate) struct Settings {
     pub(crate) network: Network,
     /// Who may get what.
     pub(crate) policy: Policy,
+    /// Permanent emergency administrators.
+    pub(crate) break_glass: Vec<BreakGlassSettings>,
 }
 
 /// Settings for the network. Without any, the proxy variables of the environment and the system's certificates hold.
@@ -77,6 +81,7 @@ impl Settings {
                 groups: texts(&section.value().groups),
             }));
             policy.entitlements.extend(file.entitlements.iter().map(|section| section.value().entitlement()));
+            settings.break_glass.extend(file.break_glass.iter().map(|section| section.value().settings()));
         }
         settings
     }
@@ -123,6 +128,22 @@ impl EntitlementSection {
             groups: texts(&self.groups),
             maximum_minutes: self.maximum_minutes.as_ref().map(|minutes| minutes.value().get()),
         }
+    }
+}
+
+impl BreakGlassSection {
+    fn settings(&self) -> BreakGlassSettings {
+        let mut settings = BreakGlassSettings::new(self.name.value().get().clone());
+        settings.tenant = self.tenant.as_ref().map(|tenant| TenantName(tenant.value().as_str().to_owned()));
+        if let Some(roles) = &self.roles {
+            settings.roles = texts(roles);
+        }
+        settings.take_over = self.take_over.as_ref().is_some_and(|word| *word.value());
+        settings.reveal = texts(&self.reveal);
+        settings.rotate_every = self.rotate_hours.as_ref().map(|hours| hours.value().get()).unwrap_or_default();
+        let minutes = self.rotate_after_reveal_minutes.as_ref().map(|minutes| minutes.value().get());
+        settings.rotate_after_reveal = minutes.and_then(RevealInterval::minutes).unwrap_or_default();
+        settings
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! What is refused is said in a sentence that never repeats the value: a person may have pasted a secret there.
 
-use latchkey_engine::{PasswordLength, TicketPattern};
+use latchkey_engine::{BreakGlassName, PasswordLength, RotationInterval, TicketPattern};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 use url::Url;
@@ -209,6 +209,53 @@ impl TryFrom<i64> for Minutes {
 
     fn try_from(number: i64) -> Result<Self, Self::Error> {
         in_range(number, 1, 1440).map(Self).ok_or("minutes are a whole number from 1 to 1440 (a day)")
+    }
+}
+
+/// How often something is done, in whole hours, a month at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "i64")]
+pub(crate) struct Hours(RotationInterval);
+
+impl Hours {
+    /// How often.
+    pub(crate) const fn get(self) -> RotationInterval {
+        self.0
+    }
+}
+
+described!(Hours, { "type": "integer", "minimum": 1, "maximum": 720 });
+
+impl TryFrom<i64> for Hours {
+    type Error = &'static str;
+
+    fn try_from(number: i64) -> Result<Self, Self::Error> {
+        let hours = u32::try_from(number).ok().and_then(RotationInterval::hours);
+        hours.map(Self).ok_or("hours are a whole number from 1 to 720 (30 days)")
+    }
+}
+
+/// What stands before the `@` of a break-glass account's name.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct EmergencyName(BreakGlassName);
+
+impl EmergencyName {
+    /// The name.
+    pub(crate) const fn get(&self) -> &BreakGlassName {
+        &self.0
+    }
+}
+
+described!(EmergencyName, { "type": "string", "pattern": "^[A-Za-z0-9'._!#^~-]{0,63}[A-Za-z0-9'_!#^~-]$" });
+
+impl TryFrom<String> for EmergencyName {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        BreakGlassName::parse(&text)
+            .map(Self)
+            .map_err(|_| "this cannot be the name of an account: letters, digits and '.-_!#^~ only, 64 at most")
     }
 }
 

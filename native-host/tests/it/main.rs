@@ -3,6 +3,7 @@
 
 mod audit_log;
 mod bad_days;
+mod break_glass;
 mod browser_side;
 mod command_line;
 mod configuration;
