@@ -241,7 +241,8 @@ fields!(Confirm {
     because,
     on_sign_in_page,
     page,
-    others
+    others;
+    notices
 });
 fields!(ProgressView { tenant_name, user_name, steps, status, needs_person, lease_id, can_retry });
 fields!(ActiveView {
@@ -255,7 +256,8 @@ fields!(ActiveView {
     on_sign_in_page,
     page,
     portals,
-    problem
+    problem;
+    notices
 });
 fields!(ProblemView { title, message, next_step, request_id });
 
@@ -269,9 +271,11 @@ impl Read for PopupView {
                 advice: member(object, "advice")?,
                 detail: member(object, "detail")?,
             },
-            "choose_tenant" => {
-                Self::ChooseTenant { tenants: member(object, "tenants")?, page: member(object, "page")? }
-            }
+            "choose_tenant" => Self::ChooseTenant {
+                tenants: member(object, "tenants")?,
+                page: member(object, "page")?,
+                notices: member_or_default(object, "notices")?,
+            },
             "confirm" => Self::Confirm(Read::read(value)?),
             "progress" => Self::Progress(Read::read(value)?),
             "active" => Self::Active(Read::read(value)?),

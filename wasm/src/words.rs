@@ -109,6 +109,9 @@ words! {
     TenantActive = "tenant_active", "active";
     TenantEnding = "tenant_ending", "ending";
     TenantProblem = "tenant_problem", "problem";
+    TenantCredentialEnds = "tenant_credential_ends", "credential ends: $1 d";
+    CredentialEnds = "credential_ends", "Days until the application's credential in $1 ends: $2. Replace it with “latchkey tenant credential rotate”.";
+    CredentialEnded = "credential_ended", "The application's credential in $1 has ended. Replace it with “latchkey tenant credential rotate”.";
 
     // Confirming.
     ConfirmTitle = "confirm_title", "$1";

@@ -122,6 +122,8 @@ fn events_effects_and_views_are_read_as_serde_reads_them() {
         problem: Some(problem),
     };
     reads_alike(&ending);
+    let notices = vec![Text::with(Word::StuckNotice, "Contoso")];
+    reads_alike(&PopupView::ChooseTenant { tenants: Vec::new(), page: None, notices });
     let mut world = World::new();
     world.open_popup(&[tenant(Password)]);
     reads_alike(&world.view());

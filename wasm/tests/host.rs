@@ -6,7 +6,8 @@ mod support;
 
 use latchkey_protocol::{
     CredentialKind::{Password, TemporaryAccessPass},
-    ErrorBody, ErrorCode, HostFrame, LeaseState, LeaseSummary, PROTOCOL_VERSION, Reply, Request, RequestId, Welcome,
+    ErrorBody, ErrorCode, HostFrame, LeaseState, LeaseSummary, PROTOCOL_VERSION, Reply, Request, RequestId,
+    TenantSummary, Welcome,
 };
 use latchkey_wasm::{
     brain::{Action, Effect, Event, Icon, Snapshot},
@@ -396,6 +397,57 @@ fn an_ending_in_trouble_is_an_alarm() {
     world.send(Event::PopupAction { action: Action::Choose { tenant_id: TENANT } });
     world.send(Event::PopupAction { action: Action::StopSignIn {} });
     assert!(matches!(world.view(), PopupView::Ending { alarming: true, .. }), "{:?}", world.view());
+}
+
+#[test]
+fn an_ending_that_fails_is_seen_whatever_the_popup_is_about() {
+    let mut world = World::new();
+    world.url = "https://example.com/".to_owned();
+    world.open_popup(&[tenant(Password), other_tenant()]);
+    let ending =
+        LeaseSummary { state: LeaseState::Ending, credential: None, credential_held: false, ..lease(Password) };
+    world.frame(HostFrame::LeaseChanged { lease: ending.clone() });
+    world.send(Event::PopupAction { action: Action::List {} });
+    let PopupView::ChooseTenant { notices, .. } = world.view() else { panic!() };
+    assert!(notices.is_empty(), "an ending that goes well is no notice");
+
+    let problem = Some(error(ErrorCode::EndingUnverified));
+    let effects = world.frame(HostFrame::LeaseChanged { lease: LeaseSummary { problem, ..ending } });
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::SetIcon { tab_id: None, icon: Icon::Problem })));
+    let PopupView::ChooseTenant { tenants, notices, .. } = world.view() else { panic!() };
+    assert_eq!((notices.len(), notices[0].key.as_str()), (1, "stuck_notice"));
+    let row = tenants.iter().find(|row| row.tenant_id == TENANT).unwrap();
+    assert_eq!(row.state.as_ref().unwrap().key, "tenant_problem");
+    world.send(Event::PopupAction { action: Action::Choose { tenant_id: other_tenant().tenant_id } });
+    let PopupView::Confirm(confirm) = world.view() else { panic!() };
+    assert_eq!(confirm.notices.iter().map(|text| text.key.as_str()).collect::<Vec<_>>(), ["stuck_notice"]);
+    // The tenant's own screen says it in full, and not a second time.
+    world.send(Event::PopupAction { action: Action::Choose { tenant_id: TENANT } });
+    assert!(matches!(world.view(), PopupView::Ending { alarming: true, problem: Some(_), .. }), "{:?}", world.view());
+}
+
+#[test]
+fn an_applications_credential_that_ends_within_thirty_days_is_seen() {
+    const DAY: i64 = 86_400_000;
+    for (left, row, notice) in [
+        (30 * DAY + 1, None, None),
+        (30 * DAY, Some("30"), Some(("credential_ends", "30"))),
+        (DAY, Some("1"), Some(("credential_ends", "1"))),
+        (-1, Some("0"), Some(("credential_ended", ""))),
+    ] {
+        let mut world = World::new();
+        world.url = "https://example.com/".to_owned();
+        let expiring = TenantSummary { credential_expires: Some(world.now + left), ..tenant(Password) };
+        world.open_popup(&[expiring, other_tenant()]);
+        let PopupView::ChooseTenant { tenants, .. } = world.view() else { panic!() };
+        let shown = |id| tenants.iter().find(|row| row.tenant_id == id).and_then(|row| row.state.clone());
+        assert_eq!(shown(TENANT).map(|text| text.args[0].clone()).as_deref(), row, "{left}");
+        assert_eq!(shown(other_tenant().tenant_id), None);
+        world.send(Event::PopupAction { action: Action::Choose { tenant_id: TENANT } });
+        let PopupView::Confirm(confirm) = world.view() else { panic!() };
+        let said = confirm.notices.first().map(|text| (text.key.as_str(), text.args.get(1).map_or("", String::as_str)));
+        assert_eq!(said, notice, "{left}");
+    }
 }
 
 #[test]

@@ -17,6 +17,9 @@ use crate::{
 
 const MINUTE_MS: i64 = 60_000;
 const WARNING_MS: i64 = 5 * MINUTE_MS;
+const DAY_MS: i64 = 24 * 60 * MINUTE_MS;
+/// An application's credential is worth a word for so long before it ends.
+const CREDENTIAL_WARNING_MS: i64 = 30 * DAY_MS;
 
 impl Brain {
     /// Sets what has changed since the last time.
@@ -39,11 +42,7 @@ impl Brain {
     fn present_everywhere(&mut self) {
         let is_live = |lease: &&LeaseSummary| matches!(lease.state, LeaseState::Active | LeaseState::Usable);
         let next = self.state.leases.iter().filter(is_live).min_by_key(|lease| lease.until);
-        let troubled = self
-            .state
-            .leases
-            .iter()
-            .any(|lease| matches!(lease.state, LeaseState::Stuck | LeaseState::ExternallyModified));
+        let troubled = self.state.leases.iter().any(needs_somebody);
         let (icon, text, tone, title) = match next {
             _ if troubled => (Icon::Problem, String::from("!"), Tone::Warning, Text::of(Word::TitleProblem)),
             Some(lease) => {
@@ -204,7 +203,7 @@ impl Brain {
                 PopupView::Ending {
                     title: Text::with(title, &lease.tenant_name),
                     note: Text::of(note),
-                    alarming: lease.state != LeaseState::Ending,
+                    alarming: needs_somebody(lease),
                     problem: lease.problem.as_ref().map(problem),
                 }
             }
@@ -228,6 +227,7 @@ impl Brain {
             on_sign_in_page: self.on_sign_in_page(tenant),
             page: self.page_note(tenant),
             others,
+            notices: self.notices(tenant),
         })
     }
 
@@ -247,7 +247,35 @@ impl Brain {
             page: outcome.or_else(|| self.page_note(tenant)),
             portals: tenant.cloud.hosts().portals.iter().map(|(name, _)| (*name).to_owned()).collect(),
             problem: lease.problem.as_ref().map(problem),
+            notices: self.notices(tenant),
         })
+    }
+
+    /// What needs somebody while this tenant is shown: ends that fail elsewhere, and its application's credential.
+    fn notices(&self, tenant: &TenantSummary) -> Vec<Text> {
+        let mut notices = self.failing_ends(Some(tenant.tenant_id));
+        if let Some(days) = self.days_of_credential(tenant) {
+            notices.push(match days {
+                ..0 => Text::with(Word::CredentialEnded, &tenant.name),
+                _ => Text {
+                    key: Word::CredentialEnds.key().to_owned(),
+                    args: vec![tenant.name.clone(), days.to_string()],
+                },
+            });
+        }
+        notices
+    }
+
+    /// Ends that fail, but for one tenant's, whose own screen says so.
+    fn failing_ends(&self, but: Option<Uuid>) -> Vec<Text> {
+        let elsewhere = self.state.leases.iter().filter(|lease| needs_somebody(lease) && Some(lease.tenant_id) != but);
+        elsewhere.map(|lease| Text::with(Word::StuckNotice, &lease.tenant_name)).collect()
+    }
+
+    /// How many whole days the application's credential is still good for, when that is worth a word.
+    fn days_of_credential(&self, tenant: &TenantSummary) -> Option<i64> {
+        let left = tenant.credential_expires?.saturating_sub(self.now);
+        (left <= CREDENTIAL_WARNING_MS).then(|| left.div_euclid(DAY_MS))
     }
 
     fn choose_tenant(&self, tenants: &[TenantSummary]) -> PopupView {
@@ -263,14 +291,19 @@ impl Brain {
                     LeaseState::Active | LeaseState::Usable | LeaseState::Requested | LeaseState::Activating => {
                         Word::TenantActive
                     }
-                    LeaseState::Ending | LeaseState::Ended | LeaseState::Failed => Word::TenantEnding,
-                    LeaseState::Stuck | LeaseState::ExternallyModified => Word::TenantProblem,
+                    _ if needs_somebody(lease) => Word::TenantProblem,
+                    _ => Word::TenantEnding,
                 })
             });
+            let credential = || {
+                let days = self.days_of_credential(tenant)?.max(0);
+                Some(Text::with(Word::TenantCredentialEnds, days.to_string()))
+            };
+            let state = state.or_else(credential);
             TenantRow { tenant_id: tenant.tenant_id, name: tenant.name.clone(), domain, search, state }
         });
         let page = tenants.is_empty().then(|| Text::of(Word::NoTenantsAdvice));
-        PopupView::ChooseTenant { tenants: rows.collect(), page }
+        PopupView::ChooseTenant { tenants: rows.collect(), page, notices: self.failing_ends(None) }
     }
 
     fn progress(&self, flow: &Flow) -> PopupView {
@@ -307,6 +340,15 @@ impl Brain {
             Some(identity) if !is_same_account(identity, &tenant.user_name) => None,
             _ => Some(Text::of(super::decide::what_to_do(page.view))),
         }
+    }
+}
+
+/// Whether access could not be taken back yet, or somebody else changed the account.
+fn needs_somebody(lease: &LeaseSummary) -> bool {
+    match lease.state {
+        LeaseState::Stuck | LeaseState::ExternallyModified => true,
+        LeaseState::Ending => lease.problem.is_some(),
+        _ => false,
     }
 }
 

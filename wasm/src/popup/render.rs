@@ -339,8 +339,10 @@ impl Popup {
                 content.push(buttons(vec![button(Word::Retry, "retry", "").class("primary").default()]));
                 (content, Some(title.clone()), true)
             }
-            PopupView::ChooseTenant { tenants, page } => {
-                (self.choose(tenants, page.as_ref()), self.count(tenants), false)
+            PopupView::ChooseTenant { tenants, page, notices } => {
+                let mut content = self.choose(tenants, page.as_ref());
+                content.splice(1..1, warnings(notices));
+                (content, self.count(tenants), !notices.is_empty())
             }
             PopupView::Confirm(confirm) => (self.confirm(confirm), None, false),
             PopupView::Progress(progress) => {
@@ -435,6 +437,7 @@ impl Popup {
         content.extend(confirm.credential_note.as_ref().map(|text| note(&say(text))));
         content.extend(confirm.because.as_deref().map(note));
         content.extend(confirm.page.as_ref().map(|text| note(&say(text)).class("warning")));
+        content.extend(warnings(&confirm.notices));
         content.push(
             Tree::new("p")
                 .class("minutes")
@@ -521,6 +524,7 @@ impl Popup {
             ])),
         ];
         content.extend(active.problem.as_ref().map(problem).unwrap_or_default());
+        content.extend(warnings(&active.notices));
         content.extend(self.secret_box());
         let lease = active.lease_id.to_string();
         let mut choices = Vec::new();
@@ -644,6 +648,10 @@ fn heading(text: &str) -> Tree {
 
 fn note(text: &str) -> Tree {
     Tree::new("p").class("note").text(text)
+}
+
+fn warnings(notices: &[Text]) -> Vec<Tree> {
+    notices.iter().map(|text| note(&say(text)).class("warning")).collect()
 }
 
 fn details(text: &str) -> Tree {

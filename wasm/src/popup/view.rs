@@ -32,6 +32,9 @@ pub enum PopupView {
         /// Something to know about the tab's page.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         page: Option<Text>,
+        /// What needs somebody, whatever the tab is about.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        notices: Vec<Text>,
     },
     /// One tenant; Enter starts.
     Confirm(Confirm),
@@ -109,6 +112,9 @@ pub struct Confirm {
     pub page: Option<Text>,
     /// Whether there are other tenants to choose from.
     pub others: bool,
+    /// What needs somebody, here or in another tenant.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notices: Vec<Text>,
 }
 
 /// A sign-in under way.
@@ -187,6 +193,9 @@ pub struct ActiveView {
     /// What is wrong with the lease, if anything is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<ProblemView>,
+    /// What needs somebody, here or in another tenant.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notices: Vec<Text>,
 }
 
 /// Something that went wrong, in words.
