@@ -23,6 +23,7 @@ mod output;
 mod request;
 mod session;
 mod settings;
+mod sign_in;
 mod webhook;
 mod when;
 

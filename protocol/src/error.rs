@@ -92,6 +92,14 @@ error_codes! {
     TokenRefused = 305, "token_refused";
     /// AADSTS700027 and its neighbours: the application's certificate is not registered there, or has expired.
     CertificateRefused = 306, "certificate_refused";
+    /// Microsoft refused to sign a person in, or she declined.
+    SignInRefused = 320, "sign_in_refused";
+    /// Nobody finished signing in.
+    SignInAbandoned = 321, "sign_in_abandoned";
+    /// The technician has to sign in to the MSP's tenant first.
+    SignInRequired = 322, "sign_in_required";
+    /// The technician's account is disabled, deleted or out of the group that may work with Latchkey.
+    TechnicianRefused = 323, "technician_refused";
 
     /// An application permission is missing.
     PermissionMissing = 400, "permission_missing";
