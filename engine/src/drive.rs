@@ -21,7 +21,7 @@ use crate::{
     clock::milliseconds,
     engine::Shared,
     fence,
-    graph::{self, Answer, Fence, FoundAccount, PassLifetime, Priority, Session, Trouble, Verdict, judge},
+    graph::{self, Answer, Deadline, Fence, FoundAccount, PassLifetime, Priority, Session, Trouble, Verdict, judge},
     guards::{Guard, holds},
     password::{PasswordLength, random_password},
     plan::{Action, Desired, Issue, Observed, Password, Purpose, Share, plan},
@@ -340,7 +340,13 @@ impl Drive<'_> {
         // What grants is always a chain: roles must not be there before the credential and the enabling are.
         let chain = pace.chain || matches!(goal, Goal::Activate(_));
         self.report_all(actions, StepState::Started);
-        let answers = match self.session.batch(&requests, chain, self.priority).await {
+        let deadline = match goal {
+            Goal::Activate(activation) if holds(Guard::DeadlineBeforeTheSend) => {
+                Some(Deadline { lease: activation.until, loan: self.claim.until })
+            }
+            _ => None,
+        };
+        let answers = match self.session.batch_in_time(&requests, chain, self.priority, deadline).await {
             Ok(answers) => answers,
             Err(trouble) => {
                 if trouble.may_have_happened {

@@ -21,8 +21,8 @@ use super::{
     token::{self, Capabilities, Granted, Token},
 };
 use crate::{
-    Clock, EngineError, Failure, HttpAnswer, HttpRequest, SecretStore, SecretStoreError, Silence, Transport,
-    application::ApplicationKey,
+    Clock, EXCHANGE_TIMEOUT, EngineError, Failure, HttpAnswer, HttpRequest, SecretStore, SecretStoreError, Silence,
+    Transport, application::ApplicationKey, clock::milliseconds,
 };
 
 /// A token is renewed so long before it runs out, in milliseconds.
@@ -146,6 +146,15 @@ pub(crate) enum KeySource {
     Given(ApplicationKey),
 }
 
+/// Until when what is sent must have arrived, by this machine's clock.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deadline {
+    /// When the lease ends.
+    pub(crate) lease: i64,
+    /// When the loan on the account lapses.
+    pub(crate) loan: i64,
+}
+
 /// One tenant's connection.
 pub(crate) struct Session {
     http: Arc<Http>,
@@ -219,6 +228,18 @@ impl Session {
         chain: bool,
         priority: Priority,
     ) -> Result<Vec<Answer>, Trouble> {
+        self.batch_in_time(requests, chain, priority, None).await
+    }
+
+    /// The same, but nothing is sent unless it can arrive in time. Waiting for the limits, and for a token, is over
+    /// when that is looked at.
+    pub(crate) async fn batch_in_time(
+        &self,
+        requests: &[Request],
+        chain: bool,
+        priority: Priority,
+        deadline: Option<Deadline>,
+    ) -> Result<Vec<Answer>, Trouble> {
         if requests.len() > BATCH_LIMIT {
             return Err(Trouble::before_sending(
                 Failure::Internal(format!("{} requests do not fit one batch", requests.len())),
@@ -240,9 +261,11 @@ impl Session {
             })
             .collect();
         let body = encode(&Batch { requests: items })?;
+        self.in_time(deadline).await?;
         let mut answer = self.call("POST", "/$batch", Some(body.clone()), priority).await?;
         if answer.status == 401 {
             self.forget_token().await;
+            self.in_time(deadline).await?;
             answer = self.call("POST", "/$batch", Some(body), priority).await?;
         }
         if !answer.is_success() {
@@ -309,6 +332,21 @@ impl Session {
                 }
             }
         }
+    }
+
+    /// Refuses what could arrive too late if it were sent now. The token is there afterwards.
+    async fn in_time(&self, deadline: Option<Deadline>) -> Result<(), Trouble> {
+        let Some(deadline) = deadline else { return Ok(()) };
+        self.token().await?;
+        let arrives = self.http.clock.now() + milliseconds(EXCHANGE_TIMEOUT);
+        if arrives + self.http.offset().unwrap_or(0).max(0) >= deadline.lease {
+            return Err(Trouble::before_sending(Failure::LeaseOver, None));
+        }
+        if arrives >= deadline.loan {
+            // It can be renewed; then this is tried again.
+            return Err(Trouble::silence("the loan on the account ran short before the send".to_owned(), false));
+        }
+        Ok(())
     }
 
     async fn call(

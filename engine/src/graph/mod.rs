@@ -15,7 +15,7 @@ pub(crate) use break_glass::{
     FoundBreakGlass, assign_role, create_break_glass, mark_break_glass, read_break_glass, remove_role_assignment,
     set_enabled, set_password,
 };
-pub(crate) use client::{Http, KeySource, Session, blocking, days_since_1970, stored_key};
+pub(crate) use client::{Deadline, Http, KeySource, Session, blocking, days_since_1970, stored_key};
 pub(crate) use error::{Trouble, Verdict, judge};
 pub(crate) use operations::{
     FoundAccount, Page, PassLifetime, PassPolicy, RoleDefinition, action_request, assignments, create_account,
