@@ -22,6 +22,9 @@ pub fn check(workspace: &Path) -> anyhow::Result<()> {
         if file == "Cargo.toml" {
             broken.extend(unexplained_dependencies(text).map(|line| format!("{file}: no reason given for `{line}`")));
         }
+        if file.ends_with("Cargo.toml") && !may_switch_guards(file, text) {
+            broken.push(format!("{file}: only the fault matrix may switch guards off, and only when built on its own"));
+        }
         if file.ends_with("package-lock.json") && text.contains("\"resolved\"") {
             broken.push(format!("{file}: names the host it was fetched from"));
         }
@@ -30,6 +33,23 @@ pub fn check(workspace: &Path) -> anyhow::Result<()> {
         bail!("house rules broken:\n  {}", broken.join("\n  "));
     }
     Ok(())
+}
+
+/// Whether a manifest leaves the guards of the engine alone: the feature is defined there, and turned on by a feature of
+/// the fault matrix that is off unless it is asked for. Nothing else names it, so that no other build can have it.
+fn may_switch_guards(file: &str, manifest: &str) -> bool {
+    let naming: Vec<&str> = manifest
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.starts_with('#') && line.contains("switchable-guards"))
+        .collect();
+    match file {
+        "engine/Cargo.toml" => naming == ["switchable-guards = []"] && !manifest.contains("default = "),
+        "tests/faults/Cargo.toml" => {
+            naming == ["guards = [\"latchkey-engine/switchable-guards\"]"] && !manifest.contains("default = ")
+        }
+        _ => naming.is_empty() && !manifest.contains("latchkey-faults ="),
+    }
 }
 
 /// Workspace dependencies without a comment on the line above, or above the group they stand in.
@@ -51,6 +71,17 @@ fn unexplained_dependencies(manifest: &str) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_build_but_the_fault_matrix_can_switch_guards() {
+        let own = "[features]\nguards = [\"latchkey-engine/switchable-guards\"]\n";
+        assert!(may_switch_guards("tests/faults/Cargo.toml", own));
+        assert!(!may_switch_guards("tests/faults/Cargo.toml", &format!("{own}default = [\"guards\"]\n")));
+        assert!(!may_switch_guards("native-host/Cargo.toml", own));
+        assert!(may_switch_guards("engine/Cargo.toml", "[features]\nswitchable-guards = []\n"));
+        assert!(!may_switch_guards("engine/Cargo.toml", "default = [\"switchable-guards\"]\nswitchable-guards = []\n"));
+        assert!(!may_switch_guards("native-host/Cargo.toml", "latchkey-faults = { path = \"../tests/faults\" }"));
+    }
 
     #[test]
     fn a_dependency_without_a_reason_is_found() {

@@ -9,6 +9,7 @@ mod bench;
 mod command;
 mod demo;
 mod extension;
+mod faults;
 mod house_rules;
 mod lab;
 mod package;
@@ -49,6 +50,8 @@ enum Task {
     Package,
     /// Measure against the budgets; writes `target/bench/report.json`
     Bench(bench::Options),
+    /// Run the engine under virtual time with something going wrong at every call; see `docs/faults.md`
+    Faults(faults::Options),
     /// Install what the other commands need: the WASM target, Debian packages, npm packages
     Setup,
 }
@@ -63,6 +66,7 @@ fn main() -> anyhow::Result<()> {
         Task::Build { extension } => build(workspace, extension),
         Task::Package => package::run(workspace),
         Task::Bench(options) => bench::run(workspace, &options),
+        Task::Faults(options) => faults::run(workspace, &options),
         Task::Setup => setup::everything(workspace),
     }
 }

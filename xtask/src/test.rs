@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::{
     command::{answers, command, execute},
-    house_rules,
+    faults, house_rules,
     lab::{self, Build},
     setup,
 };
@@ -38,6 +38,7 @@ pub fn run(workspace: &Path, options: &Options) -> anyhow::Result<()> {
 fn lints() -> anyhow::Result<()> {
     execute(&mut command("cargo", ["fmt", "--all", "--check"]))?;
     execute(&mut command("cargo", ["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    faults::lint()?;
     for feature in ["brain", "popup"] {
         execute(&mut command(
             "cargo",

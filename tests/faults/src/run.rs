@@ -1,0 +1,572 @@
+//! One run: the processes of a schedule, one at a time, in the order of virtual time.
+
+use std::{
+    collections::VecDeque,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use anyhow::Context as _;
+use entra_sim::{
+    Settings, Simulation,
+    directory::{Directory, RoleAssignment, roles, seed},
+};
+use jiff::Timestamp;
+use latchkey_engine::{
+    Caller, Engine, EngineSettings, NewTenant, SecretStore, SecretStoreError, StartLease, Technician,
+};
+use latchkey_protocol::{Progress, cloud::Cloud};
+use secrecy::SecretString;
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+use crate::{
+    schedule::{Act, Credential, Extent, HORIZON, HOST, PROCESSES, Plan, SCHEDULE, SWEEP_EVERY, Scenario, Schedule},
+    truth::{Finding, Truth},
+    wire::{Arrival, LATEST, Wire},
+    world::{Event, ProcessId, VirtualClock, World},
+};
+
+/// When every world begins: a Monday morning.
+const BEGINNING: &str = "2026-01-05T08:00:00Z";
+/// How old a prepared account is when a scenario begins, in milliseconds: it has arrived everywhere.
+const SETTLED_IN: i64 = 400_000;
+/// A simulation remembers every token it has issued; after so many runs a new one takes over.
+const RUNS_PER_LAB: u32 = 400;
+const QUIET: &(dyn Fn(Progress) + Send + Sync) = &|_| {};
+const ROLE: &str = "User Administrator";
+
+/// A world to begin from: the directory and the database.
+struct Beginning {
+    directory: Directory,
+    database: Vec<u8>,
+}
+
+/// Where runs happen.
+pub(crate) struct Laboratory {
+    lab: Arc<Simulation>,
+    runs: u32,
+    pristine: Directory,
+    prepared: Vec<(Credential, Beginning)>,
+    folder: tempfile::TempDir,
+}
+
+/// A process of a run.
+#[derive(Default)]
+struct Process {
+    engine: Option<Engine>,
+    task: Option<JoinHandle<()>>,
+    to_do: VecDeque<Act>,
+}
+
+/// What a run came to.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Outcome {
+    pub(crate) finding: Finding,
+    pub(crate) crashes: u64,
+    pub(crate) faults: u64,
+    pub(crate) extent: Extent,
+    /// What went wrong and how the account changed, line by line.
+    pub(crate) story: Vec<String>,
+}
+
+/// A key store that always opens.
+struct Keys(SecretString);
+
+impl SecretStore for Keys {
+    fn get(&self, _tenant_id: Uuid) -> Result<Option<SecretString>, SecretStoreError> {
+        Ok(Some(self.0.clone()))
+    }
+
+    fn set(&self, _tenant_id: Uuid, _secret: &SecretString) -> Result<(), SecretStoreError> {
+        Ok(())
+    }
+
+    fn delete(&self, _tenant_id: Uuid) -> Result<(), SecretStoreError> {
+        Ok(())
+    }
+}
+
+fn simulation() -> anyhow::Result<Arc<Simulation>> {
+    Simulation::new(Settings {
+        // No file: shapes are checked elsewhere, and here they would only take time.
+        openapi: Some(PathBuf::from("/nonexistent")),
+        standing_at: Some(BEGINNING.parse::<Timestamp>().context("the beginning is no time")?),
+        ..Settings::default()
+    })
+}
+
+fn tenant_of(credential: Credential) -> Uuid {
+    let id = match credential {
+        Credential::Pass => seed::CONTOSO,
+        Credential::Password => seed::FABRIKAM,
+    };
+    id.parse().unwrap_or_default()
+}
+
+impl Laboratory {
+    /// Prepares both worlds to begin from, with the engine itself.
+    pub(crate) async fn open() -> anyhow::Result<Self> {
+        let lab = simulation()?;
+        let pristine = lab.directory().clone();
+        // In memory where there is such a place: nothing is to survive a power cut here.
+        let shared_memory = Path::new("/dev/shm");
+        let folder = if shared_memory.is_dir() { tempfile::tempdir_in(shared_memory)? } else { tempfile::tempdir()? };
+        let mut laboratory = Self { lab, runs: 0, pristine, prepared: Vec::new(), folder };
+        for credential in [Credential::Pass, Credential::Password] {
+            let mut schedule = Schedule::plain(Scenario::Preparing, credential);
+            schedule.shift = 0;
+            let outcome = laboratory.run(&schedule, false).await?;
+            anyhow::ensure!(
+                outcome.finding.violations.is_empty(),
+                "preparing fails: {:?}\n{}",
+                outcome.finding,
+                outcome.story.join("\n")
+            );
+            let directory = laboratory.lab.directory().clone();
+            let database = std::fs::read(laboratory.database())?;
+            laboratory.prepared.push((credential, Beginning { directory, database }));
+        }
+        Ok(laboratory)
+    }
+
+    fn database(&self) -> PathBuf {
+        self.folder.path().join("latchkey.db")
+    }
+
+    fn forget_database(&self) {
+        for suffix in ["", "-wal", "-shm"] {
+            let mut path = self.database().into_os_string();
+            path.push(suffix);
+            // Absent is as good as removed.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+
+    /// Puts directory and database to where a schedule begins. Returns how much time has passed there.
+    fn begin(&mut self, schedule: &Schedule) -> anyhow::Result<i64> {
+        self.runs += 1;
+        if self.runs % RUNS_PER_LAB == 0 {
+            self.lab = simulation()?;
+        }
+        self.lab.reset();
+        self.forget_database();
+        let weather = schedule.weather;
+        self.lab.turn(&serde_json::json!({
+            "create_lag_ms": weather.create_lag,
+            "create_lag_intermittent": weather.create_lag > 0,
+            "read_lag_ms": weather.read_lag,
+            "role_removal_lag_ms": weather.role_removal_lag,
+            "throttling": true,
+        }))?;
+        let prepared = self.prepared.iter().find(|(credential, _)| *credential == schedule.credential);
+        let (directory, elapsed) = match prepared.filter(|_| schedule.scenario.is_connected()) {
+            Some((_, beginning)) => {
+                std::fs::write(self.database(), &beginning.database)?;
+                (&beginning.directory, SETTLED_IN)
+            }
+            None => (&self.pristine, 0),
+        };
+        self.lab.clock.set_elapsed(elapsed);
+        self.lab.directory().clone_from(directory);
+        Ok(elapsed)
+    }
+
+    /// Carries out a schedule.
+    pub(crate) async fn run(&mut self, schedule: &Schedule, thorough: bool) -> anyhow::Result<Outcome> {
+        let elapsed = self.begin(schedule)?;
+        let beginning = BEGINNING.parse::<Timestamp>()?.as_millisecond() + elapsed;
+        let mut run = Run::new(self, schedule, beginning, elapsed).await?;
+        for (at, event) in schedule.scenario.events(schedule.shift) {
+            run.world.at(at, event);
+        }
+        let mut now = 0;
+        while let Some(event) = run.world.next() {
+            now = run.world.now();
+            if now > HORIZON {
+                break;
+            }
+            run.lab.clock.set_elapsed(elapsed + now);
+            if run.handle(event).await? {
+                break;
+            }
+        }
+        run.close(now, thorough).await
+    }
+}
+
+struct Run<'a> {
+    laboratory: &'a Laboratory,
+    lab: Arc<Simulation>,
+    schedule: &'a Schedule,
+    world: Arc<World>,
+    truth: Arc<Truth>,
+    plan: Arc<Mutex<Plan>>,
+    tenant: Uuid,
+    processes: Vec<Process>,
+    copy: Vec<u8>,
+    story: Vec<String>,
+    secret: SecretString,
+}
+
+impl<'a> Run<'a> {
+    async fn new(
+        laboratory: &'a Laboratory,
+        schedule: &'a Schedule,
+        beginning: i64,
+        _elapsed: i64,
+    ) -> anyhow::Result<Self> {
+        let lab = Arc::clone(&laboratory.lab);
+        let world = World::new(beginning, schedule.weather.offset, PROCESSES);
+        let tenant = tenant_of(schedule.credential);
+        let secret = {
+            let directory = lab.directory();
+            let application = directory.tenant(&tenant.to_string()).and_then(|tenant| tenant.applications.first());
+            application.and_then(|application| application.secrets.last()).map(|secret| secret.value.clone())
+        };
+        let secret = SecretString::from(secret.context("the tenant has an application with a secret")?);
+        let plan = Arc::new(Mutex::new(schedule.plan()));
+        let onlooker = open(laboratory, &world, None, None, &secret).await?;
+        let truth = Truth::new(Arc::clone(&lab), onlooker, tenant);
+        Ok(Self {
+            laboratory,
+            lab,
+            schedule,
+            world,
+            truth,
+            plan,
+            tenant,
+            processes: (0..PROCESSES).map(|_| Process::default()).collect(),
+            copy: Vec::new(),
+            story: Vec::new(),
+            secret,
+        })
+    }
+
+    /// Handles one event. Returns whether the run is over.
+    async fn handle(&mut self, event: Event) -> anyhow::Result<bool> {
+        match event {
+            Event::Wake(wait) => {
+                if let Some(process) = self.world.wake(wait) {
+                    self.turn(process).await?;
+                }
+            }
+            Event::Arrive(arrival) => self.arrive(*arrival).await,
+            Event::Tell(process, act) => self.tell(process, act).await?,
+            Event::Sweep(process) => {
+                self.world.at(self.world.now() + SWEEP_EVERY, Event::Sweep(process));
+                if self.processes[process].to_do.is_empty() {
+                    self.tell(process, Act::Sweep).await?;
+                }
+            }
+            Event::Restart(process) => {
+                self.world.revive(process);
+                // The system's schedule runs its next sweep at once, a host looks when it starts.
+                if process != crate::schedule::COMMAND_LINE {
+                    self.tell(process, Act::Sweep).await?;
+                }
+                self.turn(process).await?;
+            }
+            Event::Drift => self.drift(),
+            Event::BackUp => self.copy = std::fs::read(self.laboratory.database())?,
+            Event::Restore => self.restore().await?,
+        }
+        Ok(self.is_over().await)
+    }
+
+    /// Nothing but sweeps is to come, nobody is at anything, and there is nothing to find any more.
+    async fn is_over(&self) -> bool {
+        // Every sixteenth run goes on to its horizon, to see that this is so.
+        let whole = self.schedule.number % 16 == 15;
+        !whole
+            && self.world.now() > 1_000
+            && self.processes.iter().all(|process| process.task.is_none() && process.to_do.is_empty())
+            && !self.world.something_is_coming()
+            && self.truth.is_quiet().await
+    }
+
+    async fn arrive(&mut self, arrival: Arrival) {
+        let effect = arrival.effect;
+        arrival.take_effect(&self.lab).await;
+        self.truth.effect(self.world.now(), &effect);
+    }
+
+    async fn tell(&mut self, process: ProcessId, act: Act) -> anyhow::Result<()> {
+        self.processes[process].to_do.push_back(act);
+        if self.processes[process].task.is_none() && !self.world.is_dead(process) {
+            self.turn(process).await?;
+        }
+        Ok(())
+    }
+
+    /// Lets a process run for as long as it can without time passing.
+    async fn turn(&mut self, id: ProcessId) -> anyhow::Result<()> {
+        while !self.world.is_dead(id) || self.processes[id].task.is_some() {
+            if self.processes[id].task.is_none() {
+                let Some(act) = self.processes[id].to_do.pop_front() else { return Ok(()) };
+                self.start(id, act).await?;
+            }
+            self.world.let_run(id).await;
+            if self.world.is_dead(id) {
+                self.bury(id).await;
+                let down = self.plan().down();
+                self.world.at(self.world.now() + down, Event::Restart(id));
+                return Ok(());
+            }
+            if !self.world.has_finished(id) {
+                return Ok(());
+            }
+            if let Some(task) = self.processes[id].task.take()
+                && task.await.is_err()
+            {
+                self.truth.violated(format!("an operation of process {id} panicked"));
+            }
+        }
+        Ok(())
+    }
+
+    async fn start(&mut self, id: ProcessId, act: Act) -> anyhow::Result<()> {
+        if self.processes[id].engine.is_none() {
+            let wire = Wire {
+                world: Arc::clone(&self.world),
+                truth: Arc::clone(&self.truth),
+                plan: Arc::clone(&self.plan),
+                process: id,
+            };
+            self.processes[id].engine =
+                Some(open(self.laboratory, &self.world, Some(id), Some(wire), &self.secret).await?);
+        }
+        let Some(engine) = self.processes[id].engine.clone() else { return Ok(()) };
+        let ticks = self.world.ticks(id);
+        let tick = self.plan().at_beginning(self.world.now(), id, ticks);
+        self.world.dies_at_tick(id, tick);
+        self.story.push(format!("{:>9} process {id}: {act:?}", self.world.now()));
+        self.world.begin(id);
+        let (world, tenant, secret) = (Arc::clone(&self.world), self.tenant, self.secret.clone());
+        let client_id = {
+            let directory = self.lab.directory();
+            let application = directory.tenant(&tenant.to_string()).and_then(|tenant| tenant.applications.first());
+            application.and_then(|application| application.client_id.parse().ok()).unwrap_or_default()
+        };
+        let groups = self.groups();
+        self.processes[id].task = Some(tokio::spawn(async move {
+            perform(&engine, act, tenant, client_id, secret, groups).await;
+            world.finish(id);
+        }));
+        Ok(())
+    }
+
+    fn groups(&self) -> Vec<Uuid> {
+        let directory = self.lab.directory();
+        let tenant = directory.tenant(&self.tenant.to_string());
+        let group =
+            tenant.and_then(|tenant| tenant.groups.values().find(|group| group.display_name == "Project Alpha"));
+        group.and_then(|group| group.id.parse().ok()).into_iter().collect()
+    }
+
+    /// What is left of a process that died goes: what it had in hand, and its connections to the database.
+    async fn bury(&mut self, id: ProcessId) {
+        if let Some(task) = self.processes[id].task.take() {
+            task.abort();
+            // Cancelled, or unwound: both are what was wanted.
+            let _ = task.await;
+        }
+        if let Some(engine) = self.processes[id].engine.take() {
+            engine.close().await;
+        }
+        self.story.push(format!("{:>9} process {id}: dies", self.world.now()));
+    }
+
+    /// Somebody who may enables the account in a portal, and gives it a role.
+    fn drift(&self) {
+        let now = self.lab.clock.elapsed();
+        let tenant_id = self.tenant.to_string();
+        {
+            let mut directory = self.lab.directory();
+            let Some(tenant) = directory.tenant_mut(&tenant_id) else { return };
+            let Some(user) = tenant.users.values_mut().find(|user| user.user_principal_name.starts_with("jit-alex@"))
+            else {
+                return;
+            };
+            user.account_enabled = true;
+            user.enabled_moment = now;
+            user.changed();
+            let principal = user.id.clone();
+            let Some(role) = roles::by_name(ROLE) else { return };
+            tenant.assignments.push(RoleAssignment {
+                id: seed::assignment_id(role.id, &principal, "/"),
+                role: role.id.to_owned(),
+                principal,
+                scope: "/".to_owned(),
+                schedule: None,
+            });
+        }
+        self.truth.look(self.world.now());
+    }
+
+    /// The machine is put back to an earlier day: every process stops, and the database forgets.
+    async fn restore(&mut self) -> anyhow::Result<()> {
+        for id in 0..PROCESSES {
+            if !self.world.is_dead(id) {
+                self.world.kill(id);
+                self.bury(id).await;
+                self.world.at(self.world.now() + 2_000, Event::Restart(id));
+            }
+        }
+        self.truth.onlooker().close().await;
+        self.laboratory.forget_database();
+        std::fs::write(self.laboratory.database(), &self.copy)?;
+        let onlooker = open(self.laboratory, &self.world, None, None, &self.secret).await?;
+        self.truth.look_through(onlooker);
+        Ok(())
+    }
+
+    fn plan(&self) -> std::sync::MutexGuard<'_, Plan> {
+        self.plan.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn close(mut self, now: i64, thorough: bool) -> anyhow::Result<Outcome> {
+        for id in 0..PROCESSES {
+            if self.processes[id].task.is_some() {
+                self.truth.violated(format!("an operation of process {id} has not come to its end"));
+                self.world.kill(id);
+                self.bury(id).await;
+            }
+        }
+        let allowed = self.allowed();
+        let database = self.laboratory.database();
+        let mut finding = self.truth.judge(&self.world, allowed, thorough.then_some(database.as_path())).await;
+        if self.schedule.scenario == Scenario::Preparing && !self.truth.account().exists {
+            finding.violations.push("the account was not made".to_owned());
+        }
+        for process in &mut self.processes {
+            if let Some(engine) = process.engine.take() {
+                engine.close().await;
+            }
+        }
+        self.truth.onlooker().close().await;
+        let happened = std::mem::take(&mut self.plan().happened);
+        let mut story: Vec<(i64, String)> = self
+            .story
+            .iter()
+            .filter_map(|line| Some((line.trim_start().split(' ').next()?.parse().ok()?, line.clone())))
+            .collect();
+        story.extend(
+            happened
+                .iter()
+                .map(|(at, process, call, fault)| (*at, format!("{at:>9} process {process}, call {call}: {fault:?}"))),
+        );
+        story.extend(self.truth.samples().iter().map(|sample| {
+            let account = &sample.account;
+            (
+                sample.at,
+                format!(
+                    "{:>9} directory: enabled {}, roles {}, groups {}, pass {}",
+                    sample.at,
+                    account.enabled,
+                    account.roles.len(),
+                    account.groups.len(),
+                    account.pass.is_some()
+                ),
+            )
+        }));
+        story.sort_by_key(|(at, _)| *at);
+        let mut extent = Extent::default();
+        let state = self.world.state();
+        for id in 0..PROCESSES {
+            extent.calls[id] = state.processes[id].calls;
+        }
+        let crashes = state.crashes;
+        drop(state);
+        for id in 0..PROCESSES {
+            extent.ticks[id] = self.world.ticks(id);
+        }
+        let mut story: Vec<String> = story.into_iter().map(|(_, line)| line).collect();
+        story.push(format!("{now:>9} the end"));
+        Ok(Outcome { finding, crashes, faults: u64::try_from(happened.len()).unwrap_or(0), extent, story })
+    }
+
+    /// How long an account may be active without a lease after what went wrong, in milliseconds.
+    ///
+    /// Whatever was sent arrives within the exchange timeout and is found by the first or second look after the ending
+    /// (35 s, 2 min) at the next sweep; only what was paused between check and send, changed by others or forgotten by
+    /// the store is left to the later looks and to the scan (15 min).
+    fn allowed(&self) -> i64 {
+        const SCAN: i64 = 900_000;
+        let late = i64::try_from(LATEST.as_millis()).unwrap_or(0);
+        let plan = self.plan();
+        let whatever_comes = matches!(self.schedule.scenario, Scenario::Drift | Scenario::Restored)
+            || plan.happened.iter().any(|(_, _, _, fault)| fault.pauses());
+        let faults = i64::try_from(plan.happened.len()).unwrap_or(0);
+        // Each fault, and each lag of the directory, may cost a look that comes to nothing and is taken again a minute
+        // later.
+        let weather = self.schedule.weather;
+        let lags = [weather.create_lag, weather.read_lag, weather.role_removal_lag];
+        let lags = i64::try_from(lags.into_iter().filter(|lag| *lag > 0).count()).unwrap_or(0);
+        let retries = (faults + lags) * SWEEP_EVERY;
+        if whatever_comes { SCAN + 2 * SWEEP_EVERY + late + retries } else { 3 * SWEEP_EVERY + late + retries }
+    }
+}
+
+async fn open(
+    laboratory: &Laboratory,
+    world: &Arc<World>,
+    process: Option<ProcessId>,
+    wire: Option<Wire>,
+    secret: &SecretString,
+) -> anyhow::Result<Engine> {
+    let technician = Technician { name: "Alex".to_owned(), local_part: "alex".to_owned(), groups: Vec::new() };
+    let settings = EngineSettings::new(laboratory.database(), technician);
+    let clock = Arc::new(VirtualClock { world: Arc::clone(world), process });
+    let keys = Arc::new(Keys(secret.clone()));
+    let opened = match wire {
+        Some(wire) => Engine::open_over(Arc::new(wire), settings, keys, clock).await,
+        // The onlooker sends nothing.
+        None => Engine::open(settings, keys, clock).await,
+    };
+    opened.map_err(|error| anyhow::anyhow!("the engine does not open: {error}"))
+}
+
+/// What a process does. That it fails is part of the game.
+async fn perform(
+    engine: &Engine,
+    act: Act,
+    tenant_id: Uuid,
+    client_id: Uuid,
+    client_secret: SecretString,
+    groups: Vec<Uuid>,
+) {
+    let caller = Caller::CommandLine;
+    match act {
+        Act::Connect => {
+            let new = NewTenant {
+                tenant_id,
+                client_id,
+                credential: client_secret.into(),
+                cloud: Cloud::Global,
+                name: None,
+                domain: None,
+                roles: vec![ROLE.to_owned()],
+                groups,
+                minutes: 1,
+                maximum_minutes: 60,
+            };
+            let _ = engine.add_tenant(new, &caller, QUIET).await;
+        }
+        Act::Start => {
+            let start = StartLease { tenant_id, minutes: Some(1), reason: Some("ticket 4711".to_owned()), caller };
+            let _ = engine.start_lease(start, QUIET).await;
+        }
+        Act::End => {
+            for lease in engine.leases(false).await.unwrap_or_default() {
+                let _ = engine.end_lease(lease.lease_id, &caller, QUIET).await;
+            }
+        }
+        Act::Sweep => {
+            let _ = engine.sweep().await;
+        }
+    }
+}
+
+/// The host and the schedule are what sweeps.
+const _: () = assert!(HOST != SCHEDULE, "two sweepers");
