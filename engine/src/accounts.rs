@@ -22,7 +22,7 @@ use crate::{
 impl Shared {
     /// Whose account the technician's leases in the tenant activate.
     pub(crate) fn owner_for(&self, tenant: &TenantRow, technician: &Technician) -> AccountOwner {
-        let rules = self.settings.policy.rules(tenant.tenant_id, &tenant.name, &tenant.domains);
+        let rules = self.settings.policy.rules(tenant.identity());
         AccountOwner::of(technician, &rules.login.unwrap_or_default())
     }
 

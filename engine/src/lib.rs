@@ -54,7 +54,10 @@ pub use guards::Guard;
 pub use lease::{Caller, StartLease};
 pub use lockdown::{EndReport, Lockdown, OnEnded};
 pub use password::PasswordLength;
-pub use policy::{ALL_ADMINS, Entitlement, LoginMode, Policy, Rules, TenantName, TenantRules, TicketPattern};
+pub use policy::{
+    ALL_ADMINS, Decision, Entitled, Entitlement, Limits, LoginMode, Policy, Profile, Refusal, Rules, STANDING_PROFILE,
+    TenantIdentity, TenantName, TenantRules, TicketPattern, Wish,
+};
 pub use preflight::{AccountFound, DomainFound, Inspection, Need, PERMISSIONS, Permission, PermissionCheck};
 pub use sealed::SealedStore;
 pub use secrets::{SecretStore, SecretStoreError};

@@ -4,6 +4,13 @@
 //! these types; what a tenant calls its roles is resolved elsewhere, live. Nothing here is a form's business: the engine
 //! asks this module before every lease, whoever asked for the lease and through what.
 
+mod limits;
+mod power;
+mod profiles;
+
+pub use limits::{Decision, Limits, Refusal, Wish};
+pub use profiles::{Entitled, Profile, STANDING_PROFILE, TenantIdentity};
+
 use crate::{PasswordLength, Technician};
 
 /// The group that everybody is in.
@@ -20,6 +27,9 @@ pub struct Policy {
     pub entitlements: Vec<Entitlement>,
     /// Everybody who is known, the one who works here among them.
     pub technicians: Vec<Technician>,
+    /// Whether nobody else may get anything even when the list is empty: it was read from somewhere, and nobody is
+    /// left on it.
+    pub only_listed: bool,
 }
 
 /// A rule: technicians in a group may get these roles and groups.
@@ -89,9 +99,10 @@ pub enum LoginMode {
 }
 
 impl Policy {
-    /// What holds in the tenant with this id, name and domains. Where several rules name it, the last one counts.
+    /// What holds in the tenant. Where several rules name it, the last one counts.
     #[must_use]
-    pub fn rules(&self, tenant_id: uuid::Uuid, name: &str, domains: &[String]) -> Rules {
+    pub fn rules(&self, tenant: TenantIdentity<'_>) -> Rules {
+        let TenantIdentity { tenant_id, name, domains } = tenant;
         let of_tenant = self.tenants.iter().filter(|rules| rules.tenant.names(tenant_id, name, domains));
         of_tenant.fold(self.everywhere.clone(), |wider, narrower| narrower.rules.within(&wider))
     }

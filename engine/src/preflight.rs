@@ -8,7 +8,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::{
-    AccountOwner, EngineError, EngineSettings, Failure, NewTenant, Role,
+    AccountOwner, EngineError, EngineSettings, Failure, NewTenant, Role, TenantIdentity,
     account::AccountName,
     credential,
     graph::{self, Answer, Capabilities, FoundAccount, Page, PassPolicy, Priority, RoleDefinition, Session, Trouble},
@@ -304,7 +304,8 @@ pub(crate) async fn inspect(
     let called = new.name.clone().unwrap_or_else(|| organization.clone());
     let verified: Vec<String> =
         domains.iter().filter(|domain| domain.verified).map(|domain| domain.name.clone()).collect();
-    let login = settings.policy.rules(new.tenant_id, &called, &verified).login.unwrap_or_default();
+    let identity = TenantIdentity { tenant_id: new.tenant_id, name: &called, domains: &verified };
+    let login = settings.policy.rules(identity).login.unwrap_or_default();
     let name = AccountName::new(settings, &AccountOwner::of(&settings.technician, &login), &domain)?;
     let account = if domain.is_empty() { AccountFound::Absent } else { find(session, &name).await? };
     if account == AccountFound::NotOurs {

@@ -63,6 +63,14 @@ pub struct Technician {
     pub groups: Vec<String>,
 }
 
+impl Technician {
+    /// Whether the local part is hers or his.
+    #[must_use]
+    pub fn is(&self, local_part: &str) -> bool {
+        self.local_part.trim().eq_ignore_ascii_case(local_part.trim())
+    }
+}
+
 /// How Microsoft is reached. The proxy of the environment (`HTTPS_PROXY`, `NO_PROXY`) and the system's certificate
 /// store are used in any case; corporate networks sometimes need more.
 #[derive(Clone, Debug, Default)]

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{Store, Write, fault, get, get_id, get_json, get_optional_json, json};
 use crate::{
-    EngineError, Failure, Role,
+    EngineError, Failure, Role, TenantIdentity,
     graph::{Capabilities, PassPolicy},
 };
 
@@ -36,6 +36,11 @@ pub(crate) struct TenantRow {
 }
 
 impl TenantRow {
+    /// What rules name it by.
+    pub(crate) fn identity(&self) -> TenantIdentity<'_> {
+        TenantIdentity { tenant_id: self.tenant_id, name: &self.name, domains: &self.domains }
+    }
+
     fn of(row: &SqliteRow) -> Result<Self, EngineError> {
         let cloud: &str = get(row, "cloud")?;
         Ok(Self {
