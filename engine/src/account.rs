@@ -13,7 +13,7 @@ use latchkey_protocol::ErrorBody;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{EngineError, EngineSettings, Failure, LoginMode, Technician};
+use crate::{EngineError, EngineSettings, Failure, LoginMode, Policy, Technician};
 
 /// The extension attribute that carries the mark: the last one, which customers use least.
 pub(crate) const MARK_ATTRIBUTE: &str = "extensionAttribute15";
@@ -123,6 +123,23 @@ pub struct AccountSummary {
     pub open_leases: usize,
 }
 
+/// An account that somebody's leases would activate.
+#[derive(Clone, Debug)]
+pub struct WantedAccount {
+    /// Its tenant (directory id).
+    pub tenant_id: Uuid,
+    /// The tenant's display name.
+    pub tenant_name: String,
+    /// For whom; the first of those who share it.
+    pub technician: Technician,
+    /// Whose it is.
+    pub owner: AccountOwner,
+    /// User principal name.
+    pub user_name: String,
+    /// Object id in the directory, if the store knows that it is there.
+    pub object_id: Option<Uuid>,
+}
+
 /// What an account in a domain is called.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct AccountName {
@@ -133,7 +150,12 @@ pub(crate) struct AccountName {
 
 impl AccountName {
     /// The name of the owner's account in `domain`.
-    pub(crate) fn new(settings: &EngineSettings, owner: &AccountOwner, domain: &str) -> Result<Self, EngineError> {
+    pub(crate) fn new(
+        settings: &EngineSettings,
+        policy: &Policy,
+        owner: &AccountOwner,
+        domain: &str,
+    ) -> Result<Self, EngineError> {
         let local = format!("{}{}", settings.account_prefix, owner.local_part).to_lowercase();
         let allowed = |character: char| character.is_ascii_alphanumeric() || "'.-_!#^~".contains(character);
         if owner.local_part.is_empty() || local.len() > 64 || !local.chars().all(allowed) || local.ends_with('.') {
@@ -143,8 +165,8 @@ impl AccountName {
             .into());
         }
         let known = std::iter::once(&settings.technician)
-            .chain(&settings.policy.technicians)
-            .find(|technician| technician.local_part.trim().eq_ignore_ascii_case(&owner.local_part));
+            .chain(&policy.technicians)
+            .find(|technician| technician.is(&owner.local_part));
         let whose = match owner.kind {
             AccountKind::Individual => known.map_or(owner.local_part.as_str(), |technician| technician.name.trim()),
             AccountKind::Shared => owner.local_part.as_str(),
@@ -177,7 +199,7 @@ mod tests {
     #[test]
     fn the_name_is_prefix_local_part_and_domain() {
         let owner = AccountOwner::individual("Alex");
-        let name = AccountName::new(&settings("Alex"), &owner, "Contoso.onmicrosoft.com").unwrap();
+        let name = AccountName::new(&settings("Alex"), &Policy::default(), &owner, "Contoso.onmicrosoft.com").unwrap();
         assert_eq!(name.user_name, "jit-alex@contoso.onmicrosoft.com");
         assert_eq!(name.mail_nickname(), "jit-alex");
         assert_eq!(name.display_name, "Alex (Latchkey JIT)");
@@ -200,7 +222,8 @@ mod tests {
     fn what_entra_does_not_take_is_refused() {
         for local_part in ["", "a b", "a@b", "ä", "a/b", &"x".repeat(70)] {
             let owner = AccountOwner::individual(local_part);
-            assert!(AccountName::new(&settings(local_part), &owner, "contoso.com").is_err(), "{local_part}");
+            let name = AccountName::new(&settings(local_part), &Policy::default(), &owner, "contoso.com");
+            assert!(name.is_err(), "{local_part}");
         }
     }
 }

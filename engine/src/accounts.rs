@@ -3,16 +3,19 @@
 //! An account that is only prepared here belongs to the machine of whoever signs in with it: this store does not know
 //! its leases, so that nothing here may make it dormant unless a person says that its owner is to go.
 
+use std::collections::BTreeSet;
+
 use latchkey_protocol::ErrorBody;
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
     AccountOwner, AccountSummary, AuditEvent, Caller, Engine, EngineError, Failure, OnProgress, PreparedAccount,
-    Technician,
+    Technician, WantedAccount,
     account::AccountName,
     drive::Goal,
     engine::Shared,
+    entitlement,
     graph::{self, Priority},
     lifecycle,
     plan::{Observed, Password},
@@ -22,13 +25,13 @@ use crate::{
 impl Shared {
     /// Whose account the technician's leases in the tenant activate.
     pub(crate) fn owner_for(&self, tenant: &TenantRow, technician: &Technician) -> AccountOwner {
-        let rules = self.settings.policy.rules(tenant.identity());
+        let rules = self.policy().rules(tenant.identity());
         AccountOwner::of(technician, &rules.login.unwrap_or_default())
     }
 
     /// What that account is called.
     pub(crate) fn account_name(&self, tenant: &TenantRow, owner: &AccountOwner) -> Result<AccountName, EngineError> {
-        AccountName::new(&self.settings, owner, &tenant.domain)
+        AccountName::new(&self.settings, self.policy(), owner, &tenant.domain)
     }
 
     /// The account that the technician's leases activate, if the store knows it.
@@ -101,10 +104,52 @@ impl Engine {
         let here = owner == shared.owner_for(&tenant, &shared.settings.technician);
         let prepared = async {
             let account_id = shared.ensure_account(&tenant, &owner, here).await?;
-            prepare(shared, &tenant, account_id, caller, on_progress).await
+            let mut prepared = prepare(shared, &tenant, account_id, caller, on_progress).await?;
+            for failure in shared.refresh_names(&tenant, false).await? {
+                prepared.problems.push(EngineError::from(failure).in_tenant(&tenant.name).to_body());
+            }
+            Ok(prepared)
         }
         .await;
-        prepared.map_err(|error| error.in_tenant(&tenant.name))
+        prepared.map_err(|error: EngineError| error.in_tenant(&tenant.name))
+    }
+
+    /// Every account that somebody's leases would activate: for each connected tenant, one for each technician who is
+    /// entitled to anything there (or the one that they share). What [`Engine::prepare_account_for`] is to be called
+    /// for; those that have an object id are there already.
+    ///
+    /// # Errors
+    /// When the database cannot be read, or a local part cannot be an account's name.
+    pub async fn accounts_wanted(&self) -> Result<Vec<WantedAccount>, EngineError> {
+        let shared = self.shared();
+        let policy = shared.policy();
+        let acting = &shared.settings.technician;
+        let everybody: Vec<&Technician> =
+            if policy.technicians.is_empty() { vec![acting] } else { policy.technicians.iter().collect() };
+        let mut wanted = Vec::new();
+        for tenant in shared.store.tenants().await? {
+            let known = shared.store.accounts_of(tenant.tenant_id).await?;
+            let mut owners = BTreeSet::new();
+            for technician in &everybody {
+                let owner = shared.owner_for(&tenant, technician);
+                if entitlement::choices(policy, &tenant, technician).is_empty() || !owners.insert(owner.clone()) {
+                    continue;
+                }
+                let name = shared.account_name(&tenant, &owner)?;
+                wanted.push(WantedAccount {
+                    tenant_id: tenant.tenant_id,
+                    tenant_name: tenant.name.clone(),
+                    object_id: known
+                        .iter()
+                        .find(|account| account.user_name == name.user_name)
+                        .and_then(|account| account.object_id),
+                    technician: (*technician).clone(),
+                    user_name: name.user_name,
+                    owner,
+                });
+            }
+        }
+        Ok(wanted)
     }
 
     /// Every account that the store knows in connected tenants.

@@ -35,6 +35,8 @@ pub enum AuditEvent {
     LeaseRequested,
     /// A lease's credential is about to be replaced, because no process holds it any more.
     LeaseRenewed,
+    /// A lease is about to last longer.
+    LeaseExtended,
     /// A lease became active.
     LeaseGranted,
     /// A lease did not become active.

@@ -83,12 +83,32 @@ pub(crate) struct Held {
     pub(crate) user_name: String,
     /// Which issue of the account's credential it is: a later one makes it worthless.
     pub(crate) generation: i64,
+    /// When it ends by itself, if it does.
+    pub(crate) lasts_until: Option<i64>,
+    /// Whether it signs in only once.
+    pub(crate) once: bool,
     filled: HashSet<(i32, String)>,
 }
 
 impl Held {
     pub(crate) fn new(kind: CredentialKind, value: SecretString, user_name: String, generation: i64) -> Self {
-        Self { kind, value, user_name, generation, filled: HashSet::new() }
+        Self { kind, value, user_name, generation, lasts_until: None, once: false, filled: HashSet::new() }
+    }
+
+    pub(crate) const fn ending(mut self, lasts_until: Option<i64>, once: bool) -> Self {
+        self.lasts_until = lasts_until;
+        self.once = once;
+        self
+    }
+
+    /// The same for another lease of the account, which has filled nothing yet.
+    pub(crate) fn for_another(&self) -> Self {
+        Self { filled: HashSet::new(), ..self.clone() }
+    }
+
+    /// Whether it still signs in at that time, as far as can be told.
+    pub(crate) fn lasts(&self, until: i64) -> bool {
+        self.lasts_until.is_none_or(|end| end >= until) && !(self.once && !self.filled.is_empty())
     }
 }
 

@@ -56,12 +56,26 @@ pub(crate) struct Activation {
     pub(crate) until: i64,
     pub(crate) issue: Issue,
     pub(crate) lifetime: PassLifetime,
+    /// What is issued after all when nothing was to be and the account turns out not to be there any more.
+    pub(crate) otherwise: Issue,
+    /// What the lease grants.
+    pub(crate) share: Share,
     /// Why a better credential was not issued.
     pub(crate) because: Option<String>,
     /// Roles are to end by themselves, each when the last lease that needs it is over: then that is here.
     pub(crate) fences: Option<BTreeMap<Uuid, i64>>,
     /// What was issued. Only ever in memory.
-    pub(crate) issued: Option<(CredentialKind, SecretString)>,
+    pub(crate) issued: Option<Issued>,
+}
+
+/// A credential that was issued just now.
+pub(crate) struct Issued {
+    pub(crate) kind: CredentialKind,
+    pub(crate) value: SecretString,
+    /// How long it lives, in minutes, if it ends by itself.
+    pub(crate) minutes: Option<u32>,
+    /// Whether it signs in only once.
+    pub(crate) once: bool,
 }
 
 /// A drive of one account under a loan.
@@ -165,6 +179,12 @@ impl Drive<'_> {
                     }
                 }
             }
+            if let Goal::Activate(activation) = goal
+                && activation.issue == Issue::Keep
+                && !self.account.known.exists
+            {
+                activation.issue = activation.otherwise;
+            }
             let desired = self.desired(goal).await?;
             let mut actions = if pace.plain_removals {
                 plan(&desired, &Observed { timed: BTreeSet::new(), ..self.account.known.clone() })
@@ -263,11 +283,7 @@ impl Drive<'_> {
                     if holds(Guard::IntentFirst) {
                         return Err(Failure::LeaseOver.into());
                     }
-                    let (roles, groups) = (&self.tenant.roles, &self.tenant.groups);
-                    shares.push(Share {
-                        roles: roles.iter().map(|role| role.id).collect(),
-                        groups: groups.iter().copied().collect(),
-                    });
+                    shares.push(activation.share.clone());
                 }
                 if let Some(fences) = &mut activation.fences {
                     *fences = fence::ends(&live);
@@ -326,7 +342,7 @@ impl Drive<'_> {
         for action in actions {
             let password = match action {
                 Action::SetPassword(purpose) => {
-                    let password = random_password(PasswordLength::default())?;
+                    let password = random_password(self.password_length())?;
                     if *purpose == Purpose::Credential {
                         credential = Some(password.clone());
                     }
@@ -536,6 +552,11 @@ impl Drive<'_> {
                 || pace.denied > 0 && !pace.was_administrator(self.shared.clock.elapsed()))
     }
 
+    /// How long passwords are in this tenant.
+    fn password_length(&self) -> PasswordLength {
+        self.shared.policy().rules(self.tenant.identity()).password_length.unwrap_or_default()
+    }
+
     /// A refusal as a person can act on it.
     async fn refused(&self, action: &Action, trouble: &Trouble) -> EngineError {
         let needed: &[&str] = match action {
@@ -594,7 +615,7 @@ impl Drive<'_> {
                 json!({}),
             )
             .await?;
-        let request = graph::create_account(&name, random_password(PasswordLength::default())?);
+        let request = graph::create_account(&name, random_password(self.password_length())?);
         let answer = match self.session.send(&request, self.priority).await {
             Ok(answer) => answer,
             Err(trouble) => {
@@ -841,11 +862,27 @@ fn take_result(
     if let Goal::Activate(activation) = goal {
         match action {
             Action::SetPassword(Purpose::Credential) => {
-                activation.issued = credential.take().map(|password| (CredentialKind::Password, password));
+                activation.issued = credential.take().map(|value| Issued {
+                    kind: CredentialKind::Password,
+                    value,
+                    minutes: None,
+                    once: false,
+                });
             }
             Action::IssuePass => {
                 if let serde_json::Value::String(code) = answer.body["temporaryAccessPass"].take() {
-                    activation.issued = Some((CredentialKind::TemporaryAccessPass, SecretString::from(code)));
+                    let asked = match activation.lifetime {
+                        PassLifetime::Minutes { minutes, once } => (Some(minutes), once),
+                        PassLifetime::AsThePolicySays => (None, false),
+                    };
+                    // What was answered counts: the policy may have made it shorter.
+                    let minutes = answer.body["lifetimeInMinutes"].as_u64().and_then(|said| u32::try_from(said).ok());
+                    activation.issued = Some(Issued {
+                        kind: CredentialKind::TemporaryAccessPass,
+                        value: SecretString::from(code),
+                        minutes: minutes.or(asked.0),
+                        once: answer.body["isUsableOnce"].as_bool().unwrap_or(asked.1),
+                    });
                 }
             }
             _ => {}

@@ -21,7 +21,7 @@ use crate::{
     accounts,
     application::credential as application_credential,
     credential::{self, Held, HeldCredentials},
-    fence,
+    entitlement, fence,
     graph::{self, Http, KeySource, Priority, Session},
     lifecycle,
     plan::{Desired, plan},
@@ -62,6 +62,11 @@ const OFFSET_LASTS: i64 = 1_800_000;
 const OFFSET_MOVED: i64 = 2_000;
 
 impl Shared {
+    /// Who may get what.
+    pub(crate) const fn policy(&self) -> &Policy {
+        &self.settings.policy
+    }
+
     /// The time by which leases end: this machine's, or Microsoft's if that is later. So a clock that is behind keeps
     /// nothing enabled for longer.
     pub(crate) fn now(&self) -> i64 {
@@ -172,7 +177,8 @@ impl Engine {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, EngineError> {
         // A name that cannot be an account's is refused before anything is opened.
-        AccountName::new(&settings, &AccountOwner::individual(&settings.technician.local_part), "example.com")?;
+        let acting = AccountOwner::individual(&settings.technician.local_part);
+        AccountName::new(&settings, &settings.policy, &acting, "example.com")?;
         let store = Store::open(&settings.database_path).await?;
         store.name_owners(&settings.account_prefix).await?;
         let offset = store.clock_offset(clock.now(), OFFSET_LASTS).await?;
@@ -375,6 +381,10 @@ impl Engine {
         if capabilities != tenant.capabilities {
             self.shared.store.remember_capabilities(tenant_id, &capabilities).await?;
         }
+        // Names of roles and groups that are old are asked for while nobody waits; a start does with what is known.
+        if let Err(error) = self.shared.refresh_names(&tenant, false).await {
+            tracing::info!(%error, "names of roles and groups could not be asked for");
+        }
         if !session.is_warm() {
             // The smallest thing that the documented permissions can ask for: it opens the connection to Graph.
             session
@@ -401,6 +411,22 @@ impl Engine {
         lifecycle::start(&self.shared, &start, on_progress).await
     }
 
+    /// Lets an open lease last so many minutes longer, within the maximum measured from its beginning. Audited before.
+    /// Sends nothing: a pass that was issued for the shorter time ends with it (`credential_until` says when), and
+    /// asking for the lease again issues a new one then.
+    ///
+    /// # Errors
+    /// `LeaseUnknown`, `LeaseOver`, `NotEntitled`, `DurationNotAllowed`, `ReasonMissing`.
+    pub async fn extend_lease(
+        &self,
+        lease_id: Uuid,
+        minutes: u32,
+        reason: Option<&str>,
+        caller: &Caller,
+    ) -> Result<LeaseSummary, EngineError> {
+        lifecycle::extend(&self.shared, lease_id, minutes, reason, caller).await
+    }
+
     /// A sign-in with the lease's credential reached its end.
     ///
     /// # Errors
@@ -412,7 +438,7 @@ impl Engine {
         if leases::usable(&mut write, lease_id).await? {
             let entry =
                 shared.entry(lease.tenant_id, AuditEvent::SignInConfirmed, caller, Some(lease_id), None, json!({}));
-            store::append(&mut write, &entry).await?;
+            store::append(&mut write, &entry.by(&lease.technician_name)).await?;
         }
         store::commit(write).await?;
         lifecycle::summary(shared, &shared.store.lease(lease_id).await?).await
@@ -447,7 +473,7 @@ impl Engine {
             "document_id": shortened(&document.document_id),
         });
         let event = AuditEvent::CredentialFilled;
-        shared.audit_disclosure(lease.tenant_id, event, caller, lease_id, &held.user_name, detail).await?;
+        shared.audit_disclosure(&lease, event, caller, &held.user_name, detail).await?;
         Ok(secret_of(lease_id, &held))
     }
 
@@ -458,9 +484,7 @@ impl Engine {
     pub async fn reveal_credential(&self, lease_id: Uuid, caller: &Caller) -> Result<Secret, EngineError> {
         let (lease, held) = self.held_credential(lease_id).await?;
         let event = AuditEvent::CredentialRevealed;
-        let audited =
-            self.shared.audit_disclosure(lease.tenant_id, event, caller, lease_id, &held.user_name, json!({}));
-        audited.await?;
+        self.shared.audit_disclosure(&lease, event, caller, &held.user_name, json!({})).await?;
         Ok(secret_of(lease_id, &held))
     }
 
@@ -573,7 +597,7 @@ impl Engine {
     async fn inspect(&self, new: &NewTenant) -> Result<Inspected, EngineError> {
         let key = KeySource::Given(application_credential::key_for(&self.shared, new).await?.key);
         let session = Session::new(Arc::clone(&self.shared.http), new.tenant_id, new.client_id, new.cloud, key);
-        preflight::inspect(&self.shared.settings, &session, new, self.shared.clock.now()).await
+        preflight::inspect(&self.shared.settings, self.shared.policy(), &session, new, self.shared.clock.now()).await
     }
 
     async fn tenant_summary(&self, tenant: &TenantRow) -> Result<TenantSummary, EngineError> {
@@ -584,7 +608,19 @@ impl Engine {
             None => Vec::new(),
         };
         let key = shared.store.application_key(shared.key_entry(tenant.tenant_id, tenant.client_id)).await?;
-        let lease = match open.first() {
+        let acting = &shared.settings.technician;
+        let policy = shared.policy();
+        let rules = policy.rules(tenant.identity());
+        let profiles: Vec<_> = entitlement::choices(policy, tenant, policy.listed(acting).unwrap_or(acting))
+            .iter()
+            .map(|choice| choice.summary(tenant))
+            .collect();
+        // What is asked for without naming a profile.
+        let (roles, minutes, maximum_minutes) = match profiles.first() {
+            Some(first) => (first.roles.clone(), first.minutes, first.maximum_minutes),
+            None => (Vec::new(), 0, 0),
+        };
+        let lease = match open.iter().find(|lease| acting.is(&lease.technician)) {
             Some(lease) => Some(lifecycle::summary(shared, lease).await?),
             None => None,
         };
@@ -594,13 +630,16 @@ impl Engine {
             domains: tenant.domains.clone(),
             cloud: tenant.cloud,
             user_name: name.user_name,
-            roles: tenant.roles.iter().map(|role| role.name.clone()).collect(),
-            minutes: tenant.minutes,
-            maximum_minutes: tenant.maximum_minutes,
+            roles,
+            minutes,
+            maximum_minutes,
             credential: credential::choose(tenant, &tenant.capabilities, shared.clock.now()),
             credential_expires: key.expires_at,
             lease,
             last_used: tenant.last_used,
+            profiles,
+            reason_required: rules.reason_required.unwrap_or(false),
+            ticket_pattern: rules.ticket.map(|pattern| pattern.as_str().to_owned()),
         })
     }
 
@@ -628,6 +667,10 @@ impl Engine {
         };
         let account = self.shared.store.account(lease.account_id).await?;
         let held = self.shared.held.get(lease_id, account.credential_generation).ok_or(Failure::CredentialGone)?;
+        if held.lasts_until.is_some_and(|end| end <= self.shared.now()) {
+            self.shared.held.forget(lease_id);
+            return Err(Failure::CredentialGone.into());
+        }
         Ok((lease, held))
     }
 
@@ -659,6 +702,9 @@ impl Engine {
         health.problems.extend(inspection.problems);
         health.remarks.extend(inspection.remarks);
         health.remarks.extend(inspection.credential.because);
+        for failure in shared.refresh_names(tenant, true).await? {
+            health.problems.push(EngineError::from(failure).in_tenant(&tenant.name).to_body());
+        }
         if inspection.account == AccountFound::Absent {
             health.remarks.push(format!("The account {} is not there; the next lease makes it.", account.user_name));
         }

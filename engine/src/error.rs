@@ -159,6 +159,30 @@ pub enum Failure {
         /// Names that look like it.
         similar: Vec<String>,
     },
+    /// There is no group of the name or id.
+    #[error("the tenant has no group named \"{name}\"")]
+    GroupUnknown {
+        /// What was asked for.
+        name: String,
+        /// Names that look like it.
+        similar: Vec<String>,
+    },
+    /// Several groups have the name.
+    #[error("{} groups of the tenant are named \"{name}\"", ids.len())]
+    GroupAmbiguous {
+        /// What was asked for.
+        name: String,
+        /// Which they are.
+        ids: Vec<Uuid>,
+    },
+    /// Nobody but its owner can change who is in the group.
+    #[error("the group \"{name}\" cannot be granted: {why}")]
+    GroupNotManageable {
+        /// Its display name.
+        name: String,
+        /// What is in the way.
+        why: Unmanageable,
+    },
     /// Graph asks to wait.
     #[error("Microsoft asks to wait {0} seconds")]
     Throttled(u64),
@@ -219,6 +243,56 @@ pub enum Failure {
         asked: u32,
         /// The most that is allowed.
         maximum: u32,
+    },
+    /// A longer lease is not allowed.
+    #[error("{asked} more minutes are not allowed: the lease may last {maximum} minutes in all, {left} are left")]
+    ExtensionNotAllowed {
+        /// Minutes asked for.
+        asked: u32,
+        /// The most that can still be had.
+        left: u32,
+        /// The longest a lease may last in all.
+        maximum: u32,
+    },
+    /// Nothing entitles the technician, or the configuration does not list her or him.
+    #[error("{technician} is not entitled to anything in this tenant")]
+    NotEntitled {
+        /// Her or his name.
+        technician: String,
+    },
+    /// There is no such technician.
+    #[error("no technician is called \"{0}\"")]
+    TechnicianUnknown(String),
+    /// The technician has no such profile in the tenant.
+    #[error("there is no profile \"{name}\" for you in this tenant")]
+    ProfileUnknown {
+        /// What was asked for.
+        name: String,
+        /// Those that there are, the least powerful first.
+        known: Vec<String>,
+    },
+    /// A reason must be given.
+    #[error("a reason is needed")]
+    ReasonMissing,
+    /// A ticket must be given.
+    #[error("a ticket number is needed")]
+    TicketMissing {
+        /// What it must look like.
+        pattern: String,
+    },
+    /// The ticket does not look as it must.
+    #[error("\"{ticket}\" is not a ticket number")]
+    TicketUnfit {
+        /// What was given.
+        ticket: String,
+        /// What it must look like.
+        pattern: String,
+    },
+    /// Too many leases are open.
+    #[error("no more than {limit} leases may be open at once")]
+    TooManyLeases {
+        /// How many may be.
+        limit: u32,
     },
     /// The credential is not held any more.
     #[error("the credential is not held any more")]
@@ -290,6 +364,27 @@ pub enum Failure {
     Internal(String),
 }
 
+/// Why an application cannot change who is in a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Unmanageable {
+    /// A rule says who is in it.
+    #[error("its members follow a rule (dynamic membership)")]
+    Dynamic,
+    /// It comes from an on-premises directory.
+    #[error("it is synchronised from an on-premises directory")]
+    Synchronised,
+    /// A mail-enabled security group.
+    #[error("it is a mail-enabled security group, which only Exchange can change")]
+    MailEnabled,
+    /// A distribution list.
+    #[error("it is a distribution list, which only Exchange can change")]
+    Distribution,
+    /// Roles can be assigned to it, and the application may not manage roles.
+    #[error("roles can be assigned to it, and the application may not manage roles")]
+    RoleAssignable,
+}
+
 impl Failure {
     /// The number on the wire.
     #[must_use]
@@ -317,6 +412,8 @@ impl Failure {
             Self::DomainFederated(_) => ErrorCode::DomainFederated,
             Self::DomainNotVerified(_) => ErrorCode::DomainNotVerified,
             Self::RoleUnknown { .. } => ErrorCode::RoleUnknown,
+            Self::GroupUnknown { .. } | Self::GroupAmbiguous { .. } => ErrorCode::GroupUnknown,
+            Self::GroupNotManageable { .. } => ErrorCode::GroupNotManageable,
             Self::Throttled(_) => ErrorCode::Throttled,
             Self::GraphUnavailable(_) => ErrorCode::GraphUnavailable,
             Self::GraphRefused { .. } | Self::RoleTooYoung => ErrorCode::GraphRefused,
@@ -331,6 +428,12 @@ impl Failure {
             Self::AlreadyFilled => ErrorCode::AlreadyFilled,
             Self::EndingUnverified(_) => ErrorCode::EndingUnverified,
             Self::DurationNotAllowed { .. } => ErrorCode::DurationNotAllowed,
+            Self::ExtensionNotAllowed { .. } => ErrorCode::DurationNotAllowed,
+            Self::NotEntitled { .. } | Self::TechnicianUnknown(_) => ErrorCode::NotEntitled,
+            Self::ProfileUnknown { .. } => ErrorCode::ProfileUnknown,
+            Self::ReasonMissing => ErrorCode::ReasonMissing,
+            Self::TicketMissing { .. } | Self::TicketUnfit { .. } => ErrorCode::TicketNotFitting,
+            Self::TooManyLeases { .. } => ErrorCode::TooManyLeases,
             Self::CredentialGone => ErrorCode::CredentialGone,
             Self::LockedDown { .. } => ErrorCode::LockedDown,
             Self::BreakGlassUnknown(_) => ErrorCode::ConfigurationInvalid,
@@ -401,6 +504,20 @@ impl Failure {
                 "Check the role's name in the Entra admin center.".to_owned()
             }
             Self::RoleUnknown { similar, .. } => format!("Did you mean {}?", similar.join(", or ")),
+            Self::GroupUnknown { similar, .. } if similar.is_empty() => {
+                "Check the group's name in the Entra admin center, or give its object id.".to_owned()
+            }
+            Self::GroupUnknown { similar, .. } => format!("Did you mean {}?", similar.join(", or ")),
+            Self::GroupAmbiguous { ids, .. } => {
+                let ids: Vec<_> = ids.iter().map(ToString::to_string).collect();
+                format!("Give the object id of the one you mean: {}.", ids.join(", or "))
+            }
+            Self::GroupNotManageable { why: Unmanageable::RoleAssignable, .. } => {
+                "Grant the application RoleManagement.ReadWrite.Directory, or name another group.".to_owned()
+            }
+            Self::GroupNotManageable { .. } => {
+                "Name a security group or a Microsoft 365 group whose members are assigned by hand.".to_owned()
+            }
             Self::Throttled(_) => "Wait that long and try again.".to_owned(),
             Self::GraphUnavailable(_) => "Try again in a minute; what had begun is being taken back.".to_owned(),
             Self::GraphRefused { .. } => {
@@ -454,6 +571,20 @@ impl Failure {
                 "Ask somebody who is in one of them; the groups stand under [[break_glass]] reveal in config.toml."
                     .to_owned()
             }
+            Self::ExtensionNotAllowed { left: 0, .. } => {
+                "Work on until it ends, then ask for access again.".to_owned()
+            }
+            Self::ExtensionNotAllowed { left, .. } => format!("Ask for {left} minutes or less."),
+            Self::NotEntitled { .. } => {
+                "Ask whoever keeps the configuration for an entitlement in this tenant.".to_owned()
+            }
+            Self::TechnicianUnknown(_) => "Give the name as it stands in the configuration.".to_owned(),
+            Self::ProfileUnknown { known, .. } => format!("Choose {}.", known.join(", or ")),
+            Self::ReasonMissing => "Say in a few words what you need the access for.".to_owned(),
+            Self::TicketMissing { pattern } | Self::TicketUnfit { pattern, .. } => {
+                format!("Give a ticket number that fits {pattern}.")
+            }
+            Self::TooManyLeases { .. } => "End a lease that you do not need any more; see `latchkey list`.".to_owned(),
             Self::Busy(_) => "Wait some seconds and try again.".to_owned(),
             Self::LockedDown { .. } => {
                 "Nobody can start or use a lease until it is lifted with `latchkey lockdown --lift --reason …`.".to_owned()

@@ -25,7 +25,7 @@ const ASK_AGAIN: i64 = 86_400_000;
 
 /// Whether the roles of a lease that lasts so many minutes are to end by themselves.
 pub(crate) fn wanted(shared: &Shared, tenant: &TenantRow, minutes: u32) -> bool {
-    let rules = shared.settings.policy.rules(tenant.tenant_id, &tenant.name, &tenant.domains);
+    let rules = shared.policy().rules(tenant.identity());
     minutes >= SHORTEST && tenant.timed_roles == Some(true) && rules.timed_roles.unwrap_or(true)
 }
 

@@ -12,8 +12,22 @@ pub struct StartLease {
     pub minutes: Option<u32>,
     /// Why, in the technician's words.
     pub reason: Option<String>,
+    /// Who gets the lease, by name or local part; the one who works here when absent.
+    pub technician: Option<String>,
+    /// Which profile; the least powerful one when absent.
+    pub profile: Option<String>,
+    /// The number of the ticket that it is for.
+    pub ticket: Option<String>,
     /// Through what the technician asks.
     pub caller: Caller,
+}
+
+impl StartLease {
+    /// The least powerful profile for the usual time, for the one who works here, without a reason.
+    #[must_use]
+    pub const fn new(tenant_id: Uuid, caller: Caller) -> Self {
+        Self { tenant_id, minutes: None, reason: None, technician: None, profile: None, ticket: None, caller }
+    }
 }
 
 /// Through what something was asked; goes to the audit log beside the technician's name.

@@ -17,6 +17,7 @@ mod clock;
 mod credential;
 mod drive;
 mod engine;
+mod entitlement;
 mod error;
 mod fence;
 mod graph;
@@ -24,6 +25,7 @@ mod guards;
 mod lease;
 mod lifecycle;
 mod lockdown;
+mod names;
 mod password;
 mod plan;
 mod policy;
@@ -37,7 +39,7 @@ mod tenant;
 mod transport;
 mod webhook;
 
-pub use account::{AccountKind, AccountOwner, AccountSummary, PreparedAccount};
+pub use account::{AccountKind, AccountOwner, AccountSummary, PreparedAccount, WantedAccount};
 pub use audit::{
     AuditChain, AuditEntry, AuditEvent, AuditFault, AuditFormat, AuditQuery, AuditReport, OCSF_VERSION, verify_export,
 };
@@ -48,7 +50,7 @@ pub use break_glass::{
 };
 pub use clock::{Clock, SystemClock};
 pub use engine::{Engine, OnProgress};
-pub use error::{EngineError, Failure};
+pub use error::{EngineError, Failure, Unmanageable};
 #[cfg(feature = "switchable-guards")]
 pub use guards::Guard;
 pub use lease::{Caller, StartLease};

@@ -7,15 +7,16 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
-    AuditEvent, Caller, EngineError, Failure, OnProgress, StartLease,
+    AuditEvent, Caller, EngineError, Failure, OnProgress, StartLease, Technician,
     clock::milliseconds,
     credential::{self, Held},
-    drive::{Activation, Drive, Goal, ending_problem, expect_grant},
+    drive::{Activation, Drive, Goal, Issued, ending_problem, expect_grant},
     engine::Shared,
+    entitlement::{self, Choice, Share},
     fence,
     graph::{Priority, read_organization},
     guards::{Guard, holds},
-    plan::{Action, Issue, Purpose},
+    plan::{self, Action, Issue, Purpose},
     store::{self, Claim, LeaseRow, NewLease, TenantRow, leases},
 };
 
@@ -36,30 +37,84 @@ pub(crate) async fn start(
 ) -> Result<LeaseSummary, EngineError> {
     let tenant = shared.store.tenant(start.tenant_id).await?;
     let named = |error: EngineError| error.in_tenant(&tenant.name);
-    let minutes = start.minutes.unwrap_or(tenant.minutes);
-    if minutes == 0 || minutes > tenant.maximum_minutes {
-        return Err(named(Failure::DurationNotAllowed { asked: minutes, maximum: tenant.maximum_minutes }.into()));
-    }
-    if let Err(error) = prepare_to_start(shared, &tenant, on_progress).await {
-        let detail = json!({ "code": error.code().number(), "request_id": error.to_body().graph_request_id });
-        shared.audit(tenant.tenant_id, AuditEvent::LeaseFailed, &start.caller, None, None, detail).await?;
-        return Err(named(error));
-    }
-    let owner = shared.owner_for(&tenant, &shared.settings.technician);
+    let ask = match prepare_to_start(shared, &tenant, start, on_progress).await {
+        Ok(ask) => ask,
+        Err(error) => {
+            let body = error.to_body();
+            let detail = json!({
+                "code": body.code.number(), "request_id": body.graph_request_id, "technician": start.technician,
+                "profile": start.profile,
+            });
+            shared.audit(tenant.tenant_id, AuditEvent::LeaseFailed, &start.caller, None, None, detail).await?;
+            return Err(named(error));
+        }
+    };
+    let owner = shared.owner_for(&tenant, &ask.technician);
     let account_id = shared.ensure_account(&tenant, &owner, true).await.map_err(named)?;
     let claim = claim_patiently(shared, account_id, None)
         .await
         .map_err(named)?
         .ok_or_else(|| named(Failure::Busy("the account".to_owned()).into()))?;
-    let outcome = start_claimed(shared, &tenant, claim, start, minutes, on_progress).await;
+    let outcome = start_claimed(shared, &tenant, claim, &ask, on_progress).await;
     shared.store.release(&claim).await?;
+    if outcome.is_err() {
+        // A role or a group may have been deleted and made again: the next start asks what the names mean now.
+        shared.store.forget_names(tenant.tenant_id).await?;
+    }
     outcome.map_err(named)
 }
 
-/// The token, what it allows, and whether the clock can be trusted: everything that can fail before anything is
-/// written down or granted.
-async fn prepare_to_start(shared: &Shared, tenant: &TenantRow, on_progress: OnProgress<'_>) -> Result<(), EngineError> {
+/// What a lease is asked for, decided: who, with which profile, what it grants, for how long.
+struct Ask<'a> {
+    start: &'a StartLease,
+    technician: Technician,
+    choice: Choice,
+    share: Share,
+    minutes: u32,
+}
+
+impl Ask<'_> {
+    /// Whether it is this lease that is asked for again.
+    fn is(&self, lease: &LeaseRow) -> bool {
+        self.technician.is(&lease.technician) && lease.profile.eq_ignore_ascii_case(&self.choice.profile)
+    }
+}
+
+/// Everything that can fail before anything is written down or granted: whether the technician may, the token, the
+/// clock, what the profile grants.
+async fn prepare_to_start<'a>(
+    shared: &Shared,
+    tenant: &TenantRow,
+    start: &'a StartLease,
+    on_progress: OnProgress<'_>,
+) -> Result<Ask<'a>, EngineError> {
     shared.store.refuse_in_lockdown().await?;
+    let policy = shared.policy();
+    let technician = shared.technician(policy, start.technician.as_deref())?;
+    let choice = entitlement::choose(policy, tenant, &technician, start.profile.as_deref())?;
+    let now = shared.now();
+    let live: Vec<_> = shared
+        .store
+        .open_leases()
+        .await?
+        .into_iter()
+        .filter(|lease| lease.is_live() && lease.until > now && technician.is(&lease.technician))
+        .collect();
+    let again = live
+        .iter()
+        .any(|lease| lease.tenant_id == tenant.tenant_id && lease.profile.eq_ignore_ascii_case(&choice.profile));
+    let minutes = if again {
+        choice.decide_again(start)?
+    } else {
+        choice.decide(start, u32::try_from(live.len()).unwrap_or(u32::MAX))?
+    };
+    check_the_clock(shared, tenant, on_progress).await?;
+    let share = choice.share(shared, tenant).await?;
+    Ok(Ask { start, technician, choice, share, minutes })
+}
+
+/// The token, what it allows, and whether the clock can be trusted.
+async fn check_the_clock(shared: &Shared, tenant: &TenantRow, on_progress: OnProgress<'_>) -> Result<(), EngineError> {
     let session = shared.session(tenant);
     let token = |state| on_progress(latchkey_protocol::Progress { step: Step::Token, state });
     token(StepState::Started);
@@ -87,10 +142,10 @@ async fn start_claimed(
     shared: &Shared,
     tenant: &TenantRow,
     mut claim: Claim,
-    start: &StartLease,
-    minutes: u32,
+    ask: &Ask<'_>,
     on_progress: OnProgress<'_>,
 ) -> Result<LeaseSummary, EngineError> {
+    let caller = &ask.start.caller;
     let mut settled = false;
     let open = loop {
         let open = shared.store.open_leases_of(claim.account_id).await?;
@@ -108,7 +163,7 @@ async fn start_claimed(
         for lease in &over {
             begin_ending(shared, lease, &Caller::Sweep, "its time was up").await?;
         }
-        let mut drive = drive(shared, tenant, claim, &start.caller, Priority::High, on_progress).await?;
+        let mut drive = drive(shared, tenant, claim, caller, Priority::High, on_progress).await?;
         // What is in the way of the ending is on the lease; here it only means that nothing can begin yet.
         if let Err(error) = settle(&mut drive).await {
             tracing::warn!(%error, "an earlier lease is still ending");
@@ -116,9 +171,11 @@ async fn start_claimed(
         claim = drive.claim;
     };
 
-    let mut drive = drive(shared, tenant, claim, &start.caller, Priority::High, on_progress).await?;
-    if let Some(lease) = open.first()
-        && shared.held.get(lease.lease_id, drive.account.credential_generation).is_some()
+    let mut drive = drive(shared, tenant, claim, caller, Priority::High, on_progress).await?;
+    let generation = drive.account.credential_generation;
+    let own = open.iter().find(|lease| ask.is(lease));
+    if let Some(lease) = own
+        && shared.held.get(lease.lease_id, generation).is_some_and(|held| held.lasts(shared.now()))
         && lease.state != LeaseState::Activating
     {
         return summary(shared, lease).await;
@@ -126,15 +183,30 @@ async fn start_claimed(
     let capabilities = drive.session.capabilities().await.map_err(|trouble| trouble.to_error("issue a token"))?;
     let choice = credential::choose(&drive.tenant, &capabilities, shared.clock.now());
     let from = shared.clock.now();
-    let (lease_id, until) = match open.first() {
+    let (lease_id, until) = match own {
         Some(lease) => (lease.lease_id, lease.until),
-        None => (Uuid::now_v7(), from + i64::from(minutes) * 60_000),
+        None => (Uuid::now_v7(), from + i64::from(ask.minutes) * 60_000),
     };
-    let lasts = u32::try_from((until - from) / 60_000).unwrap_or(minutes).max(1);
+    // Another lease of the account has a credential: issuing one more would sign its technician out. If this process
+    // holds it and it lasts, it is good for this lease too.
+    let kept = open
+        .iter()
+        .filter(|lease| own.is_none() && lease.state != LeaseState::Activating)
+        .filter_map(|lease| shared.held.get(lease.lease_id, generation))
+        .find(|held| held.lasts(until) && !held.once && drive.account.known.enabled);
+    // One credential serves every lease of the account: it lasts as long as the last of them.
+    let last = open.iter().map(|lease| lease.until).fold(until, i64::max);
+    let lasts = u32::try_from((last - from) / 60_000).unwrap_or(ask.minutes).max(1);
+    let otherwise = credential::issue(choice.kind);
     let mut activation = Activation {
         lease_id,
         until,
-        issue: credential::issue(choice.kind),
+        issue: if kept.is_some() { Issue::Keep } else { otherwise },
+        otherwise,
+        share: plan::Share {
+            roles: ask.share.roles.iter().map(|role| role.id).collect(),
+            groups: ask.share.groups.iter().copied().collect(),
+        },
         lifetime: credential::lifetime(lasts, drive.tenant.pass_policy.as_ref()),
         because: choice.because,
         fences: fence::wanted(shared, &drive.tenant, lasts).then(BTreeMap::new),
@@ -142,7 +214,7 @@ async fn start_claimed(
     };
     let intent_first = holds(Guard::IntentFirst);
     if intent_first {
-        write_intent(shared, &mut drive, start, open.first(), &activation, from).await?;
+        write_intent(shared, &mut drive, ask, own, &activation, from).await?;
     }
     shared.held.forget(lease_id);
 
@@ -152,15 +224,15 @@ async fn start_claimed(
     let Goal::Activate(done) = goal else { return Err(Failure::Internal("the goal changed".to_owned()).into()) };
     activation = done;
     if !intent_first {
-        write_intent(shared, &mut drive, start, open.first(), &activation, from).await?;
+        write_intent(shared, &mut drive, ask, own, &activation, from).await?;
     }
     shared.remember_clock().await?;
     let granted = match driven {
-        Ok(()) => record_granted(shared, &mut drive, &mut activation, &start.caller).await,
+        Ok(()) => record_granted(shared, &mut drive, &mut activation, kept, ask, from).await,
         Err(error) => Err(error),
     };
     if let Err(error) = granted {
-        give_up(shared, &mut drive, lease_id, &error, &start.caller).await?;
+        give_up(shared, &mut drive, lease_id, &error, caller).await?;
         return Err(error);
     }
     summary(shared, &shared.store.lease(lease_id).await?).await
@@ -170,22 +242,26 @@ async fn start_claimed(
 async fn write_intent(
     shared: &Shared,
     drive: &mut Drive<'_>,
-    start: &StartLease,
+    ask: &Ask<'_>,
     open: Option<&LeaseRow>,
     activation: &Activation,
     now: i64,
 ) -> Result<(), EngineError> {
     let tenant = &drive.tenant;
+    let start = ask.start;
     let mut write = shared.store.write().await?;
     store::refuse_in_lockdown(&mut write).await?;
-    drive.account.credential_generation += 1;
+    if activation.issue != Issue::Keep {
+        drive.account.credential_generation += 1;
+    }
     drive.account.settle_from = None;
     let mut intent = drive.account.clone();
-    let credential = match activation.issue {
-        Issue::Password => Action::SetPassword(Purpose::Credential),
-        Issue::Pass => Action::IssuePass,
+    let granting: &[Action] = match activation.issue {
+        Issue::Password => &[Action::Enable, Action::SetPassword(Purpose::Credential)],
+        Issue::Pass => &[Action::Enable, Action::IssuePass],
+        Issue::Keep => &[Action::Enable],
     };
-    expect_grant(&mut intent, &[Action::Enable, credential]);
+    expect_grant(&mut intent, granting);
     if !store::save_known(&mut write, &drive.claim, &intent).await? {
         return Err(Failure::Busy(drive.account.user_name.clone()).into());
     }
@@ -195,13 +271,22 @@ async fn write_intent(
             AuditEvent::LeaseRenewed
         }
         None => {
+            // Counted where nobody can begin another one meanwhile.
+            if let Some(limit) = ask.choice.limits.leases_at_once
+                && leases::live_of(&mut write, &ask.technician, shared.now()).await? >= limit
+            {
+                return Err(Failure::TooManyLeases { limit }.into());
+            }
             let lease = NewLease {
                 lease_id: activation.lease_id,
                 tenant_id: tenant.tenant_id,
                 account_id: drive.account.account_id,
-                roles: &tenant.roles,
-                groups: &tenant.groups,
+                roles: &ask.share.roles,
+                groups: &ask.share.groups,
                 reason: start.reason.as_deref(),
+                technician: &ask.technician,
+                profile: &ask.choice.profile,
+                ticket: start.ticket.as_deref().map(str::trim).filter(|ticket| !ticket.is_empty()),
                 caller: &start.caller,
                 from: now,
                 until: activation.until,
@@ -215,10 +300,12 @@ async fn write_intent(
         }
     };
     let detail = json!({
-        "roles": tenant.roles.iter().map(|role| &role.name).collect::<Vec<_>>(),
-        "groups": tenant.groups,
+        "roles": ask.share.roles.iter().map(|role| &role.name).collect::<Vec<_>>(),
+        "groups": ask.share.groups,
         "until": activation.until,
         "reason": start.reason,
+        "profile": ask.choice.profile,
+        "ticket": start.ticket,
         "because": activation.because,
     });
     let entry = shared.entry(
@@ -229,7 +316,7 @@ async fn write_intent(
         Some(&drive.account.user_name),
         detail,
     );
-    store::append(&mut write, &entry).await?;
+    store::append(&mut write, &entry.by(&ask.technician.name)).await?;
     store::commit(write).await?;
     drive.intent_written = true;
     Ok(())
@@ -240,36 +327,111 @@ async fn record_granted(
     shared: &Shared,
     drive: &mut Drive<'_>,
     activation: &mut Activation,
-    caller: &Caller,
+    kept: Option<Held>,
+    ask: &Ask<'_>,
+    from: i64,
 ) -> Result<(), EngineError> {
-    let Some((kind, value)) = activation.issued.take() else {
-        return Err(Failure::Internal("nothing was issued".to_owned()).into());
+    let generation = drive.account.credential_generation;
+    let (held, issued) = match (activation.issued.take(), kept) {
+        (Some(Issued { kind, value, minutes, once }), _) => {
+            // Where the roles end by themselves too, the credential is worth nothing after that: with a new one they
+            // are made anew, for as long as the lease lasts then.
+            let fenced = activation.fences.is_some().then_some(activation.until);
+            let lasts_until = minutes.map(|minutes| from + i64::from(minutes) * 60_000).into_iter().chain(fenced).min();
+            drive.account.credential_until = lasts_until;
+            let user_name = drive.account.user_name.clone();
+            (Held::new(kind, value, user_name, generation).ending(lasts_until, once), true)
+        }
+        (None, Some(kept)) => (kept.for_another(), false),
+        (None, None) => return Err(Failure::Internal("nothing was issued".to_owned()).into()),
     };
     let mut write = shared.store.write().await?;
     drive.account.looked_at = Some(shared.clock.now());
     if !store::save_known(&mut write, &drive.claim, &drive.account).await? {
         return Err(Failure::Busy(drive.account.user_name.clone()).into());
     }
-    if !leases::activated(&mut write, activation.lease_id, kind).await? {
+    if !leases::activated(&mut write, activation.lease_id, held.kind).await? {
         return Err(Failure::LeaseOver.into());
     }
     let detail = json!({
-        "credential": kind, "because": activation.because, "roles_end_by_themselves": activation.fences.is_some(),
+        "credential": held.kind, "because": activation.because, "issued": issued,
+        "roles_end_by_themselves": activation.fences.is_some(),
     });
     let entry = shared.entry(
         drive.tenant.tenant_id,
         AuditEvent::LeaseGranted,
-        caller,
+        &ask.start.caller,
         Some(activation.lease_id),
         Some(&drive.account.user_name),
         detail,
     );
-    store::append(&mut write, &entry).await?;
+    store::append(&mut write, &entry.by(&ask.technician.name)).await?;
     store::release_in(&mut write, &drive.claim).await?;
     store::commit(write).await?;
-    let user_name = drive.account.user_name.clone();
-    shared.held.keep(activation.lease_id, Held::new(kind, value, user_name, drive.account.credential_generation));
+    if issued {
+        // Other leases of the account that this process holds the old one for get on with the new one.
+        for lease in shared.store.open_leases_of(drive.account.account_id).await? {
+            if lease.is_live() && shared.held.get(lease.lease_id, generation - 1).is_some() {
+                shared.held.keep(lease.lease_id, held.for_another());
+            }
+        }
+    }
+    shared.held.keep(activation.lease_id, held);
     Ok(())
+}
+
+/// Lets a lease last longer.
+pub(crate) async fn extend(
+    shared: &Shared,
+    lease_id: Uuid,
+    minutes: u32,
+    reason: Option<&str>,
+    caller: &Caller,
+) -> Result<LeaseSummary, EngineError> {
+    let lease = shared.store.lease(lease_id).await?;
+    let tenant = shared.store.tenant(lease.tenant_id).await?;
+    let named = |error: EngineError| error.in_tenant(&tenant.name);
+    let outcome = extend_live(shared, &tenant, &lease, minutes, reason, caller).await;
+    if let Err(error) = &outcome {
+        let detail = json!({ "code": error.code().number(), "minutes": minutes, "reason": reason });
+        let mut write = shared.store.write().await?;
+        let event = AuditEvent::LeaseFailed;
+        let entry = shared.entry(tenant.tenant_id, event, caller, Some(lease_id), None, detail);
+        store::append(&mut write, &entry.by(&lease.technician_name)).await?;
+        store::commit(write).await?;
+    }
+    outcome.map_err(named)?;
+    summary(shared, &shared.store.lease(lease_id).await?).await
+}
+
+async fn extend_live(
+    shared: &Shared,
+    tenant: &TenantRow,
+    lease: &LeaseRow,
+    minutes: u32,
+    reason: Option<&str>,
+    caller: &Caller,
+) -> Result<(), EngineError> {
+    if !lease.is_live() || lease.until <= shared.now() {
+        return Err(Failure::LeaseOver.into());
+    }
+    let policy = shared.policy();
+    let technician = shared.technician(policy, Some(&lease.technician))?;
+    let choice = entitlement::choose(policy, tenant, &technician, Some(&lease.profile))?;
+    let lasting = u32::try_from((lease.until - lease.from + 59_999) / 60_000).unwrap_or(u32::MAX);
+    entitlement::answer(choice.limits.decide_extension(lasting, minutes, reason))?;
+    let until = lease.until + i64::from(minutes) * 60_000;
+    let account = shared.store.account(lease.account_id).await?;
+    let mut write = shared.store.write().await?;
+    store::refuse_in_lockdown(&mut write).await?;
+    if !leases::extend(&mut write, lease.lease_id, lease.until, until).await? {
+        return Err(Failure::Busy("the lease".to_owned()).into());
+    }
+    let detail = json!({ "minutes": minutes, "until": until, "reason": reason, "profile": lease.profile });
+    let (event, user_name) = (AuditEvent::LeaseExtended, Some(account.user_name.as_str()));
+    let entry = shared.entry(tenant.tenant_id, event, caller, Some(lease.lease_id), user_name, detail);
+    store::append(&mut write, &entry.by(&technician.name)).await?;
+    store::commit(write).await
 }
 
 /// An activation failed: whatever it granted is taken back by the same loop, now if possible, later in any case.
@@ -359,11 +521,17 @@ pub(crate) async fn begin_ending(
     shared.held.forget(lease.lease_id);
     let mut write = shared.store.write().await?;
     if leases::begin_ending(&mut write, lease.lease_id, shared.clock.now()).await? {
-        let detail = json!({ "why": why, "until": lease.until });
+        let detail = json!({ "why": why, "until": lease.until, "lease_of": lease.technician_name });
         let entry = shared.entry(lease.tenant_id, AuditEvent::EndRequested, caller, Some(lease.lease_id), None, detail);
-        store::append(&mut write, &entry).await?;
+        store::append(&mut write, &entry.by(whose_doing(caller, lease))).await?;
     }
     store::commit(write).await
+}
+
+/// Whom an ending is put down to: the one who asks for it; nobody asks when its time is up, and then it is put down to
+/// whoever had the lease. Empty: the one who works here.
+fn whose_doing<'a>(caller: &Caller, lease: &'a LeaseRow) -> &'a str {
+    if *caller == Caller::Sweep { &lease.technician_name } else { "" }
 }
 
 /// Drives the account to what the live leases need, reads it back, and closes the leases that were ending. When that
@@ -403,7 +571,7 @@ async fn record_settled(drive: &mut Drive<'_>, ending: &[LeaseRow]) -> Result<()
                 Some(&drive.account.user_name),
                 json!({ "closed_as": lease.closes_as, "late_by_ms": (now - lease.until).max(0) }),
             );
-            store::append(&mut write, &entry).await?;
+            store::append(&mut write, &entry.by(whose_doing(&drive.caller, lease))).await?;
         }
     }
     store::commit(write).await
@@ -518,9 +686,16 @@ pub(crate) async fn summarize(
         roles: lease.roles.iter().map(|role| role.name.clone()).collect(),
         state: lease.state,
         credential: lease.credential,
-        credential_held: shared.held.get(lease.lease_id, account.credential_generation).is_some(),
+        credential_held: shared
+            .held
+            .get(lease.lease_id, account.credential_generation)
+            .is_some_and(|held| held.lasts_until.is_none_or(|end| end > shared.now())),
         from: lease.from,
         until: lease.until,
         problem: lease.problem.clone(),
+        profile: Some(lease.profile.clone()),
+        technician: Some(lease.technician_name.clone()).filter(|name| !name.is_empty()),
+        ticket: lease.ticket.clone(),
+        credential_until: account.credential_until.filter(|end| lease.is_live() && *end < lease.until),
     })
 }

@@ -173,17 +173,16 @@ impl Shared {
     /// Writes down that a credential is about to leave, unless a lockdown is in force.
     pub(crate) async fn audit_disclosure(
         &self,
-        tenant_id: Uuid,
+        lease: &LeaseRow,
         event: AuditEvent,
         caller: &Caller,
-        lease_id: Uuid,
         user_name: &str,
         detail: serde_json::Value,
     ) -> Result<(), EngineError> {
         let mut write = self.store.write().await?;
         store::refuse_in_lockdown(&mut write).await?;
-        let entry = self.entry(tenant_id, event, caller, Some(lease_id), Some(user_name), detail);
-        store::append(&mut write, &entry).await?;
+        let entry = self.entry(lease.tenant_id, event, caller, Some(lease.lease_id), Some(user_name), detail);
+        store::append(&mut write, &entry.by(&lease.technician_name)).await?;
         store::commit(write).await
     }
 }

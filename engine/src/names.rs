@@ -72,9 +72,10 @@ impl Shared {
         let (roles, groups) = self.policy().names_for(tenant.identity());
         let known = Resolved { found: self.store.names(tenant.tenant_id).await?, refused: Vec::new() };
         let now = self.clock.now();
-        let old = |kind, said: &String| known.row(kind, said).is_none_or(|row| !(0..OLD).contains(&(now - row.read_at)));
-        let due = roles.iter().any(|said| old(NameKind::Role, said))
-            || groups.iter().any(|said| old(NameKind::Group, said));
+        let old =
+            |kind, said: &String| known.row(kind, said).is_none_or(|row| !(0..OLD).contains(&(now - row.read_at)));
+        let due =
+            roles.iter().any(|said| old(NameKind::Role, said)) || groups.iter().any(|said| old(NameKind::Group, said));
         if !due && !(anyway && (!roles.is_empty() || !groups.is_empty())) {
             return Ok(Vec::new());
         }
@@ -122,10 +123,8 @@ async fn ask_roles(
     resolved: &mut Resolved,
 ) -> Result<(), EngineError> {
     let action = "list the directory roles";
-    let answer = session
-        .collect(graph::read_role_definitions(), priority)
-        .await
-        .map_err(|trouble| trouble.to_error(action))?;
+    let answer =
+        session.collect(graph::read_role_definitions(), priority).await.map_err(|trouble| trouble.to_error(action))?;
     if !answer.is_success() {
         return Err(Trouble::of_answer(&answer).to_error(action));
     }
@@ -163,8 +162,7 @@ async fn ask_groups(
                 Err(_) => graph::find_groups(said.trim()),
             })
             .collect();
-        let answers =
-            session.batch(&requests, false, priority).await.map_err(|trouble| trouble.to_error(action))?;
+        let answers = session.batch(&requests, false, priority).await.map_err(|trouble| trouble.to_error(action))?;
         for (said, answer) in some.iter().zip(answers) {
             let candidates = candidates(said, answer).map_err(|trouble| trouble.to_error(action))?;
             let judged = match candidates.as_slice() {
@@ -249,10 +247,8 @@ mod tests {
     fn judged(members: serde_json::Value, permissions: &[&str]) -> Option<Unmanageable> {
         let mut group = json!({ "id": Uuid::from_u128(1), "displayName": "G" });
         group.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
-        let capabilities = Capabilities {
-            object_id: None,
-            permissions: permissions.iter().map(|name| (*name).to_owned()).collect(),
-        };
+        let capabilities =
+            Capabilities { object_id: None, permissions: permissions.iter().map(|name| (*name).to_owned()).collect() };
         match manageable(&serde_json::from_value(group).unwrap(), &capabilities) {
             Ok(()) => None,
             Err(Failure::GroupNotManageable { why, .. }) => Some(why),

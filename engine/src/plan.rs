@@ -62,6 +62,8 @@ impl Desired {
 pub(crate) enum Issue {
     Password,
     Pass,
+    /// None: the one that another lease of the account was given is good for this one too.
+    Keep,
 }
 
 /// What an account is like, as far as is known.
@@ -303,6 +305,7 @@ fn to_active(
     let issue = match credential {
         Issue::Password => held.password != Password::Fresh,
         Issue::Pass => held.fresh_pass.is_none(),
+        Issue::Keep => false,
     };
     // While a sensitive step is ahead, everything that makes the account an administrator goes first and comes back
     // last; otherwise only what nobody asked for goes.
@@ -397,7 +400,7 @@ mod tests {
         prop_oneof![
             Just(Desired::Dormant),
             (roles.clone(), groups.clone()).prop_map(|(roles, groups)| Desired::AtMost { roles, groups }),
-            (prop_oneof![Just(Issue::Password), Just(Issue::Pass)], roles, groups, any::<bool>())
+            (prop_oneof![Just(Issue::Password), Just(Issue::Pass), Just(Issue::Keep)], roles, groups, any::<bool>())
                 .prop_map(|(credential, roles, groups, timed)| Desired::Active { credential, roles, groups, timed }),
         ]
     }
@@ -453,6 +456,11 @@ mod tests {
                     match credential {
                         Issue::Password => prop_assert_eq!(account.password, Password::Fresh),
                         Issue::Pass => prop_assert!(account.fresh_pass.is_some()),
+                        Issue::Keep if start.exists => {
+                            prop_assert_eq!(account.passes, start.passes);
+                            prop_assert!(account.password != Password::Fresh || start.password == Password::Fresh);
+                        }
+                        Issue::Keep => {}
                     }
                 }
             }

@@ -8,11 +8,12 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::{
-    AccountOwner, EngineError, EngineSettings, Failure, NewTenant, Role, TenantIdentity,
+    AccountOwner, EngineError, EngineSettings, Failure, NewTenant, Policy, Role, TenantIdentity,
     account::AccountName,
     credential,
     graph::{self, Answer, Capabilities, FoundAccount, Page, PassPolicy, Priority, RoleDefinition, Session, Trouble},
-    store::TenantRow,
+    names,
+    store::{NameKind, TenantRow},
 };
 
 /// Why a permission is on the list.
@@ -228,6 +229,7 @@ const LONGEST: u32 = 43_200;
 /// Looks at everything a lease will need.
 pub(crate) async fn inspect(
     settings: &EngineSettings,
+    policy: &Policy,
     session: &Session,
     new: &NewTenant,
     now: i64,
@@ -286,9 +288,6 @@ pub(crate) async fn inspect(
     };
     let roles =
         if definitions.is_empty() { Vec::new() } else { resolve_roles(&new.roles, &definitions, &mut failures) };
-    if new.roles.is_empty() && new.groups.is_empty() {
-        failures.push(Failure::ConfigurationInvalid("a lease grants neither a role nor a group".to_owned()));
-    }
     let application_roles: Vec<String> = application_assignments
         .unwrap_or_default()
         .values()
@@ -305,8 +304,28 @@ pub(crate) async fn inspect(
     let verified: Vec<String> =
         domains.iter().filter(|domain| domain.verified).map(|domain| domain.name.clone()).collect();
     let identity = TenantIdentity { tenant_id: new.tenant_id, name: &called, domains: &verified };
-    let login = settings.policy.rules(identity).login.unwrap_or_default();
-    let name = AccountName::new(settings, &AccountOwner::of(&settings.technician, &login), &domain)?;
+    let (wanted_roles, mut wanted_groups) = policy.names_for(identity);
+    if new.roles.is_empty() && new.groups.is_empty() && wanted_roles.is_empty() && wanted_groups.is_empty() {
+        failures.push(Failure::ConfigurationInvalid("a lease grants neither a role nor a group".to_owned()));
+    }
+    let named_here: Vec<String> = new.groups.iter().map(ToString::to_string).collect();
+    wanted_groups.extend(named_here.iter().cloned());
+    match names::ask(session, &wanted_roles, &wanted_groups, now, Priority::High).await {
+        Ok(asked) => {
+            for (kind, said, failure) in asked.refused {
+                // What the configuration names is one profile's trouble; what was said here is every lease's.
+                if kind == NameKind::Group && named_here.contains(&said) {
+                    failures.push(failure);
+                } else {
+                    remarks.push(format!("Of the configuration: {failure}. {}", failure.next_step()));
+                }
+            }
+        }
+        // What is missing for reading roles and groups is among the permissions already.
+        Err(error) => tracing::warn!(%error, "names of roles and groups could not be asked for"),
+    }
+    let login = policy.rules(identity).login.unwrap_or_default();
+    let name = AccountName::new(settings, policy, &AccountOwner::of(&settings.technician, &login), &domain)?;
     let account = if domain.is_empty() { AccountFound::Absent } else { find(session, &name).await? };
     if account == AccountFound::NotOurs {
         failures.push(Failure::AccountNotOurs(name.user_name.clone()));
@@ -443,6 +462,7 @@ pub(crate) fn resolve_roles(
     failures: &mut Vec<Failure>,
 ) -> Vec<Role> {
     let mut roles: Vec<Role> = Vec::new();
+    let names = || definitions.iter().map(|definition| definition.display_name.as_str());
     for wish in asked {
         let wish = wish.trim();
         let found = definitions.iter().find(|definition| {
@@ -452,23 +472,22 @@ pub(crate) fn resolve_roles(
         match found {
             Some(found) if roles.iter().any(|role| role.id == found.id) => {}
             Some(found) => roles.push(Role { id: found.id, name: found.display_name.clone() }),
-            None => failures.push(Failure::RoleUnknown { name: wish.to_owned(), similar: similar(wish, definitions) }),
+            None => failures.push(Failure::RoleUnknown { name: wish.to_owned(), similar: similar(wish, names()) }),
         }
     }
     roles
 }
 
 /// Up to three names that share most letters pairs with what was asked for.
-fn similar(wish: &str, definitions: &[RoleDefinition]) -> Vec<String> {
+pub(crate) fn similar<'a>(wish: &str, names: impl Iterator<Item = &'a str>) -> Vec<String> {
     let pairs = |text: &str| -> Vec<(char, char)> {
         let letters: Vec<char> = text.to_lowercase().chars().filter(|letter| letter.is_alphanumeric()).collect();
         letters.windows(2).map(|pair| (pair[0], pair[1])).collect()
     };
     let wanted = pairs(wish);
-    let mut scored: Vec<(usize, &str)> = definitions
-        .iter()
-        .map(|definition| {
-            let mut left = pairs(&definition.display_name);
+    let mut scored: Vec<(usize, &str)> = names
+        .map(|name| {
+            let mut left = pairs(name);
             let total = wanted.len() + left.len();
             let shared = wanted
                 .iter()
@@ -477,7 +496,7 @@ fn similar(wish: &str, definitions: &[RoleDefinition]) -> Vec<String> {
                     place.map(|place| left.swap_remove(place)).is_some()
                 })
                 .count();
-            (shared * 200 / total.max(1), definition.display_name.as_str())
+            (shared * 200 / total.max(1), name)
         })
         .filter(|(score, _)| *score >= 55)
         .collect();

@@ -3,7 +3,7 @@
 //! A request that was given up on may still take effect: an account that was read back is looked at again after 35 s,
 //! 2 min and 10 min. And every 15 min everything is, because only that finds what no rule foresaw.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 use latchkey_protocol::{ErrorBody, ErrorCode, LeaseState, LeaseSummary};
 use serde::Serialize;
@@ -15,6 +15,7 @@ use crate::{
     AuditEvent, Caller, EngineError, Failure, RotationReport, break_glass,
     drive::{Drive, ending_problem},
     engine::{Engine, Shared},
+    entitlement::lost,
     graph::Priority,
     guards::{Guard, holds},
     lifecycle::{begin_ending, drive, settle, summarize},
@@ -138,6 +139,7 @@ pub(crate) async fn next_due(shared: &Shared) -> Result<Option<i64>, EngineError
 /// Moves every lease whose time is up, and every activation that was left, to its ending. Returns all that are to be
 /// worked on.
 async fn begin_what_is_due(shared: &Shared) -> Result<Vec<LeaseRow>, EngineError> {
+    begin_what_is_lost(shared).await?;
     let (local, now) = (shared.clock.now(), shared.now());
     let mut ending = Vec::new();
     for lease in shared.store.due_leases(now, local + FUTURE).await? {
@@ -161,6 +163,23 @@ async fn begin_what_is_due(shared: &Shared) -> Result<Vec<LeaseRow>, EngineError
         ending.push(lease);
     }
     Ok(ending)
+}
+
+/// Moves every lease to its ending whose technician is not on the list or not entitled to it any more. They are due
+/// at once then.
+async fn begin_what_is_lost(shared: &Shared) -> Result<(), EngineError> {
+    let policy = shared.policy();
+    let mut tenants = BTreeMap::new();
+    for lease in shared.store.open_leases().await?.iter().filter(|lease| lease.is_live()) {
+        let tenant = match tenants.entry(lease.tenant_id) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => place.insert(shared.store.tenant(lease.tenant_id).await?),
+        };
+        if let Some(why) = lost(policy, &shared.settings.technician, tenant, lease) {
+            begin_ending(shared, lease, &Caller::Sweep, why).await?;
+        }
+    }
+    Ok(())
 }
 
 /// When an account is to be looked at next.

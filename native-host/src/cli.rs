@@ -59,8 +59,13 @@ pub(crate) enum Command {
     Prepare(Prepare),
     /// Activate your account in a tenant
     #[command(after_help = "Examples:\n  latchkey start Contoso --reason 'INC-1042: mailbox rights'\n  \
-            latchkey start contoso.onmicrosoft.com --minutes 30 --show-credential")]
+            latchkey start contoso.onmicrosoft.com --minutes 30 --show-credential\n  \
+            latchkey start Contoso --profile Exchange --ticket INC-1042 --reason 'mailbox rights'")]
     Start(Start),
+    /// Let an open lease last longer, within the tenant's maximum
+    #[command(after_help = "Examples:\n  latchkey extend --minutes 30                the only open lease\n  \
+            latchkey extend Contoso --minutes 30 --reason 'the restore still runs'")]
+    Extend(Extend),
     /// Show leases and their states
     #[command(visible_alias = "leases")]
     List(List),
@@ -377,12 +382,31 @@ pub(crate) struct Start {
     /// How long, in minutes
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1440))]
     pub(crate) minutes: Option<u32>,
+    /// Which of your profiles there [default: the least powerful; 'latchkey tenant list' shows them]
+    #[arg(long)]
+    pub(crate) profile: Option<String>,
     /// Why
     #[arg(long)]
     pub(crate) reason: Option<String>,
+    /// The number of the ticket it is for
+    #[arg(long)]
+    pub(crate) ticket: Option<String>,
     /// Print the credential; goes to the audit log
     #[arg(long)]
     pub(crate) show_credential: bool,
+}
+
+/// `extend`.
+#[derive(Debug, Args)]
+pub(crate) struct Extend {
+    /// A lease's id (or its first characters), or a tenant's name, domain or directory id
+    pub(crate) what: Option<String>,
+    /// How much longer, in minutes
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=43200))]
+    pub(crate) minutes: u32,
+    /// Why
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
 }
 
 /// `list`.

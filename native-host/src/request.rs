@@ -6,7 +6,7 @@ use latchkey_protocol::{ErrorBody, ErrorCode, PROTOCOL_VERSION, RequestFrame, Re
 use serde_json::Value;
 
 /// The closed set of verbs, as they stand on the wire.
-const VERBS: [&str; 8] = [
+const VERBS: [&str; 9] = [
     "hello",
     "list_tenants",
     "start_lease",
@@ -14,6 +14,7 @@ const VERBS: [&str; 8] = [
     "confirm_sign_in",
     "reveal_credential",
     "end_lease",
+    "extend_lease",
     "list_leases",
 ];
 
@@ -111,6 +112,7 @@ mod tests {
                     | Request::ConfirmSignIn { .. }
                     | Request::RevealCredential { .. }
                     | Request::EndLease { .. }
+                    | Request::ExtendLease { .. }
                     | Request::ListLeases {} => seen.insert(verb),
                 };
             }

@@ -260,9 +260,14 @@ impl Shared {
         Ok(match request {
             Request::Hello(_) => return Err(failure::internal("a hello came to the wrong place")),
             Request::ListTenants { hint } => {
-                let tenants = engine.tenants().await?;
+                let mut tenants = engine.tenants().await?;
+                // Where nothing entitles the technician there is nothing to click; an open lease is shown until it ends.
+                tenants.retain(|tenant| !tenant.profiles.is_empty() || tenant.lease.is_some());
                 let recognized = match &hint {
-                    Some(hint) => engine.recognize(hint).await?,
+                    Some(hint) => engine
+                        .recognize(hint)
+                        .await?
+                        .filter(|recognized| tenants.iter().any(|tenant| tenant.tenant_id == *recognized)),
                     None => None,
                 };
                 if let Some(tenant_id) = recognized {
@@ -275,9 +280,13 @@ impl Shared {
                 }
                 Reply::Tenants { tenants, recognized }
             }
-            Request::StartLease { tenant_id, minutes, reason } => {
-                let start = StartLease { tenant_id, minutes, reason, caller: caller.clone() };
+            Request::StartLease { tenant_id, minutes, reason, profile, ticket } => {
+                let start =
+                    StartLease { minutes, reason, profile, ticket, ..StartLease::new(tenant_id, caller.clone()) };
                 Reply::Lease { lease: engine.start_lease(start, &on_progress).await? }
+            }
+            Request::ExtendLease { lease_id, minutes, reason } => {
+                Reply::Lease { lease: engine.extend_lease(lease_id, minutes, reason.as_deref(), caller).await? }
             }
             Request::FillCredential { lease_id, field, document } => {
                 Reply::Secret(engine.fill_credential(lease_id, field, &document, caller).await?)
@@ -409,6 +418,7 @@ const fn deadline(request: &Request) -> Duration {
         // Long enough for a new account to arrive everywhere in the directory.
         Request::StartLease { .. } => 240,
         Request::EndLease { .. } => 90,
+        Request::ExtendLease { .. } => 15,
         // The key store may ask the person for a password.
         Request::FillCredential { .. } | Request::RevealCredential { .. } => 30,
         Request::Hello(_) | Request::ListTenants { .. } | Request::ConfirmSignIn { .. } | Request::ListLeases {} => 15,

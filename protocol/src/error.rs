@@ -123,6 +123,10 @@ error_codes! {
     ClockWrong = 409, "clock_wrong";
     /// The account has not arrived everywhere in the directory yet.
     AccountNotReplicated = 410, "account_not_replicated";
+    /// The tenant has no group of that name, or several.
+    GroupUnknown = 411, "group_unknown";
+    /// An application cannot change who is in the group.
+    GroupNotManageable = 412, "group_not_manageable";
     /// It is not known which password an account has.
     PasswordUncertain = 420, "password_uncertain";
 
@@ -146,6 +150,16 @@ error_codes! {
     CredentialGone = 508, "credential_gone";
     /// Somebody locked everything down: nothing is granted until that is lifted.
     LockedDown = 509, "locked_down";
+    /// Nothing entitles the technician in the tenant.
+    NotEntitled = 510, "not_entitled";
+    /// The technician has no such profile in the tenant.
+    ProfileUnknown = 511, "profile_unknown";
+    /// A reason must be given.
+    ReasonMissing = 512, "reason_missing";
+    /// A ticket number must be given, and it must look as the policy says.
+    TicketNotFitting = 513, "ticket_not_fitting";
+    /// The technician has too many leases open.
+    TooManyLeases = 514, "too_many_leases";
     /// The technician may not see the password of a break-glass account.
     RevealNotAllowed = 520, "reveal_not_allowed";
 }

@@ -20,7 +20,7 @@ pub use message::{
     Document, FillField, Hello, HostFrame, Progress, Reply, Request, RequestFrame, RequestId, Secret, Step, StepState,
     TenantHint, Welcome,
 };
-pub use tenant::{CredentialKind, CredentialPlan, LeaseState, LeaseSummary, Problem, TenantSummary};
+pub use tenant::{CredentialKind, CredentialPlan, LeaseState, LeaseSummary, Problem, ProfileSummary, TenantSummary};
 
 /// The version of the messages in this crate. Both sides must speak the same one.
 pub const PROTOCOL_VERSION: u32 = 1;

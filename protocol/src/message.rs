@@ -45,6 +45,22 @@ pub enum Request {
         /// Why, in the technician's words.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
+        /// Which of the tenant's profiles; the least powerful one when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        profile: Option<String>,
+        /// The number of the ticket it is for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ticket: Option<String>,
+    },
+    /// Let an open lease last longer. Answered by [`Reply::Lease`].
+    ExtendLease {
+        /// The lease.
+        lease_id: Uuid,
+        /// How many minutes longer.
+        minutes: u32,
+        /// Why, in the technician's words.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
     },
     /// Hand out the credential to fill one field of one document. Once per document. Answered by [`Reply::Secret`].
     FillCredential {

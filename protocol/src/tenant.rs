@@ -88,6 +88,35 @@ pub struct LeaseSummary {
     /// What is wrong, if anything is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<Problem>,
+    /// The profile that it was started with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+    /// Whose it is, by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub technician: Option<String>,
+    /// The ticket it was started for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<String>,
+    /// When its credential ends by itself, if that is before the lease does: whoever signs in again after that needs
+    /// a new one. Unix time in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential_until: Option<i64>,
+}
+
+/// One way of working in a tenant, for the technician to choose.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProfileSummary {
+    /// What it is called.
+    pub name: String,
+    /// The directory roles it grants.
+    pub roles: Vec<String>,
+    /// The groups it makes the account a member of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
+    /// How long a lease lasts unless the technician asks for another length, in minutes.
+    pub minutes: u32,
+    /// The longest a lease may last, in minutes.
+    pub maximum_minutes: u32,
 }
 
 /// One customer's tenant as the technician sees it.
@@ -120,4 +149,13 @@ pub struct TenantSummary {
     /// When a lease was last started there, Unix time in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_used: Option<i64>,
+    /// What the technician may choose, the least powerful first; empty when nothing entitles her or him.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub profiles: Vec<ProfileSummary>,
+    /// Whether a reason must be given.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reason_required: bool,
+    /// A regular expression that a ticket number must fit; a ticket must be given when this is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket_pattern: Option<String>,
 }

@@ -25,6 +25,10 @@ fn lease() -> LeaseSummary {
         from: 1_795_341_600_000,
         until: 1_795_356_000_000,
         problem: None,
+        profile: Some("Helpdesk".into()),
+        technician: Some("alex@msp.example".into()),
+        ticket: Some("INC-1042".into()),
+        credential_until: Some(1_795_349_600_000),
     }
 }
 
@@ -56,6 +60,15 @@ fn tenant() -> TenantSummary {
         credential_expires: Some(1_797_933_600_000),
         lease: Some(lease()),
         last_used: Some(1_795_341_600_000),
+        profiles: vec![ProfileSummary {
+            name: "Helpdesk".into(),
+            roles: vec!["User Administrator".into()],
+            groups: vec!["SG-Support".into()],
+            minutes: 240,
+            maximum_minutes: 480,
+        }],
+        reason_required: true,
+        ticket_pattern: Some("INC-[0-9]+".into()),
     }
 }
 
@@ -99,8 +112,21 @@ fn every_message_is_as_on_file() {
                 hint: Some(TenantHint { tenant: Some("contoso.onmicrosoft.com".into()), user_name: None }),
             },
         ),
-        ("start-lease", Request::StartLease { tenant_id: TENANT, minutes: Some(60), reason: Some("T-1042".into()) }),
-        ("start-lease-by-default", Request::StartLease { tenant_id: TENANT, minutes: None, reason: None }),
+        (
+            "start-lease",
+            Request::StartLease {
+                tenant_id: TENANT,
+                minutes: Some(60),
+                reason: Some("mailbox rights".into()),
+                profile: Some("Helpdesk".into()),
+                ticket: Some("INC-1042".into()),
+            },
+        ),
+        (
+            "start-lease-by-default",
+            Request::StartLease { tenant_id: TENANT, minutes: None, reason: None, profile: None, ticket: None },
+        ),
+        ("extend-lease", Request::ExtendLease { lease_id: LEASE, minutes: 30, reason: Some("not done".into()) }),
         (
             "fill-credential",
             Request::FillCredential { lease_id: LEASE, field: FillField::AccessPass, document: document() },

@@ -5,8 +5,8 @@
 //! per type. It is strict about types and never repeats a value in an error: it has no errors, only `None`.
 
 use latchkey_protocol::{
-    CredentialKind, CredentialPlan, ErrorBody, ErrorCode, FillField, HostFrame, LeaseState, LeaseSummary, Progress,
-    Reply, RequestId, Secret, Step, StepState, TenantSummary, Welcome, cloud::Cloud,
+    CredentialKind, CredentialPlan, ErrorBody, ErrorCode, FillField, HostFrame, LeaseState, LeaseSummary,
+    ProfileSummary, Progress, Reply, RequestId, Secret, Step, StepState, TenantSummary, Welcome, cloud::Cloud,
 };
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -171,7 +171,8 @@ impl Read for RequestId {
 fields!(ErrorBody { code, name, message, next_step, tenant, graph_request_id });
 fields!(CredentialPlan { kind, because });
 fields!(LeaseSummary {
-    lease_id, tenant_id, tenant_name, user_name, roles, state, credential, from, until, problem; credential_held
+    lease_id, tenant_id, tenant_name, user_name, roles, state, credential, from, until, problem, profile, technician,
+    ticket, credential_until; credential_held
 });
 fields!(TenantSummary {
     tenant_id,
@@ -185,8 +186,10 @@ fields!(TenantSummary {
     credential,
     credential_expires,
     lease,
-    last_used
+    last_used,
+    ticket_pattern; profiles, reason_required
 });
+fields!(ProfileSummary { name, roles, minutes, maximum_minutes; groups });
 fields!(Progress { step, state });
 fields!(Welcome { protocol, host_version });
 fields!(Secret { lease_id, credential, user_name, value });

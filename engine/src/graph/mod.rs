@@ -18,9 +18,10 @@ pub(crate) use break_glass::{
 pub(crate) use client::{Deadline, Http, KeySource, Session, blocking, days_since_1970, stored_key};
 pub(crate) use error::{Trouble, Verdict, judge};
 pub(crate) use operations::{
-    FoundAccount, Page, PassLifetime, PassPolicy, RoleDefinition, action_request, assignments, create_account,
-    delete_account, domains, find_account, members_of_account, memberships, pass_policy, passes, read_domains,
-    read_organization, read_role_assignments, read_role_definitions,
+    FoundAccount, FoundGroup, Page, PassLifetime, PassPolicy, RoleDefinition, action_request, assignments,
+    create_account, delete_account, domains, find_account, find_groups, find_groups_beginning, members_of_account,
+    memberships, pass_policy, passes, read_domains, read_group, read_organization, read_role_assignments,
+    read_role_definitions,
 };
 pub(crate) use schedules::{Fence, allowed as schedules_allowed, read as read_schedules, timed};
 pub(crate) use token::Capabilities;

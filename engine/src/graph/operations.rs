@@ -21,6 +21,8 @@ use crate::{
 };
 use latchkey_protocol::cloud::Cloud;
 
+const GROUP_MEMBERS: &str =
+    "id,displayName,groupTypes,mailEnabled,securityEnabled,isAssignableToRole,onPremisesSyncEnabled";
 const USER_MEMBERS: &str = "id,accountEnabled,userPrincipalName,onPremisesExtensionAttributes";
 
 /// One page of a collection.
@@ -86,6 +88,25 @@ pub(crate) struct RoleDefinition {
     pub(crate) display_name: String,
 }
 
+/// A group as the directory shows it, with what tells whether it can be changed.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct FoundGroup {
+    pub(crate) id: Uuid,
+    #[serde(default)]
+    pub(crate) display_name: String,
+    #[serde(default)]
+    pub(crate) group_types: Vec<String>,
+    #[serde(default)]
+    pub(crate) mail_enabled: Option<bool>,
+    #[serde(default)]
+    pub(crate) security_enabled: Option<bool>,
+    #[serde(default)]
+    pub(crate) is_assignable_to_role: Option<bool>,
+    #[serde(default)]
+    pub(crate) on_premises_sync_enabled: Option<bool>,
+}
+
 pub(crate) fn create_account(name: &AccountName, password: SecretString) -> Request {
     let members = json!({
         "accountEnabled": false,
@@ -134,6 +155,22 @@ pub(crate) fn read_domains() -> Request {
 
 pub(crate) fn read_role_definitions() -> Request {
     Request::get("/roleManagement/directory/roleDefinitions?$select=id,displayName,templateId,isEnabled".to_owned())
+}
+
+pub(crate) fn read_group(id: Uuid) -> Request {
+    Request::get(format!("/groups/{id}?$select={GROUP_MEMBERS}"))
+}
+
+/// Groups of that display name.
+pub(crate) fn find_groups(name: &str) -> Request {
+    let name = encoded(&name.replace('\'', "''"));
+    Request::get(format!("/groups?$filter=displayName%20eq%20'{name}'&$select={GROUP_MEMBERS}"))
+}
+
+/// Groups whose display names begin so.
+pub(crate) fn find_groups_beginning(beginning: &str) -> Request {
+    let beginning = encoded(&beginning.replace('\'', "''"));
+    Request::get(format!("/groups?$filter=startswith(displayName,'{beginning}')&$select={GROUP_MEMBERS}&$top=999"))
 }
 
 pub(crate) fn pass_policy() -> Request {

@@ -100,9 +100,8 @@ impl Policy {
                 }
             }
         }
-        profiles.sort_by_cached_key(|profile| {
-            (Strength::of(&profile.roles, &profile.groups), profile.name.to_lowercase())
-        });
+        profiles
+            .sort_by_cached_key(|profile| (Strength::of(&profile.roles, &profile.groups), profile.name.to_lowercase()));
         Entitled::To(profiles)
     }
 

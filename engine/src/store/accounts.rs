@@ -29,6 +29,8 @@ pub(crate) struct AccountRow {
     pub(crate) settle_from: Option<i64>,
     pub(crate) settle_stage: i64,
     pub(crate) looked_at: Option<i64>,
+    /// When the credential that was issued last ends by itself, if it does.
+    pub(crate) credential_until: Option<i64>,
 }
 
 impl AccountRow {
@@ -53,6 +55,7 @@ impl AccountRow {
             settle_from: get(row, "settle_from")?,
             settle_stage: get(row, "settle_stage")?,
             looked_at: get(row, "looked_at")?,
+            credential_until: get(row, "credential_until")?,
         })
     }
 }
@@ -133,12 +136,12 @@ impl Store {
             let (account_id, user_name): (&str, &str) = (get(&row, "account_id")?, get(&row, "user_name")?);
             let local = user_name.split('@').next().unwrap_or_default();
             let owner = local.strip_prefix(&prefix.to_lowercase()).filter(|rest| !rest.is_empty()).unwrap_or(local);
-            sqlx::query("update accounts set owner = ?2 where account_id = ?1")
-                .bind(account_id)
-                .bind(owner)
-                .execute(&self.pool)
-                .await
-                .map_err(fault)?;
+            for statement in [
+                "update leases set technician = ?2 where account_id = ?1 and technician = ''",
+                "update accounts set owner = ?2 where account_id = ?1",
+            ] {
+                sqlx::query(statement).bind(account_id).bind(owner).execute(&self.pool).await.map_err(fault)?;
+            }
         }
         Ok(())
     }
@@ -237,7 +240,7 @@ pub(crate) async fn release_in(write: &mut Write, claim: &Claim) -> Result<(), E
 pub(crate) async fn save_known(write: &mut Write, claim: &Claim, account: &AccountRow) -> Result<bool, EngineError> {
     let saved = sqlx::query(
         "update accounts set object_id = ?3, created_at = ?4, known = ?5, certain = ?6, credential_generation = ?7,
-             settle_from = ?8, settle_stage = ?9, looked_at = ?10
+             settle_from = ?8, settle_stage = ?9, looked_at = ?10, credential_until = ?11
          where account_id = ?1 and generation = ?2",
     )
     .bind(claim.account_id.to_string())
@@ -250,6 +253,7 @@ pub(crate) async fn save_known(write: &mut Write, claim: &Claim, account: &Accou
     .bind(account.settle_from)
     .bind(account.settle_stage)
     .bind(account.looked_at)
+    .bind(account.credential_until)
     .execute(&mut **write)
     .await
     .map_err(fault)?;

@@ -34,6 +34,16 @@ pub(crate) struct NewEntry<'a> {
     pub(crate) announce: bool,
 }
 
+impl<'a> NewEntry<'a> {
+    /// The same, done by (or to the lease of) somebody else than the one who works here.
+    pub(crate) const fn by(mut self, technician: &'a str) -> Self {
+        if !technician.is_empty() {
+            self.technician = technician;
+        }
+        self
+    }
+}
+
 /// The part of an entry that is hashed, in the words in which it was written.
 #[derive(Serialize, Deserialize)]
 struct Body {

@@ -5,7 +5,7 @@ use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
 
 use super::{Store, Write, fault, get, get_id, get_json, get_optional_json, json};
-use crate::{Caller, EngineError, Failure, Role};
+use crate::{Caller, EngineError, Failure, Role, Technician};
 
 /// A lease.
 #[derive(Clone, Debug)]
@@ -22,6 +22,12 @@ pub(crate) struct LeaseRow {
     pub(crate) until: i64,
     pub(crate) attempts: u32,
     pub(crate) problem: Option<ErrorBody>,
+    /// Local part of whose it is.
+    pub(crate) technician: String,
+    /// The same as people read it; empty for leases from before there were several technicians.
+    pub(crate) technician_name: String,
+    pub(crate) profile: String,
+    pub(crate) ticket: Option<String>,
 }
 
 impl LeaseRow {
@@ -39,6 +45,10 @@ impl LeaseRow {
             until: get(row, "until_at")?,
             attempts: get(row, "attempts")?,
             problem: get_optional_json(row, "problem")?,
+            technician: get(row, "technician")?,
+            technician_name: get(row, "technician_name")?,
+            profile: get(row, "profile")?,
+            ticket: get(row, "ticket")?,
         })
     }
 
@@ -65,6 +75,9 @@ pub(crate) struct NewLease<'a> {
     pub(crate) roles: &'a [Role],
     pub(crate) groups: &'a [Uuid],
     pub(crate) reason: Option<&'a str>,
+    pub(crate) technician: &'a Technician,
+    pub(crate) profile: &'a str,
+    pub(crate) ticket: Option<&'a str>,
     pub(crate) caller: &'a Caller,
     pub(crate) from: i64,
     pub(crate) until: i64,
@@ -211,8 +224,8 @@ pub(crate) async fn open(write: &mut Write) -> Result<Vec<LeaseRow>, EngineError
 pub(crate) async fn insert(write: &mut Write, lease: &NewLease<'_>) -> Result<(), EngineError> {
     sqlx::query(
         "insert into leases (lease_id, tenant_id, account_id, state, closes_as, roles, groups, reason, caller,
-             from_at, until_at, next_at)
-         values (?1, ?2, ?3, 'activating', 'failed', ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+             from_at, until_at, next_at, technician, technician_name, profile, ticket)
+         values (?1, ?2, ?3, 'activating', 'failed', ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
     )
     .bind(lease.lease_id.to_string())
     .bind(lease.tenant_id.to_string())
@@ -224,10 +237,45 @@ pub(crate) async fn insert(write: &mut Write, lease: &NewLease<'_>) -> Result<()
     .bind(lease.from)
     .bind(lease.until)
     .bind(lease.next_at)
+    .bind(lease.technician.local_part.trim().to_lowercase())
+    .bind(lease.technician.name.trim())
+    .bind(lease.profile)
+    .bind(lease.ticket)
     .execute(&mut **write)
     .await
     .map_err(fault)?;
     Ok(())
+}
+
+/// How many leases of the technician are open and not being taken back.
+pub(crate) async fn live_of(write: &mut Write, technician: &Technician, now: i64) -> Result<u32, EngineError> {
+    let row = sqlx::query(
+        "select count(*) as live from leases
+         where technician = ?1 and state not in ('ended', 'failed') and state not in ('ending', 'stuck')
+             and until_at > ?2",
+    )
+    .bind(technician.local_part.trim().to_lowercase())
+    .bind(now)
+    .fetch_one(&mut **write)
+    .await
+    .map_err(fault)?;
+    get(&row, "live")
+}
+
+/// The lease ends later. `false`: it is not live any more.
+pub(crate) async fn extend(write: &mut Write, lease_id: Uuid, old: i64, until: i64) -> Result<bool, EngineError> {
+    let updated = sqlx::query(
+        "update leases set until_at = ?3, next_at = case when state = 'activating' then next_at else ?3 end
+         where lease_id = ?1 and until_at = ?2
+             and state in ('activating', 'active', 'usable', 'externally_modified')",
+    )
+    .bind(lease_id.to_string())
+    .bind(old)
+    .bind(until)
+    .execute(&mut **write)
+    .await
+    .map_err(fault)?;
+    Ok(updated.rows_affected() == 1)
 }
 
 /// Goes back to activating: the credential is about to be replaced.

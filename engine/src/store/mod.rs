@@ -10,6 +10,7 @@ mod audit;
 pub(crate) mod break_glass;
 pub(crate) mod leases;
 mod lockdown;
+mod names;
 mod outbox;
 mod tenants;
 
@@ -18,6 +19,7 @@ pub(crate) use audit::{LeaseFacts, NewEntry, WrittenEntry, append, entry as audi
 pub(crate) use break_glass::{BreakGlassRow, Loan};
 pub(crate) use leases::{LeaseRow, NewLease};
 pub(crate) use lockdown::{lift, lock_down, look_at_everything, refuse_in_lockdown};
+pub(crate) use names::{NameKind, NameRow};
 pub(crate) use outbox::{Message, Outcome};
 pub(crate) use tenants::{TenantRow, mark_used, remove as remove_tenant, save as save_tenant};
 

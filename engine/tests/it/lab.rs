@@ -452,5 +452,5 @@ pub(crate) struct Account {
 }
 
 pub(crate) fn start(tenant_id: Uuid) -> StartLease {
-    StartLease { tenant_id, minutes: Some(60), reason: Some("ticket 4711".to_owned()), caller: PERSON }
+    StartLease { minutes: Some(60), reason: Some("ticket 4711".to_owned()), ..StartLease::new(tenant_id, PERSON) }
 }

@@ -7,7 +7,7 @@ use latchkey_protocol::{CredentialKind, ErrorBody, ErrorCode, LeaseState, LeaseS
 use serde_json::json;
 
 use super::{CALLER, duration, follow, moment, table, tenant_among, tenant_named};
-use crate::cli::{End, List, Start};
+use crate::cli::{End, Extend, List, Start};
 use crate::key_store::Prompting;
 use crate::output::{Mark, Output};
 use crate::{failure, machine, settings::Folders};
@@ -17,8 +17,13 @@ const DELIVERING_AT_SWEEP: std::time::Duration = std::time::Duration::from_secs(
 
 pub(super) async fn start(engine: &Engine, start: Start, output: Output) -> Result<(), ErrorBody> {
     let tenant = tenant_named(engine, &start.tenant).await?;
-    let request =
-        StartLease { tenant_id: tenant.tenant_id, minutes: start.minutes, reason: start.reason, caller: CALLER };
+    let request = StartLease {
+        minutes: start.minutes,
+        reason: start.reason,
+        profile: start.profile,
+        ticket: start.ticket,
+        ..StartLease::new(tenant.tenant_id, CALLER)
+    };
     let spinner = output.progress("activating the account");
     let lease = engine.start_lease(request, &follow(&spinner)).await?;
     drop(spinner);
@@ -35,7 +40,7 @@ pub(super) async fn start(engine: &Engine, start: Start, output: Output) -> Resu
         Mark::Good,
         format_args!("{} is active in {} until {}", lease.user_name, lease.tenant_name, moment(lease.until)),
     );
-    output.line(format_args!("    {}", lease.roles.join(", ")));
+    output.line(format_args!("    {}: {}", lease.profile.as_deref().unwrap_or("Roles"), lease.roles.join(", ")));
     match &secret {
         Some(secret) => output.line(format_args!("    {}: {}", credential_name(secret.credential), secret.value)),
         None => output
@@ -116,6 +121,7 @@ fn show(leases: &[LeaseSummary], output: Output) {
             lease.user_name.clone(),
             state_of(lease),
             when(lease),
+            lease.profile.clone().unwrap_or_default(),
             lease.roles.join(", "),
         ]);
     }
@@ -135,6 +141,34 @@ fn state_of(lease: &LeaseSummary) -> String {
         LeaseState::Ending if lease.problem.is_some() => "ENDING FAILS".to_owned(),
         state => state_name(state).to_owned(),
     }
+}
+
+/// Lets one open lease last longer.
+pub(super) async fn extend(engine: &Engine, extend: &Extend, output: Output) -> Result<(), ErrorBody> {
+    let open = engine.leases(false).await?;
+    let chosen = match &extend.what {
+        None => only(open)?,
+        Some(said) => only(meant(engine, open, said).await?)?,
+    };
+    let [lease] = chosen.as_slice() else {
+        return Err(ErrorBody::new(ErrorCode::LeaseUnknown, "No lease is open.", "Start one with 'latchkey start'."));
+    };
+    let lease = engine.extend_lease(lease.lease_id, extend.minutes, extend.reason.as_deref(), &CALLER).await?;
+    output.document(&json!({"lease": lease}));
+    output.marked(
+        Mark::Good,
+        format_args!("{} stays active in {} until {}", lease.user_name, lease.tenant_name, moment(lease.until)),
+    );
+    if let Some(ends) = lease.credential_until {
+        output.marked(
+            Mark::Warning,
+            format_args!(
+                "The Temporary Access Pass still ends at {}: whoever signs in after that starts again and gets a new one.",
+                moment(ends)
+            ),
+        );
+    }
+    Ok(())
 }
 
 fn when(lease: &LeaseSummary) -> String {

@@ -106,6 +106,7 @@ async fn with_engine(command: Command, output: Output) -> Result<ExitCode, Error
         }
         Command::Prepare(prepare) => tenant::prepare(&engine().await?, &prepare, output).await,
         Command::Start(start) => lease::start(&engine().await?, start, output).await.map(done),
+        Command::Extend(extend) => lease::extend(&engine().await?, &extend, output).await.map(done),
         Command::List(list) => lease::list(&engine().await?, &list, output).await.map(done),
         Command::End(end) => lease::end(&engine_to_end(output).await?, &end, output).await,
         Command::Lockdown(lock_down) => lockdown::run(&engine_to_end(output).await?, &lock_down, output).await,

@@ -68,7 +68,7 @@ impl Brain {
             return;
         }
         let minutes = activation.minutes;
-        let request = Request::StartLease { tenant_id, minutes, reason: None };
+        let request = Request::StartLease { tenant_id, minutes, reason: None, profile: None, ticket: None };
         let id = self.ask(Asked::Start(tenant_id), request, START_MS);
         self.activation_mut(tenant_id).request = Some(id);
         for flow in self.state.flows.iter_mut().filter(|flow| flow.tenant_id == tenant_id && flow.is_running()) {
