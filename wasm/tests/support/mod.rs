@@ -36,6 +36,9 @@ pub fn tenant(credential: CredentialKind) -> TenantSummary {
         credential_expires: None,
         lease: None,
         last_used: None,
+        profiles: Vec::new(),
+        reason_required: false,
+        ticket_pattern: None,
     }
 }
 
@@ -62,6 +65,10 @@ pub fn lease(credential: CredentialKind) -> LeaseSummary {
         from: START,
         until: START + 240 * 60_000,
         problem: None,
+        profile: None,
+        technician: None,
+        ticket: None,
+        credential_until: None,
     }
 }
 
