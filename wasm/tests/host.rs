@@ -27,6 +27,7 @@ fn kinds(effects: &[Effect]) -> Vec<&'static str> {
             Request::ConfirmSignIn { .. } => "confirm",
             Request::RevealCredential { .. } => "reveal",
             Request::EndLease { .. } => "end",
+            Request::ExtendLease { .. } => "extend",
             Request::ListLeases {} => "leases",
         })
         .collect()

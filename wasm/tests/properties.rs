@@ -254,7 +254,9 @@ impl Guard {
         match request {
             Request::Hello(_) => Reply::Welcome(Welcome { protocol: PROTOCOL_VERSION, host_version: "1".to_owned() }),
             Request::ListTenants { .. } => Reply::Tenants { tenants: vec![tenant(self.kind)], recognized: None },
-            Request::StartLease { .. } | Request::ConfirmSignIn { .. } => Reply::Lease { lease: self.lease() },
+            Request::StartLease { .. } | Request::ExtendLease { .. } | Request::ConfirmSignIn { .. } => {
+                Reply::Lease { lease: self.lease() }
+            }
             Request::FillCredential { .. } | Request::RevealCredential { .. } => Reply::Secret(self.secret()),
             Request::EndLease { .. } => {
                 Reply::Lease { lease: LeaseSummary { state: LeaseState::Ended, ..self.lease() } }
