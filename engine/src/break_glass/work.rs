@@ -89,7 +89,7 @@ impl<'a> Work<'a> {
         // Read after the loan was given: what was true before may not be any more.
         let Some(account) = shared.store.break_glass_account(loan.account_id).await? else { return Ok(None) };
         let tenant = shared.store.tenant(account.tenant_id).await?;
-        let rules = shared.settings.policy.rules(tenant.tenant_id, &tenant.name, &tenant.domains);
+        let rules = shared.policy().rules(tenant.identity());
         Ok(Some(Self {
             shared,
             session: shared.session(&tenant),
