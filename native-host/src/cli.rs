@@ -195,14 +195,7 @@ pub(crate) enum BreakGlassCommand {
     /// Make those that the configuration names and that are missing
     #[command(after_help = "Examples:\n  latchkey break-glass prepare              in every tenant\n  \
             latchkey break-glass prepare Contoso --take-over")]
-    Prepare {
-        /// Where
-        #[command(flatten)]
-        which: Prepare,
-        /// Also take over accounts of those names that are there and not Latchkey's; their passwords are replaced
-        #[arg(long, requires = "tenants")]
-        take_over: bool,
-    },
+    Prepare(PrepareBreakGlass),
     /// Replace passwords now: of a tenant, or all that are due
     Rotate(Rotate),
     /// Show a password, once; goes to the audit log, and the password is replaced soon afterwards
@@ -222,6 +215,16 @@ pub(crate) enum BreakGlassCommand {
     GrantAppRole(AppRole),
     /// Take that role back
     RevokeAppRole(AppRole),
+}
+
+/// `break-glass prepare`.
+#[derive(Debug, Args)]
+pub(crate) struct PrepareBreakGlass {
+    /// Tenants: names, domains or directory ids; all of them when absent
+    pub(crate) tenants: Vec<String>,
+    /// Also take over accounts of those names that are there and not Latchkey's; their passwords are replaced
+    #[arg(long, requires = "tenants")]
+    pub(crate) take_over: bool,
 }
 
 /// `break-glass rotate`.

@@ -11,7 +11,7 @@ pub(crate) mod rules;
 mod settings;
 mod work;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use latchkey_protocol::ErrorBody;
 use secrecy::SecretString;
@@ -607,10 +607,11 @@ async fn schedule(shared: &Shared) -> Result<Vec<(Due, BreakGlassRow)>, EngineEr
     if all.is_empty() {
         return Ok(Vec::new());
     }
-    let tenants = shared.store.tenants().await?;
+    let tenants: BTreeMap<_, _> =
+        shared.store.tenants().await?.into_iter().map(|tenant| (tenant.tenant_id, tenant)).collect();
     let mut schedule = Vec::with_capacity(all.len());
     for row in all.into_iter().filter(is_scheduled) {
-        let tenant = tenants.iter().find(|tenant| tenant.tenant_id == row.tenant_id);
+        let tenant = tenants.get(&row.tenant_id);
         // A configuration with too many accounts in a tenant must not keep those that are managed from being rotated.
         let wanted = tenant.and_then(|tenant| settings::of_tenant(&shared.settings.break_glass, tenant).ok());
         let settings = wanted.into_iter().flatten().find(|settings| settings.name.as_str() == row.name);

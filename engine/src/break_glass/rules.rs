@@ -196,11 +196,13 @@ impl Passwords {
         (belief, weighed.into_iter().map(|(likelihood, _, generation)| (generation, likelihood)).collect())
     }
 
-    /// When the account is to be looked at because of sends without an answer.
+    /// When the account is to be looked at because of sends without an answer: three times, and then, as long as they
+    /// could not be settled, again and again.
     fn next_look(&self, looked_at: Option<i64>, ahead: i64) -> Option<i64> {
         // Sends are noted in Microsoft's time, looks in ours.
         let looks = self.candidates.iter().flat_map(|candidate| LOOKS.map(|after| candidate.sent_at - ahead + after));
-        looks.filter(|at| looked_at.is_none_or(|looked| *at > looked)).min()
+        let next = looks.filter(|at| looked_at.is_none_or(|looked| *at > looked)).min();
+        next.or_else(|| looked_at.filter(|_| !self.candidates.is_empty()).map(|looked| looked + SETTLED))
     }
 }
 
@@ -414,7 +416,7 @@ mod tests {
     }
 
     #[test]
-    fn a_send_without_an_answer_is_looked_after_three_times() {
+    fn a_send_without_an_answer_is_looked_after_until_it_is_settled() {
         let mut passwords = proven(1);
         passwords.sending(2, 2_000_000);
         let mut at = 2_000_000;
@@ -425,6 +427,9 @@ mod tests {
             at = due.at;
             looked = Some(at);
         }
+        let again = Timing { looked_at: looked, ..timing(&passwords) }.due(at);
+        assert_eq!(again, Due { at: at + SETTLED, what: Task::Look }, "it could not be asked");
+        passwords.candidates.clear();
         assert_eq!(Timing { looked_at: looked, ..timing(&passwords) }.due(at).what, Task::Rotate);
     }
 

@@ -642,3 +642,18 @@ async fn one_tenant_in_trouble_does_not_hold_up_the_others() {
     assert_eq!(report.problems.len(), 1);
     assert_eq!(report.problems[0].tenant.as_deref(), Some("Contoso"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_a_lockdown_nobody_sees_a_password_and_it_is_replaced_all_the_same() {
+    let lab = Lab::new().await;
+    let engine = ready(&lab).await;
+    engine.lock_down("INC-7: laptop stolen", &PERSON).await.unwrap();
+    let refused = engine.reveal_break_glass(CONTOSO, NAME, "drill", &PERSON).await.unwrap_err();
+    assert_eq!(refused.code(), ErrorCode::LockedDown);
+    let before = account(&lab).password;
+    lab.advance(25 * HOUR);
+    assert_eq!(engine.sweep().await.unwrap().rotations.rotated.len(), 1);
+    assert_ne!(account(&lab).password, before);
+    engine.lift_lockdown("INC-7 closed", &PERSON).await.unwrap();
+    assert_well(&lab, &engine).await;
+}

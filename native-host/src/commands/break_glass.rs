@@ -10,14 +10,14 @@ use secrecy::ExposeSecret as _;
 use serde_json::json;
 
 use super::{CALLER, duration, follow, moment, table, tenant_named};
-use crate::cli::{AppRole, BreakGlassCommand, Prepare, Release, Reveal, Rotate};
+use crate::cli::{AppRole, BreakGlassCommand, PrepareBreakGlass, Release, Reveal, Rotate};
 use crate::output::{Mark, Output};
 use crate::{failure, machine};
 
 pub(super) async fn run(engine: &Engine, command: BreakGlassCommand, output: Output) -> Result<ExitCode, ErrorBody> {
     match command {
         BreakGlassCommand::List { tenant } => list(engine, tenant.as_deref(), output).await,
-        BreakGlassCommand::Prepare { which, take_over } => prepare(engine, &which, take_over, output).await,
+        BreakGlassCommand::Prepare(prepare) => self::prepare(engine, &prepare, output).await,
         BreakGlassCommand::Rotate(rotate) => self::rotate(engine, &rotate, output).await,
         BreakGlassCommand::Reveal(reveal) => self::reveal(engine, &reveal, output).await.map(|()| ExitCode::SUCCESS),
         BreakGlassCommand::Remove(release) => remove(engine, &release, output).await.map(|()| ExitCode::SUCCESS),
@@ -105,21 +105,19 @@ pub(super) async fn banner(engine: &Engine, output: Output) -> Result<(), ErrorB
     Ok(())
 }
 
-async fn prepare(engine: &Engine, which: &Prepare, take_over: bool, output: Output) -> Result<ExitCode, ErrorBody> {
+async fn prepare(engine: &Engine, prepare: &PrepareBreakGlass, output: Output) -> Result<ExitCode, ErrorBody> {
     let mut tenants = Vec::new();
-    for said in &which.tenants {
+    for said in &prepare.tenants {
         tenants.push(tenant_named(engine, said).await?);
     }
-    if which.tenants.is_empty() {
-        if take_over {
-            return Err(failure::usage("Nothing is taken over everywhere at once.", "Name the tenant."));
-        }
+    if prepare.tenants.is_empty() {
         tenants = engine.tenants().await?;
     }
     let (mut prepared, mut failed): (Vec<PreparedBreakGlass>, Vec<ErrorBody>) = (Vec::new(), Vec::new());
     for tenant in &tenants {
         let spinner = output.progress(&format!("preparing {}", tenant.name));
-        let made = engine.prepare_break_glass(tenant.tenant_id, None, take_over, &CALLER, &follow(&spinner)).await;
+        let made =
+            engine.prepare_break_glass(tenant.tenant_id, None, prepare.take_over, &CALLER, &follow(&spinner)).await;
         drop(spinner);
         match made {
             Ok(accounts) => {
