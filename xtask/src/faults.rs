@@ -11,6 +11,11 @@ use crate::{
 
 /// How many schedules the long form runs with all guards, and without each.
 const LONG: (u64, u64) = (100_000, 4_000);
+/// How many come in every test run, with all guards.
+const SHORT: u64 = 300;
+/// At most so many without each guard; it stops at the first that is violated.
+const SHORT_WITHOUT: u64 = 600;
+
 #[derive(Args)]
 pub struct Options {
     /// How many schedules to run
@@ -55,6 +60,14 @@ pub fn run(workspace: &Path, options: &Options) -> anyhow::Result<()> {
         println!("{}", report.join("report.json").display());
     }
     Ok(())
+}
+
+/// The short form: nothing may be violated with all guards, and something must be without each.
+pub fn in_short(workspace: &Path) -> anyhow::Result<()> {
+    let program = build(workspace, "dev")?;
+    let (schedules, without) = (SHORT.to_string(), SHORT_WITHOUT.to_string());
+    let arguments = ["--schedules", schedules.as_str(), "--schedules-without", without.as_str()];
+    execute(&mut command(&program.to_string_lossy(), arguments))
 }
 
 /// In a build of the whole workspace the program is left out.

@@ -24,6 +24,7 @@ pub fn run(workspace: &Path, options: &Options) -> anyhow::Result<()> {
     lints()?;
     dependencies(workspace)?;
     rust_tests(workspace)?;
+    faults::in_short(workspace)?;
     lab::build_programs(Build::Quick)?;
     let browsers = crate::build_extensions(workspace)?;
     conformance(workspace)?;

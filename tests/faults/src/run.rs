@@ -13,7 +13,8 @@ use entra_sim::{
 };
 use jiff::Timestamp;
 use latchkey_engine::{
-    Caller, Engine, EngineSettings, NewTenant, SecretStore, SecretStoreError, StartLease, Technician,
+    ALL_ADMINS, Caller, Engine, EngineSettings, Entitlement, NewTenant, Policy, SecretStore, SecretStoreError,
+    StartLease, Technician,
 };
 use latchkey_protocol::{Progress, cloud::Cloud};
 use secrecy::SecretString;
@@ -35,6 +36,9 @@ const SETTLED_IN: i64 = 400_000;
 const RUNS_PER_LAB: u32 = 400;
 const QUIET: &(dyn Fn(Progress) + Send + Sync) = &|_| {};
 const ROLE: &str = "User Administrator";
+const GROUP: &str = "Project Alpha";
+/// The name of the second profile.
+const OTHER: &str = "Users";
 
 /// A world to begin from: the directory and the database.
 struct Beginning {
@@ -226,7 +230,7 @@ impl<'a> Run<'a> {
         };
         let secret = SecretString::from(secret.context("the tenant has an application with a secret")?);
         let plan = Arc::new(Mutex::new(schedule.plan()));
-        let onlooker = open(laboratory, &world, None, None, &secret).await?;
+        let onlooker = open(laboratory, &world, None, None, &secret, schedule.scenario.has_profiles()).await?;
         let truth = Truth::new(Arc::clone(&lab), onlooker, tenant);
         Ok(Self {
             laboratory,
@@ -333,8 +337,9 @@ impl<'a> Run<'a> {
                 plan: Arc::clone(&self.plan),
                 process: id,
             };
-            self.processes[id].engine =
-                Some(open(self.laboratory, &self.world, Some(id), Some(wire), &self.secret).await?);
+            self.processes[id].engine = Some(
+                open(self.laboratory, &self.world, Some(id), Some(wire), &self.secret, self.has_profiles()).await?,
+            );
         }
         let Some(engine) = self.processes[id].engine.clone() else { return Ok(()) };
         let ticks = self.world.ticks(id);
@@ -356,11 +361,14 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
+    const fn has_profiles(&self) -> bool {
+        self.schedule.scenario.has_profiles()
+    }
+
     fn groups(&self) -> Vec<Uuid> {
         let directory = self.lab.directory();
         let tenant = directory.tenant(&self.tenant.to_string());
-        let group =
-            tenant.and_then(|tenant| tenant.groups.values().find(|group| group.display_name == "Project Alpha"));
+        let group = tenant.and_then(|tenant| tenant.groups.values().find(|group| group.display_name == GROUP));
         group.and_then(|group| group.id.parse().ok()).into_iter().collect()
     }
 
@@ -416,7 +424,7 @@ impl<'a> Run<'a> {
         self.truth.onlooker().close().await;
         self.laboratory.forget_database();
         std::fs::write(self.laboratory.database(), &self.copy)?;
-        let onlooker = open(self.laboratory, &self.world, None, None, &self.secret).await?;
+        let onlooker = open(self.laboratory, &self.world, None, None, &self.secret, self.has_profiles()).await?;
         self.truth.look_through(onlooker);
         Ok(())
     }
@@ -514,9 +522,13 @@ async fn open(
     process: Option<ProcessId>,
     wire: Option<Wire>,
     secret: &SecretString,
+    has_profiles: bool,
 ) -> anyhow::Result<Engine> {
     let technician = Technician { name: "Alex".to_owned(), local_part: "alex".to_owned(), groups: Vec::new() };
-    let settings = EngineSettings::new(laboratory.database(), technician);
+    let mut settings = EngineSettings::new(laboratory.database(), technician);
+    if has_profiles {
+        settings.policy = profiles();
+    }
     let clock = Arc::new(VirtualClock { world: Arc::clone(world), process });
     let keys = Arc::new(Keys(secret.clone()));
     let opened = match wire {
@@ -554,17 +566,59 @@ async fn perform(
             let _ = engine.add_tenant(new, &caller, QUIET).await;
         }
         Act::Start => {
-            let start = StartLease { tenant_id, minutes: Some(1), reason: Some("ticket 4711".to_owned()), caller };
-            let _ = engine.start_lease(start, QUIET).await;
+            let _ = engine.start_lease(wish(tenant_id, None), QUIET).await;
+        }
+        Act::StartOther => {
+            let _ = engine.start_lease(wish(tenant_id, Some(OTHER)), QUIET).await;
+        }
+        Act::Extend => {
+            for lease in engine.leases(false).await.unwrap_or_default() {
+                let _ = engine.extend_lease(lease.lease_id, 1, Some("not done yet"), &caller).await;
+            }
         }
         Act::End => {
             for lease in engine.leases(false).await.unwrap_or_default() {
                 let _ = engine.end_lease(lease.lease_id, &caller, QUIET).await;
             }
         }
+        Act::EndFirst => {
+            let leases = engine.leases(false).await.unwrap_or_default();
+            for lease in leases.iter().filter(|lease| lease.profile.as_deref() != Some(OTHER)) {
+                let _ = engine.end_lease(lease.lease_id, &caller, QUIET).await;
+            }
+        }
+        Act::EndAll => {
+            let _ = engine.end_all(&caller, &|_, _| {}).await;
+        }
         Act::Sweep => {
             let _ = engine.sweep().await;
         }
+    }
+}
+
+/// A lease of a minute.
+fn wish(tenant_id: Uuid, profile: Option<&str>) -> StartLease {
+    StartLease {
+        minutes: Some(1),
+        reason: Some("ticket 4711".to_owned()),
+        profile: profile.map(str::to_owned),
+        ..StartLease::new(tenant_id, Caller::CommandLine)
+    }
+}
+
+/// Two profiles for everybody.
+fn profiles() -> Policy {
+    let entitlement = |profile: &str, role: &str, groups: &[&str]| Entitlement {
+        group: ALL_ADMINS.to_owned(),
+        tenants: Vec::new(),
+        profile: profile.to_owned(),
+        roles: vec![role.to_owned()],
+        groups: groups.iter().map(|group| (*group).to_owned()).collect(),
+        maximum_minutes: None,
+    };
+    Policy {
+        entitlements: vec![entitlement("Helpdesk", "Helpdesk Administrator", &[GROUP]), entitlement(OTHER, ROLE, &[])],
+        ..Policy::default()
     }
 }
 

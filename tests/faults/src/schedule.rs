@@ -34,8 +34,16 @@ pub(crate) enum Act {
     Connect,
     /// Start a lease of a minute, or renew the credential of the one that is open.
     Start,
-    /// End every lease.
+    /// Start a lease of the other profile, on the same account.
+    StartOther,
+    /// Let what is open last a minute longer.
+    Extend,
+    /// End every lease, one after the other.
     End,
+    /// End the lease of the first profile.
+    EndFirst,
+    /// End everything, everywhere, at once.
+    EndAll,
     /// One sweep.
     Sweep,
 }
@@ -113,6 +121,12 @@ pub(crate) enum Scenario {
     RenewedLate,
     /// Two leases, one soon after the other.
     TwoInARow,
+    /// Two leases on one account, of which the first is ended while the other goes on.
+    TwoProfiles,
+    /// A lease that is extended.
+    Extended,
+    /// Everything is ended at once while somebody starts.
+    EverythingEnded,
     /// Two processes start, end and sweep at the same time.
     Racing,
     /// A tenant is connected, and nothing else.
@@ -131,6 +145,9 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario::RunsOut,
     Scenario::RenewedLate,
     Scenario::TwoInARow,
+    Scenario::TwoProfiles,
+    Scenario::Extended,
+    Scenario::EverythingEnded,
     Scenario::Racing,
     Scenario::Connecting,
     Scenario::Drift,
@@ -140,7 +157,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
 impl Scenario {
     /// What happens when, by itself. `shift` moves what has no fixed time.
     pub(crate) fn events(self, shift: i64) -> Vec<(i64, Event)> {
-        use Act::{Connect, End, Start, Sweep};
+        use Act::{Connect, End, EndAll, EndFirst, Extend, Start, StartOther, Sweep};
         let tell = |at, process, act| (at, Event::Tell(process, act));
         let mut events = vec![(1_000 + shift % SWEEP_EVERY, Event::Sweep(SCHEDULE))];
         events.extend(match self {
@@ -157,6 +174,15 @@ impl Scenario {
                 tell(13_000, COMMAND_LINE, Start),
                 tell(40_000, COMMAND_LINE, End),
             ],
+            Self::TwoProfiles => {
+                vec![tell(0, HOST, Start), tell(4_000, HOST, StartOther), tell(20_000, COMMAND_LINE, EndFirst)]
+            }
+            Self::Extended => vec![tell(0, HOST, Start), tell(30_000 + shift % 25_000, COMMAND_LINE, Extend)],
+            Self::EverythingEnded => vec![
+                tell(0, HOST, Start),
+                tell(10_000, COMMAND_LINE, EndAll),
+                tell(10_000 + shift % 300, HOST, StartOther),
+            ],
             Self::Racing => vec![
                 tell(0, HOST, Start),
                 tell(shift % 400, COMMAND_LINE, Start),
@@ -172,6 +198,11 @@ impl Scenario {
             }
         });
         events
+    }
+
+    /// Whether the configuration has profiles.
+    pub(crate) const fn has_profiles(self) -> bool {
+        matches!(self, Self::TwoProfiles | Self::EverythingEnded)
     }
 
     /// Whether the tenant is connected, and its account prepared, before the scenario begins.
@@ -372,7 +403,7 @@ impl Matrix {
             Guard::DeadlineBeforeTheSend => &[Scenario::RenewedLate],
             Guard::Settle => &[Scenario::EndedAtOnce],
             Guard::ReconcileScan => &[Scenario::Drift, Scenario::Restored],
-            Guard::CountNotFlag => &[Scenario::Racing],
+            Guard::CountNotFlag => &[Scenario::TwoProfiles],
         };
         let mut numbers: Vec<u64> = (0..)
             .zip(&self.places)
