@@ -18,6 +18,11 @@ use crate::{EngineError, EngineSettings, Failure, LoginMode, Policy, Technician}
 /// The extension attribute that carries the mark: the last one, which customers use least.
 pub(crate) const MARK_ATTRIBUTE: &str = "extensionAttribute15";
 
+/// What every mark of ours begins with.
+pub(crate) const MARK_BEGINNING: &str = "latchkey:";
+/// Permanent emergency accounts: nothing but what rotates their passwords ever changes them.
+pub(crate) const BREAK_GLASS_MARK: &str = "latchkey:break-glass:";
+
 /// What [`crate::Engine::prepare_account`] leaves behind.
 #[derive(Clone, Debug, Serialize)]
 pub struct PreparedAccount {

@@ -15,6 +15,7 @@ mod audit;
 mod break_glass;
 mod clock;
 mod credential;
+mod drift;
 mod drive;
 mod engine;
 mod entitlement;
@@ -31,6 +32,7 @@ mod plan;
 mod policy;
 mod preflight;
 mod sealed;
+mod recover;
 mod secrets;
 mod settings;
 mod store;
@@ -49,6 +51,7 @@ pub use break_glass::{
     RotationInterval, RotationReport,
 };
 pub use clock::{Clock, SystemClock};
+pub use drift::{Drift, DriftKind, DriftOptions, DriftReport};
 pub use engine::{Engine, OnProgress};
 pub use error::{EngineError, Failure, Unmanageable};
 #[cfg(feature = "switchable-guards")]
@@ -62,6 +65,7 @@ pub use policy::{
 };
 pub use preflight::{AccountFound, DomainFound, Inspection, Need, PERMISSIONS, Permission, PermissionCheck};
 pub use sealed::SealedStore;
+pub use recover::{ListedTenant, RecoverReport, TenantList};
 pub use secrets::{SecretStore, SecretStoreError};
 pub use settings::{EngineSettings, NetworkSettings, Patience, Technician};
 pub use sweep::SweepReport;

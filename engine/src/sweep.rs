@@ -112,7 +112,12 @@ pub(crate) async fn sweep(engine: &Engine) -> Result<SweepReport, EngineError> {
     for lease in ending {
         let lease = shared.store.lease(lease.lease_id).await?;
         let summary = summarize(shared, &lease, &mut names).await?;
-        if lease.state.is_closed() { report.ended.push(summary) } else { report.failing.push(summary) }
+        if lease.state.is_closed() {
+            report.ended.push(summary);
+        } else if lease.problem.is_some() {
+            report.failing.push(summary);
+        }
+        // Otherwise another process is at it just now.
     }
     for lease_id in changed {
         let lease = shared.store.lease(lease_id).await?;
@@ -304,7 +309,7 @@ async fn compare(drive: &Drive<'_>, leases: &[LeaseRow]) -> Result<Option<Uuid>,
     Ok(changed)
 }
 
-fn differences(known: &Observed, leases: &[LeaseRow]) -> Vec<String> {
+pub(crate) fn differences(known: &Observed, leases: &[LeaseRow]) -> Vec<String> {
     if !known.exists {
         return vec!["it was deleted".to_owned()];
     }

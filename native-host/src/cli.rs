@@ -82,6 +82,14 @@ pub(crate) enum Command {
     /// Permanent emergency administrators, whose passwords are replaced on a schedule
     #[command(subcommand)]
     BreakGlass(BreakGlassCommand),
+    /// Compare every account of ours, in every tenant, with what Latchkey knows, and repair what is ours to repair
+    #[command(after_help = "Examples:\n  latchkey drift                 every tenant\n  latchkey drift Contoso\n  \
+            latchkey drift --repair        also accounts that another machine decides about\n\nExit code 1 when \
+            something is left to be done.")]
+    Drift(DriftCommand),
+    /// After the database was lost or restored: connect the tenants again, end what cannot be explained
+    #[command(after_help = "Example:\n  latchkey recover\n\nExit code 1 when something is left to be done.")]
+    Recover,
     /// End the leases that are due and repair what drifted (the schedule runs this)
     Sweep,
     /// Let browsers and the system's schedule start Latchkey
@@ -428,6 +436,16 @@ pub(crate) struct End {
     /// Every open lease
     #[arg(long, short, conflicts_with = "what")]
     pub(crate) all: bool,
+}
+
+/// `drift`.
+#[derive(Debug, Args)]
+pub(crate) struct DriftCommand {
+    /// The tenant: name, domain or directory id; all of them when absent
+    pub(crate) tenant: Option<String>,
+    /// Also make accounts dormant that another machine decides about: whoever works with one loses access
+    #[arg(long)]
+    pub(crate) repair: bool,
 }
 
 /// `lockdown`.

@@ -24,6 +24,7 @@ mod request;
 mod session;
 mod settings;
 mod sign_in;
+mod tenant_list;
 mod webhook;
 mod when;
 

@@ -30,6 +30,8 @@ const TOKEN_MARGIN: i64 = 300_000;
 /// A connection that was used so lately is still open, in milliseconds.
 const STAYS_WARM: i64 = 60_000;
 const CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("client-request-id");
+/// Advanced queries are answered only when they say that an index that lags is good enough.
+const EVENTUAL: &str = "eventual";
 /// More than one batch may hold.
 const BATCH_LIMIT: usize = 20;
 /// Differences between two clocks below this are the `Date` header's resolution and the way.
@@ -255,7 +257,7 @@ impl Session {
                 id: &ids[index],
                 method: request.method,
                 url: &request.path,
-                headers: request.body.as_ref().map(|_| ContentType { content_type: "application/json" }),
+                headers: ItemHeaders::of(request),
                 body: request.body.as_ref(),
                 depends_on: (chain && index > 0).then(|| [ids[index - 1].as_str()]),
             })
@@ -368,6 +370,9 @@ impl Session {
         set(&mut headers, HeaderName::from_static("x-ms-throttle-priority"), priority.as_header());
         if body.is_some() {
             set(&mut headers, CONTENT_TYPE, "application/json");
+        }
+        if super::is_advanced_query(path) {
+            set(&mut headers, HeaderName::from_static("consistencylevel"), EVENTUAL);
         }
         let url = format!("{}/v1.0{path}", self.cloud.hosts().graph);
         let request = HttpRequest { method, url, headers, body: body.unwrap_or_default() };
@@ -510,7 +515,7 @@ struct BatchItem<'a> {
     method: &'a str,
     url: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    headers: Option<ContentType>,
+    headers: Option<ItemHeaders>,
     #[serde(skip_serializing_if = "Option::is_none")]
     body: Option<&'a Body>,
     #[serde(rename = "dependsOn", skip_serializing_if = "Option::is_none")]
@@ -518,9 +523,20 @@ struct BatchItem<'a> {
 }
 
 #[derive(Serialize)]
-struct ContentType {
-    #[serde(rename = "Content-Type")]
-    content_type: &'static str,
+struct ItemHeaders {
+    #[serde(rename = "Content-Type", skip_serializing_if = "Option::is_none")]
+    content_type: Option<&'static str>,
+    #[serde(rename = "ConsistencyLevel", skip_serializing_if = "Option::is_none")]
+    consistency_level: Option<&'static str>,
+}
+
+impl ItemHeaders {
+    fn of(request: &Request) -> Option<Self> {
+        let content_type = request.body.is_some().then_some("application/json");
+        let consistency_level = request.is_advanced_query().then_some(EVENTUAL);
+        let any = content_type.is_some() || consistency_level.is_some();
+        any.then_some(Self { content_type, consistency_level })
+    }
 }
 
 #[derive(Deserialize)]

@@ -6,6 +6,7 @@
 mod break_glass;
 mod client;
 mod error;
+mod marked;
 mod operations;
 mod schedules;
 mod throttle;
@@ -17,11 +18,15 @@ pub(crate) use break_glass::{
 };
 pub(crate) use client::{Deadline, Http, KeySource, Session, blocking, days_since_1970, stored_key};
 pub(crate) use error::{Trouble, Verdict, judge};
+pub(crate) use marked::{
+    accounts_by_mark, accounts_by_prefix, every_role_assignment, found_account, found_accounts, principals_of,
+    set_mark, set_user_name,
+};
 pub(crate) use operations::{
     FoundAccount, FoundGroup, Page, PassLifetime, PassPolicy, RoleDefinition, action_request, assignments,
     create_account, delete_account, domains, find_account, find_groups, find_groups_beginning, members_of_account,
-    memberships, pass_policy, passes, read_domains, read_group, read_organization, read_role_assignments,
-    read_role_definitions,
+    memberships, pass_policy, passes, read_account, read_domains, read_group, read_memberships, read_organization,
+    read_role_assignments, read_role_definitions,
 };
 pub(crate) use schedules::{Fence, allowed as schedules_allowed, read as read_schedules, timed};
 pub(crate) use token::Capabilities;
@@ -75,9 +80,18 @@ impl Request {
         self
     }
 
+    fn is_advanced_query(&self) -> bool {
+        is_advanced_query(&self.path)
+    }
+
     fn is_write(&self) -> bool {
         self.method != "GET"
     }
+}
+
+/// Whether the path asks for what only the index can answer; such a path says so by asking for a count, on every page.
+fn is_advanced_query(path: &str) -> bool {
+    path.contains("$count=true")
 }
 
 /// A JSON object, with a password in it if there is one. The password is only copied into the bytes that are sent.

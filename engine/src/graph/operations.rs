@@ -23,7 +23,7 @@ use latchkey_protocol::cloud::Cloud;
 
 const GROUP_MEMBERS: &str =
     "id,displayName,groupTypes,mailEnabled,securityEnabled,isAssignableToRole,onPremisesSyncEnabled";
-const USER_MEMBERS: &str = "id,accountEnabled,userPrincipalName,onPremisesExtensionAttributes";
+pub(super) const USER_MEMBERS: &str = "id,accountEnabled,userPrincipalName,onPremisesExtensionAttributes";
 
 /// One page of a collection.
 #[derive(Deserialize)]
@@ -48,6 +48,8 @@ pub(crate) struct FoundAccount {
     pub(crate) id: Uuid,
     #[serde(default)]
     pub(crate) account_enabled: Option<bool>,
+    #[serde(default)]
+    pub(crate) user_principal_name: Option<String>,
     #[serde(default)]
     on_premises_extension_attributes: Option<BTreeMap<String, serde_json::Value>>,
 }

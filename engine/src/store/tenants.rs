@@ -87,6 +87,15 @@ impl Store {
         row.as_ref().map_or_else(|| Err(Failure::TenantUnknown(tenant_id).into()), |row| get(row, "name"))
     }
 
+    /// Tenants that were disconnected on purpose.
+    pub(crate) async fn removed_tenants(&self) -> Result<Vec<Uuid>, EngineError> {
+        let rows = sqlx::query("select tenant_id from tenants where removed_at is not null")
+            .fetch_all(&self.pool)
+            .await
+            .map_err(fault)?;
+        rows.iter().map(|row| get_id(row, "tenant_id")).collect()
+    }
+
     /// Every connected tenant, most recently used first.
     pub(crate) async fn tenants(&self) -> Result<Vec<TenantRow>, EngineError> {
         let rows = sqlx::query(

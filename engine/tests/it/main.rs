@@ -4,6 +4,7 @@
 mod audit;
 mod break_glass;
 mod certificates;
+mod drift;
 mod faults;
 mod fences;
 mod lab;

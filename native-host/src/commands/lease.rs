@@ -340,6 +340,9 @@ pub(super) async fn sweep(output: Output) -> Result<ExitCode, ErrorBody> {
     }
     let report = engine.sweep().await?;
     note_sweep();
+    if let Err(error) = crate::tenant_list::update(&engine).await {
+        tracing::warn!(code = error.name, "the list of tenants could not be brought up to date: {}", error.message);
+    }
     crate::webhook::deliver(&engine, Prompting::Never, DELIVERING_AT_SWEEP).await;
     output.document(&report);
     for (mark, leases) in [(Mark::Good, &report.ended), (Mark::Bad, &report.failing), (Mark::Warning, &report.changed)]

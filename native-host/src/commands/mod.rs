@@ -5,6 +5,7 @@ mod audit;
 mod break_glass;
 mod config;
 mod doctor;
+mod drift;
 mod entitlement;
 mod lease;
 mod lockdown;
@@ -111,6 +112,8 @@ async fn with_engine(command: Command, output: Output) -> Result<ExitCode, Error
         Command::End(end) => lease::end(&engine_to_end(output).await?, &end, output).await,
         Command::Lockdown(lock_down) => lockdown::run(&engine_to_end(output).await?, &lock_down, output).await,
         Command::BreakGlass(command) => break_glass::run(&engine().await?, command, output).await,
+        Command::Drift(command) => drift::run(&engine().await?, &command, output).await,
+        Command::Recover => drift::recover(&engine().await?, output).await,
         Command::Sweep => lease::sweep(output).await,
         Command::Doctor(doctor) => doctor::examine(&doctor, output).await,
         Command::Audit(audit) => audit::run(audit, output).await,

@@ -54,6 +54,7 @@ pub(super) async fn add(add: TenantAdd, output: Output) -> Result<(), ErrorBody>
 
     let spinner = output.progress("saving, and preparing the account");
     let (tenant, account) = engine.add_tenant(new, &CALLER, &follow(&spinner)).await?;
+    crate::tenant_list::update(&engine).await?;
     drop(spinner);
     output.document(&json!({"tenant": tenant, "account": account, "inspection": inspection}));
     output.line("");
@@ -335,6 +336,7 @@ pub(super) async fn remove(engine: &Engine, remove: &TenantRemove, output: Outpu
     }
     let spinner = output.progress("ending its lease and deleting the account");
     engine.remove_tenant(tenant.tenant_id, true, &CALLER, &follow(&spinner)).await?;
+    crate::tenant_list::update(engine).await?;
     drop(spinner);
     output.document(&json!({"removed": tenant.tenant_id, "name": tenant.name}));
     output.marked(Mark::Good, format_args!("{} is disconnected; {} is deleted", tenant.name, tenant.user_name));

@@ -11,3 +11,4 @@ mod installing;
 mod kill_switch;
 mod kills;
 mod lab;
+mod recovering;
