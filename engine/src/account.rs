@@ -20,8 +20,6 @@ pub(crate) const MARK_ATTRIBUTE: &str = "extensionAttribute15";
 
 /// What every mark of ours begins with.
 pub(crate) const MARK_BEGINNING: &str = "latchkey:";
-/// Permanent emergency accounts: nothing but what rotates their passwords ever changes them.
-pub(crate) const BREAK_GLASS_MARK: &str = "latchkey:break-glass:";
 
 /// What [`crate::Engine::prepare_account`] leaves behind.
 #[derive(Clone, Debug, Serialize)]

@@ -18,8 +18,7 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use crate::{
-    AccountOwner, AuditEvent, Caller, Engine, EngineError, Failure, OnEnded,
-    account::BREAK_GLASS_MARK,
+    AccountOwner, AuditEvent, BREAK_GLASS_MARK, Caller, Engine, EngineError, Failure, OnEnded,
     drive::ending_problem,
     engine::Shared,
     graph::{self, FoundAccount, Priority, Session, Trouble},

@@ -31,8 +31,8 @@ mod password;
 mod plan;
 mod policy;
 mod preflight;
-mod sealed;
 mod recover;
+mod sealed;
 mod secrets;
 mod settings;
 mod store;
@@ -64,8 +64,8 @@ pub use policy::{
     TenantIdentity, TenantName, TenantRules, TicketPattern, Wish,
 };
 pub use preflight::{AccountFound, DomainFound, Inspection, Need, PERMISSIONS, Permission, PermissionCheck};
-pub use sealed::SealedStore;
 pub use recover::{ListedTenant, RecoverReport, TenantList};
+pub use sealed::SealedStore;
 pub use secrets::{SecretStore, SecretStoreError};
 pub use settings::{EngineSettings, NetworkSettings, Patience, Technician};
 pub use sweep::SweepReport;
