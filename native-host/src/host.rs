@@ -11,7 +11,7 @@ use latchkey_protocol::{
 };
 
 use crate::caller::{self, Claim};
-use crate::configuration::Settings;
+use crate::configuration::Reading;
 use crate::connection::{ConnectionError, Incoming, Outgoing};
 use crate::frame::FrameError;
 use crate::settings::Folders;
@@ -101,7 +101,8 @@ fn not_served() -> ErrorBody {
 
 fn added_extension_ids() -> Vec<String> {
     Folders::of_this_person()
-        .and_then(|folders| Settings::load(&folders.configuration_file()))
-        .map(|settings| settings.extension_ids)
+        .and_then(|folders| Reading::of(&folders.configuration_file()))
+        // A mistake elsewhere in the file must not keep the popup from ending leases.
+        .map(|reading| reading.settings_in_any_case().extension_ids)
         .unwrap_or_default()
 }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::table;
 use crate::configuration::diagnostic::{Severity, Source, position, shown};
-use crate::configuration::edit::Edit;
+use crate::configuration::edit::{Edit, identity};
 use crate::configuration::schema::Schema;
 use crate::configuration::{ENVIRONMENT, Reading};
 use crate::key_store::Prompting;
@@ -18,7 +18,7 @@ use crate::output::{Mark, Output};
 use crate::settings::Folders;
 
 pub(super) fn schema(output: Output) -> Result<ExitCode, ErrorBody> {
-    let text = serde_json::to_string_pretty(Schema::new().document()).map_err(crate::failure::internal)?;
+    let text = serde_json::to_string_pretty(Schema::of_the_file().document()).map_err(crate::failure::internal)?;
     output.raw(&format!("{text}\n"));
     Ok(ExitCode::SUCCESS)
 }
@@ -197,8 +197,7 @@ fn flatten(key: String, value: &toml::Spanned<toml::de::DeValue<'_>>, found: &mu
         }
         DeValue::Array(array) if array.iter().any(|element| element.get_ref().is_table()) => {
             for (number, element) in array.iter().enumerate() {
-                let name =
-                    ["tenant", "name"].into_iter().find_map(|key| element.get_ref().get(key)?.get_ref().as_str());
+                let name = identity(&key).and_then(|key| element.get_ref().get(key)?.get_ref().as_str());
                 let name = name.map_or_else(|| (number + 1).to_string(), |name| format!("{name:?}"));
                 flatten(format!("{key}.{name}"), element, found);
             }

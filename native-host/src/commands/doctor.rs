@@ -164,6 +164,9 @@ async fn configuration(folders: &Folders, findings: &mut Vec<Finding>) -> Settin
         }
     };
     super::config::compare(&mut reading, folders).await;
+    for source in &reading.sources {
+        findings.extend(open_to_others(&source.path));
+    }
     for found in &reading.diagnostics {
         let said = format!("{}: {}", found.at(&reading.sources), found.message);
         findings.push(match found.severity {
@@ -176,6 +179,26 @@ async fn configuration(folders: &Folders, findings: &mut Vec<Finding>) -> Settin
         findings.push(Finding::good(LINK, format!("{}, nothing is wrong", files.join(" with "))));
     }
     reading.settings_in_any_case()
+}
+
+/// Whoever can write to the file decides who may get what.
+#[cfg(unix)]
+fn open_to_others(file: &std::path::Path) -> Option<Finding> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = std::fs::metadata(file).ok()?.permissions().mode();
+    (mode & 0o022 != 0).then(|| {
+        Finding::warning(
+            "configuration",
+            format!("{} can be changed by others on this machine.", file.display()),
+            format!("Run: chmod go-w '{}'", file.display()),
+        )
+    })
+}
+
+/// Elsewhere the folder of the person keeps others out.
+#[cfg(not(unix))]
+fn open_to_others(_: &std::path::Path) -> Option<Finding> {
+    None
 }
 
 async fn key_store() -> Finding {

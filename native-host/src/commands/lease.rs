@@ -322,7 +322,8 @@ pub(super) async fn refuse_while_open() -> Result<(), ErrorBody> {
     if !Folders::of_this_person()?.database().exists() {
         return Ok(());
     }
-    let open = machine::open_engine(Prompting::Never).await?.leases(false).await?;
+    let (engine, _) = machine::open_engine_to_end(Prompting::Never).await?;
+    let open = engine.leases(false).await?;
     if open.is_empty() {
         return Ok(());
     }

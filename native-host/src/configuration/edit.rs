@@ -45,9 +45,9 @@ impl Edit {
     /// Sets a key, e.g. `access.minutes` or `tenants.Contoso.minutes`, to what a person said.
     pub(crate) fn set(&mut self, key: &str, said: &str) -> Result<(), ErrorBody> {
         let keys = parse_key(key)?;
-        let schema = Schema::new();
+        let schema = Schema::of_the_file();
         let path = schema_path(&keys);
-        let text = schema.is_text(&path).ok_or_else(|| no_such_key(key, &path, &schema))?;
+        let text = schema.is_text(&path).ok_or_else(|| no_such_key(key, &path, schema))?;
         let value = match said.parse::<Value>() {
             // What is said for a text is that text, whatever else it could be; in quotes, what is in them.
             Ok(value) if !text || value.is_str() => value,
@@ -218,13 +218,13 @@ fn no_such_key(key: &str, path: &[String], schema: &Schema) -> ErrorBody {
     refused(format!("There is no key \"{key}\"."), next_step)
 }
 
-/// The lists of sections.
+/// Whether this is a list of sections.
 fn is_list(name: &str) -> bool {
-    matches!(name, "tenants" | "technicians" | "entitlements" | "break_glass")
+    Schema::of_the_file().is_list_of_sections(name)
 }
 
 /// The key by which people name an element of a list; by its number where there is none.
-fn identity(list: &str) -> Option<&'static str> {
+pub(crate) fn identity(list: &str) -> Option<&'static str> {
     match list {
         "tenants" => Some("tenant"),
         "technicians" => Some("name"),

@@ -29,7 +29,6 @@ pub(super) fn read(text: &str, number: usize) -> (File, Vec<Diagnostic>) {
             Diagnostic::error(place(span), format!("this is not TOML: {}", error.message()), "")
         })
         .collect();
-    let mut schema = None;
     let mut gaps = Vec::new();
     loop {
         let error = match File::deserialize(toml::Deserializer::from(table.clone())) {
@@ -45,7 +44,7 @@ pub(super) fn read(text: &str, number: usize) -> (File, Vec<Diagnostic>) {
         let known = errors.iter().filter_map(toml::de::Error::span).any(|known| touches(&known, &span));
         if !known && !gaps.contains(&span) {
             diagnostics.push(match &taken {
-                Some(Taken::Key(key)) => unknown_key(place(span), key, &path, schema.get_or_insert_with(Schema::new)),
+                Some(Taken::Key(key)) => unknown_key(place(span), key, &path, Schema::of_the_file()),
                 Some(Taken::ValueIn(_)) | None => Diagnostic::error(place(span), in_words(error.message()), ""),
             });
         }

@@ -1,5 +1,7 @@
 //! The JSON Schema of the configuration file, for editors, and for saying which keys there are.
 
+use std::sync::LazyLock;
+
 use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
@@ -10,8 +12,13 @@ use super::file::File;
 pub(crate) struct Schema(Value);
 
 impl Schema {
-    /// Makes it.
-    pub(crate) fn new() -> Self {
+    /// The one that there is, made when it is first asked for.
+    pub(crate) fn of_the_file() -> &'static Self {
+        static SCHEMA: LazyLock<Schema> = LazyLock::new(Schema::make);
+        &SCHEMA
+    }
+
+    fn make() -> Self {
         let generator = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
         Self(generator.into_generator().into_root_schema_for::<File>().into())
     }
@@ -30,6 +37,12 @@ impl Schema {
             .collect();
         keys.dedup();
         keys
+    }
+
+    /// Whether this key at the top of the file is a list of sections.
+    pub(crate) fn is_list_of_sections(&self, key: &str) -> bool {
+        let list = &self.0["properties"][key];
+        list["type"] == "array" && list["items"]["type"] == "object"
     }
 
     /// Whether what stands under this key is text and can be nothing else; `None` when there is no such key.
@@ -81,7 +94,7 @@ mod tests {
 
     #[test]
     fn keys_are_known_by_their_section() {
-        let schema = Schema::new();
+        let schema = Schema::of_the_file();
         assert!(schema.keys_in(&[]).contains(&"technicians".to_owned()));
         assert!(schema.keys_in(&path("access")).contains(&"login".to_owned()));
         assert!(schema.keys_in(&path("entitlements")).contains(&"roles".to_owned()));
@@ -93,11 +106,14 @@ mod tests {
         assert_eq!(schema.is_text(&path("access.login")), Some(false));
         assert_eq!(schema.is_text(&path("extension_ids")), Some(false));
         assert_eq!(schema.is_text(&path("nowhere")), None);
+        for (key, is_list) in [("tenants", true), ("entitlements", true), ("extension_ids", false), ("access", false)] {
+            assert_eq!(schema.is_list_of_sections(key), is_list, "{key}");
+        }
     }
 
     #[test]
     fn editors_and_the_program_agree_on_single_values() {
-        let schema = Schema::new();
+        let schema = Schema::of_the_file();
         let validator = jsonschema::validator_for(schema.document()).unwrap();
         let long = format!("account_prefix = \"{}\"", "x".repeat(17));
         for (text, good) in [
@@ -143,7 +159,7 @@ mod tests {
 
     #[test]
     fn every_key_is_explained() {
-        let mut open = vec![Schema::new().document().clone()];
+        let mut open = vec![Schema::of_the_file().document().clone()];
         while let Some(schema) = open.pop() {
             for (key, property) in schema["properties"].as_object().into_iter().flatten() {
                 let explained = property["description"].is_string() || schema["description"].is_string();

@@ -52,6 +52,16 @@ fn every_wrong_line_is_shown_and_no_secret_is() {
     for text in [ran.out, ran.err, document.out, doctor.out, start.err, machine.log()] {
         assert!(!text.contains("hunter2"), "{text}");
     }
+    // Whoever can write to it decides who may get what.
+    #[cfg(unix)]
+    {
+        let open = std::os::unix::fs::PermissionsExt::from_mode(0o666);
+        std::fs::set_permissions(file(&machine), open).unwrap();
+        let doctor = machine.latchkey(&["doctor", "--offline"]).run();
+        assert!(doctor.out.contains("chmod go-w"), "{}", doctor.out);
+    }
+    // What needs somebody is listed all the same.
+    assert!(machine.latchkey(&["list"]).succeeds().err.contains("config.toml:1:1"));
     // A file that is not ours, and one that is not there.
     let other = machine.home().join("shared.toml");
     std::fs::write(&other, "[access]\nminutes = 60\n").unwrap();
