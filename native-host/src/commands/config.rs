@@ -154,6 +154,7 @@ fn usual(rules: &Rules) -> Vec<(&'static str, String, &'static str)> {
         ("access.ticket", "none is asked for".to_owned(), BUILT_IN),
         ("access.password_length", PasswordLength::default().characters().to_string(), BUILT_IN),
         ("access.timed_roles", "true".to_owned(), BUILT_IN),
+        ("access.timed_roles", "true".to_owned(), BUILT_IN),
         ("entitlements", "each tenant's own roles and groups".to_owned(), GIVEN),
     ];
     if rules.login.as_ref().is_none_or(|login| *login == LoginMode::Individual) {

@@ -205,8 +205,19 @@ fn editors_get_the_schema_of_the_file() {
     let value: serde_json::Value = toml::from_str(example).unwrap();
     let errors: Vec<_> = validator.iter_errors(&value).map(|error| error.to_string()).collect();
     assert!(errors.is_empty(), "{errors:?}");
-    for key in schema["properties"].as_object().unwrap().keys().filter(|key| *key != "include") {
-        assert!(value.get(key).is_some(), "the guide's example does not show {key}");
+    for section in schema["properties"].as_object().unwrap().iter().filter(|(key, _)| *key != "include") {
+        let (name, schema) = section;
+        assert!(value.get(name).is_some(), "the guide's example does not show {name}");
+        for keys in [&schema["properties"], &schema["items"]["properties"]] {
+            for key in keys.as_object().into_iter().flat_map(|keys| keys.keys()) {
+                let shown = match &value[name] {
+                    serde_json::Value::Array(list) => list.iter().any(|one| one.get(key).is_some()),
+                    one => one.get(key).is_some(),
+                };
+                // One tenant has the keys of every tenant, which are explained there.
+                assert!(shown || name == "tenants", "the guide's example does not show {name}.{key}");
+            }
+        }
     }
     write(&machine, example);
     let ran = machine.latchkey(&["--json", "config", "check"]).succeeds();
