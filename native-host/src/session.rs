@@ -244,15 +244,11 @@ impl Shared {
     }
 
     async fn carry_out(self: Arc<Self>, id: RequestId, request: Request) -> Result<Reply, ErrorBody> {
-        let engine = match request {
-            Request::StartLease { .. } => self.engine_to_give().await?,
-            // What is shown is what would be given; while nothing is given, what was shown before.
-            Request::ListTenants { .. } => match self.engine_to_give().await {
-                Ok(engine) => engine,
-                Err(_) => self.engine().await?,
-            },
-            _ => self.engine().await?,
-        };
+        if matches!(request, Request::StartLease { .. } | Request::ExtendLease { .. }) {
+            // Nothing is given while nobody can tell what may be given.
+            machine::settings()?;
+        }
+        let engine = self.engine().await?;
         let caller = &self.caller;
         let to_browser = self.to_browser.clone();
         // A step that does not fit into the queue is not worth holding up the work for.
@@ -302,20 +298,22 @@ impl Shared {
         })
     }
 
-    /// The engine; opened at the first need and, if that fails, again at the next. A mistake in the configuration does
-    /// not keep it from ending leases.
+    /// The engine; opened at the first need and, if that fails, again at the next.
+    ///
+    /// A browser keeps this process for days, and what a person took out of the configuration must be gone: so the
+    /// policy is the one that stands there now. A mistake in it does not keep leases from ending; what was read before
+    /// holds until it is corrected.
     async fn engine(&self) -> Result<Engine, ErrorBody> {
         let open = || async { machine::open_engine_to_end(Prompting::Allowed).await.map(|(engine, _)| engine) };
-        self.engine.get_or_try_init(open).await.cloned()
-    }
-
-    /// The engine for what gives access: under the policy that the configuration says now, and not at all while it has
-    /// errors. A browser keeps this process for days, and what a person took out of the file must be gone.
-    async fn engine_to_give(&self) -> Result<Engine, ErrorBody> {
-        let engine = self.engine().await?;
-        let settings = machine::settings()?;
-        let groups = settings.technician(&machine::technician(&settings)?).groups;
-        Ok(engine.with_policy(settings.policy, groups))
+        let engine = self.engine.get_or_try_init(open).await?;
+        let now = machine::settings().and_then(|settings| Ok((machine::technician(&settings)?, settings)));
+        Ok(match now {
+            Ok((technician, settings)) => {
+                let groups = settings.technician(&technician).groups;
+                engine.with_policy(settings.policy, groups)
+            }
+            Err(_) => engine.clone(),
+        })
     }
 
     /// Ends leases that are due and tells the browser what changed without its asking.

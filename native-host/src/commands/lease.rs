@@ -113,15 +113,16 @@ fn show(leases: &[LeaseSummary], output: Output) {
     if leases.is_empty() {
         return;
     }
-    let mut rows = vec![["LEASE", "TENANT", "ACCOUNT", "STATE", "TIME", "GIVES"].map(str::to_owned).to_vec()];
+    let mut rows =
+        vec![["LEASE", "TENANT", "ACCOUNT", "PROFILE", "STATE", "TIME", "GIVES"].map(str::to_owned).to_vec()];
     for lease in leases {
         rows.push(vec![
             lease.lease_id.to_string().chars().take(13).collect(),
             lease.tenant_name.clone(),
             lease.user_name.clone(),
+            lease.profile.clone().unwrap_or_else(|| "-".to_owned()),
             state_of(lease),
             when(lease),
-            lease.profile.clone().unwrap_or_default(),
             lease.roles.join(", "),
         ]);
     }

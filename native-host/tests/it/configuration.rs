@@ -98,6 +98,12 @@ fn a_browser_that_is_open_for_days_gives_what_the_file_says_now() {
     let lease = host.ask(&start)["reply"]["lease"]["lease_id"].clone();
     assert!(lease.is_string());
     let before = read(&lab.machine);
+    let minutes = |host: &mut crate::lab::Host| {
+        host.ask(&json!({"verb": "list_tenants"}))["reply"]["tenants"][0]["minutes"].clone()
+    };
+    assert_eq!(minutes(&mut host), 240);
+    lab.latchkey(&["config", "set", "tenants.Contoso.minutes", "30"]).succeeds();
+    assert_eq!(minutes(&mut host), 30);
     write(&lab.machine, &format!("{before}minuets = 5\n"));
     let refused = host.ask(&start);
     assert_eq!(refused["error"]["name"], "configuration_invalid", "{refused}");
