@@ -378,9 +378,8 @@ pub(crate) struct TenantRemove {
     pub(crate) yes: bool,
 }
 
-/// `prepare`, and where `break-glass prepare` works.
+/// `prepare`.
 #[derive(Debug, Args)]
-#[group(id = "where")]
 pub(crate) struct Prepare {
     /// Tenants: names, domains or directory ids; all of them when absent
     pub(crate) tenants: Vec<String>,
