@@ -87,6 +87,8 @@ pub enum AuditEvent {
     AppRoleGranting,
     /// The application's directory role is about to be taken back.
     AppRoleRevoking,
+    /// The application that acts in the tenant is about to be made, changed or deleted.
+    ApplicationChanging,
     /// What proves that the application is itself ends within 30 days.
     CredentialExpiring,
     /// A new certificate is about to be added to the application.

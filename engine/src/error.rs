@@ -123,6 +123,9 @@ pub enum Failure {
     /// Nothing is prepared to be uploaded or used.
     #[error("no certificate has been made for this tenant")]
     CertificateMissing,
+    /// Somebody of another tenant signed in.
+    #[error("the administrator who signed in belongs to another tenant")]
+    AdministratorOfAnotherTenant,
     /// AADSTS700016.
     #[error("the application is not in this tenant (AADSTS{0})")]
     ApplicationNotFound(u32),
@@ -403,6 +406,7 @@ impl Failure {
             Self::CertificateExpired | Self::CertificateRefused(_) => ErrorCode::CertificateRefused,
             Self::AssertionTime => ErrorCode::ClockWrong,
             Self::CertificateMissing => ErrorCode::SecretMissing,
+            Self::AdministratorOfAnotherTenant => ErrorCode::TokenRefused,
             Self::ApplicationNotFound(_) => ErrorCode::ApplicationNotFound,
             Self::TenantNotFound(_) => ErrorCode::TenantNotFound,
             Self::ApplicationBlocked(_) => ErrorCode::ApplicationBlocked,
@@ -478,6 +482,9 @@ impl Failure {
                 credential rotate`."
                 .to_owned(),
             Self::AssertionTime => "Set this machine's clock (turn on the automatic time) and try again.".to_owned(),
+            Self::AdministratorOfAnotherTenant => {
+                "Sign in again as an administrator of the customer's own tenant.".to_owned()
+            }
             Self::CertificateMissing => "Make one with `latchkey tenant add --certificate`.".to_owned(),
             Self::ApplicationNotFound(_) => "Check the application (client) id and the directory id, and that an admin \
                 of this tenant has granted consent."

@@ -74,5 +74,6 @@ pub use transport::{Carried, EXCHANGE_TIMEOUT, HttpAnswer, HttpRequest, Silence,
 pub use webhook::{WebhookReport, WebhookSecret, WebhookSettings, WebhookStatus};
 
 pub use application::{
-    ApplicationCredential, CERTIFICATE_DAYS, Certificate, Check, CheckState, CredentialKept, Rotation, Validation,
+    Administrator, ApplicationCredential, CERTIFICATE_DAYS, Certificate, Change, Check, CheckState, CredentialKept,
+    Feature, Onboarded, Onboarding, Rotation, TenantWish, Validation, documented_permissions, least_permissions,
 };

@@ -5,6 +5,8 @@
 
 mod certificate;
 pub(crate) mod credential;
+mod onboard;
+mod permissions;
 mod registration;
 mod rotate;
 mod validate;
@@ -12,6 +14,8 @@ mod validate;
 pub use certificate::{CERTIFICATE_DAYS, Certificate};
 pub(crate) use certificate::{CertificateKey, DAY};
 pub use credential::{ApplicationCredential, CredentialKept};
+pub use onboard::{Administrator, Change, Onboarded, Onboarding, TenantWish};
+pub use permissions::{Feature, documented_permissions, least_permissions};
 pub use rotate::Rotation;
 pub use validate::{Check, CheckState, Validation};
 

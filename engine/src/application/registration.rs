@@ -3,6 +3,8 @@
 //! Facts: Microsoft Graph v1.0 reference of application, servicePrincipal, appRoleAssignment, keyCredential and
 //! passwordCredential.
 
+use std::collections::BTreeSet;
+
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
@@ -28,6 +30,8 @@ pub(crate) struct Registration {
     pub(crate) key_credentials: Vec<Value>,
     #[serde(default)]
     pub(crate) password_credentials: Vec<PasswordCredential>,
+    #[serde(default)]
+    required_resource_access: Vec<Value>,
 }
 
 /// A client secret, without its value.
@@ -43,6 +47,15 @@ pub(crate) struct PasswordCredential {
 }
 
 impl Registration {
+    /// Ids of the permissions that the registration asks for.
+    pub(crate) fn listed(&self) -> BTreeSet<Uuid> {
+        self.required_resource_access
+            .iter()
+            .flat_map(|resource| resource["resourceAccess"].as_array().into_iter().flatten())
+            .filter_map(|access| access["id"].as_str()?.parse().ok())
+            .collect()
+    }
+
     /// Microsoft's id of a certificate among the registration's keys, by the SHA-256 of its bytes.
     pub(crate) fn key_id_of(&self, thumbprint: &str) -> Option<Uuid> {
         let found = self.key_credentials.iter().find(|known| {
@@ -99,7 +112,8 @@ pub(crate) fn find(client_id: Uuid) -> Request {
 
 /// With the public halves of its certificates, which only this form of the request shows.
 pub(crate) fn read(object_id: Uuid) -> Request {
-    Request::get(format!("/applications/{object_id}?$select=id,appId,displayName,keyCredentials,passwordCredentials"))
+    let members = "id,appId,displayName,keyCredentials,passwordCredentials,requiredResourceAccess";
+    Request::get(format!("/applications/{object_id}?$select={members}"))
 }
 
 pub(crate) fn add_key(object_id: Uuid, certificate: &Certificate, proof: &SecretString) -> Request {

@@ -9,7 +9,7 @@ use std::{
 
 use latchkey_protocol::cloud::Cloud;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::Mutex;
@@ -146,6 +146,8 @@ pub(crate) enum KeySource {
     Store(Arc<dyn SecretStore>, Uuid),
     /// At hand: typed in just now, or a key that is not in use yet.
     Given(ApplicationKey),
+    /// None: a person has signed in, and this is the token. It is not renewed.
+    Token(SecretString),
 }
 
 /// Until when what is sent must have arrived, by this machine's clock.
@@ -400,6 +402,11 @@ impl Session {
         if let Some(token) = held.as_ref().filter(|token| token.renew_at > self.http.clock.elapsed()) {
             return Ok(Arc::clone(token));
         }
+        if let KeySource::Token(value) = &self.key {
+            let capabilities = Capabilities::default();
+            let renew_at = i64::MAX;
+            return Ok(held.insert(Arc::new(Token { value: value.clone(), renew_at, capabilities })).clone());
+        }
         // The key store and the system's certificates each take their time in a fresh process: side by side.
         let (key, prepared) = tokio::join!(self.key(), self.http.transport.prepare());
         let key = key.map_err(|failure| Trouble::before_sending(failure, None))?;
@@ -471,6 +478,7 @@ impl Session {
     async fn key(&self) -> Result<ApplicationKey, Failure> {
         match &self.key {
             KeySource::Given(key) => Ok(key.clone()),
+            KeySource::Token(_) => Err(Failure::SecretMissing),
             KeySource::Store(store, entry) => stored_key(store, *entry).await?.ok_or(Failure::SecretMissing),
         }
     }

@@ -10,6 +10,7 @@ mod fences;
 mod lab;
 mod leases;
 mod lockdown;
+mod onboard;
 mod onboarding;
 mod policy;
 mod validation;
