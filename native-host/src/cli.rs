@@ -151,6 +151,21 @@ pub(crate) enum TenantCommand {
     List,
     /// Disconnect a tenant: end its lease, delete your account there, forget its secret
     Remove(TenantRemove),
+    /// Connect a tenant whose administrator consents to your company's own application
+    #[command(after_help = "Needs client_id under [application] in config.toml: a multi-tenant application of your \
+            company with the redirect address http://localhost and the permissions that you want. Its certificate is \
+            made on the first run.\n\nExamples:\n  latchkey tenant authorize --role 'User Administrator'\n  \
+            latchkey tenant authorize --tenant-id 11111111-2222-3333-4444-555555555555 --no-browser --role …")]
+    Authorize(Box<TenantAuthorize>),
+    /// Connect a tenant by its administrator's sign-in alone: registers, certifies and grants everything itself
+    #[command(after_help = "Signs the customer's administrator in (Privileged Role Administrator or Global \
+            Administrator), registers an application, adds a certificate whose key stays on this machine, and grants \
+            exactly what the chosen features need. May be interrupted and run again.\n\nExamples:\n  \
+            latchkey tenant onboard --dry-run --role 'User Administrator'\n  \
+            latchkey tenant onboard --with passes,groups --role 'User Administrator'")]
+    Onboard(Box<TenantOnboard>),
+    /// Take back what onboard did: leases, accounts, the application, the key
+    Offboard(TenantOffboard),
     /// What proves to Microsoft that the application is itself: show it, replace it
     #[command(subcommand)]
     Credential(CredentialCommand),
@@ -160,6 +175,116 @@ pub(crate) enum TenantCommand {
         /// The tenant: name, domain or directory id; all of them when absent
         tenant: Option<String>,
     },
+}
+
+/// What leases in a tenant are like.
+#[derive(Debug, Args)]
+pub(crate) struct Access {
+    /// Directory role that a lease grants; may be repeated
+    #[arg(long = "role", value_name = "ROLE")]
+    pub(crate) roles: Vec<String>,
+    /// Object id of a group that a lease makes the account a member of; may be repeated
+    #[arg(long = "group", value_name = "GUID")]
+    pub(crate) groups: Vec<Uuid>,
+    /// How long the account stays enabled, in minutes
+    #[arg(long, default_value_t = 240, value_parser = clap::value_parser!(u32).range(1..=1440))]
+    pub(crate) minutes: u32,
+    /// The longest that may be asked for, in minutes
+    #[arg(long, value_name = "MINUTES", default_value_t = 480, value_parser = clap::value_parser!(u32).range(1..=1440))]
+    pub(crate) max_minutes: u32,
+    /// Verified domain for the account [default: the tenant's initial .onmicrosoft.com domain]
+    #[arg(long)]
+    pub(crate) domain: Option<String>,
+    /// What to call the customer [default: the organization's own name]
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// The Microsoft cloud that the tenant lives in
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) cloud: CloudName,
+}
+
+/// How an administrator signs in.
+#[derive(Debug, Args)]
+pub(crate) struct SignInArguments {
+    /// Client id of a public client application to sign in to [default: sign_in_client_id under [application]]
+    #[arg(long, value_name = "GUID")]
+    pub(crate) sign_in_client_id: Option<Uuid>,
+    /// Only print the address; do not open the default browser
+    #[arg(long)]
+    pub(crate) no_browser: bool,
+    /// Sign in with a code on another device
+    #[arg(long, conflicts_with = "no_browser")]
+    pub(crate) device_code: bool,
+}
+
+/// `tenant authorize`.
+#[derive(Debug, Args)]
+pub(crate) struct TenantAuthorize {
+    /// Directory (tenant) id, if it is known: any other is refused
+    #[arg(long, value_name = "GUID")]
+    pub(crate) tenant_id: Option<Uuid>,
+    /// Only print the address; do not open the default browser
+    #[arg(long)]
+    pub(crate) no_browser: bool,
+    #[command(flatten)]
+    pub(crate) access: Access,
+}
+
+/// `tenant onboard`.
+#[derive(Debug, Args)]
+pub(crate) struct TenantOnboard {
+    /// Directory (tenant) id, if it is known: administrators of any other are refused
+    #[arg(long, value_name = "GUID")]
+    pub(crate) tenant_id: Option<Uuid>,
+    /// What the application is to be able to do beyond roles, with commas between
+    #[arg(long = "with", value_name = "FEATURES", value_delimiter = ',', default_value = "passes")]
+    pub(crate) features: Vec<FeatureName>,
+    /// Grant the 12 documented permissions instead of the least that the features need
+    #[arg(long, conflicts_with = "features")]
+    pub(crate) documented_permissions: bool,
+    /// Also give the application the directory role Privileged Authentication Administrator: break-glass accounts need it
+    #[arg(long)]
+    pub(crate) privileged_authentication_administrator: bool,
+    /// What the application is called
+    #[arg(long, default_value = "Latchkey")]
+    pub(crate) application_name: String,
+    /// Print every change and send none
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) sign_in: SignInArguments,
+    #[command(flatten)]
+    pub(crate) access: Access,
+}
+
+/// A feature, as it is said on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FeatureName {
+    /// Leases sign in with a Temporary Access Pass
+    Passes,
+    /// Leases make accounts members of groups
+    Groups,
+    /// Roles that end by themselves where there is Entra ID P2
+    Pim,
+    /// Break-glass accounts
+    BreakGlass,
+    /// Security defaults and Conditional Access are looked at by 'tenant validate'
+    Policies,
+}
+
+/// `tenant offboard`.
+#[derive(Debug, Args)]
+pub(crate) struct TenantOffboard {
+    /// The tenant: name, domain or directory id
+    pub(crate) tenant: String,
+    /// Print every change and send none
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+    #[command(flatten)]
+    pub(crate) sign_in: SignInArguments,
 }
 
 /// Commands about what proves that an application is itself.

@@ -127,6 +127,7 @@ pub(crate) async fn open_engine_with(
     let technician = settings.technician(&technician(settings)?);
     let mut engine = EngineSettings::new(folders.database(), technician);
     engine.policy = settings.policy.clone();
+    engine.application = settings.application;
     engine.break_glass.clone_from(&settings.break_glass);
     if let Some(prefix) = &settings.account_prefix {
         engine.account_prefix.clone_from(prefix);

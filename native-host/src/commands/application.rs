@@ -84,7 +84,7 @@ pub(super) async fn validate(engine: &Engine, said: Option<&str>, output: Output
     Ok(if found.iter().all(Validation::is_sound) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn show_validation(validation: &Validation, output: Output) {
+pub(super) fn show_validation(validation: &Validation, output: Output) {
     let health = &validation.health;
     output.line(format_args!("{} ({})", health.name, health.user_name));
     let width = validation.checks.iter().map(|check| check.subject.len()).max().unwrap_or(0);

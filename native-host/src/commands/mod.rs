@@ -9,6 +9,7 @@ mod drift;
 mod entitlement;
 mod lease;
 mod lockdown;
+mod onboard;
 mod technician;
 mod tenant;
 mod webhook;
@@ -99,6 +100,9 @@ async fn with_engine(command: Command, output: Output) -> Result<ExitCode, Error
         Command::Tenant(TenantCommand::Remove(remove)) => {
             tenant::remove(&engine().await?, &remove, output).await.map(done)
         }
+        Command::Tenant(TenantCommand::Authorize(authorize)) => onboard::authorize(*authorize, output).await.map(done),
+        Command::Tenant(TenantCommand::Onboard(onboard)) => onboard::onboard(*onboard, output).await.map(done),
+        Command::Tenant(TenantCommand::Offboard(offboard)) => onboard::offboard(&offboard, output).await.map(done),
         Command::Tenant(TenantCommand::Credential(command)) => {
             application::credential(&engine().await?, command, output).await.map(done)
         }

@@ -11,8 +11,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::values::{
-    AccountPrefix, EmergencyName, ExtensionId, Hours, LeaseCount, Minutes, Name, PasswordCharacters, ProxyAddress,
-    SharedAccount, TechnicianName, Ticket, Written,
+    AccountPrefix, ClientId, EmergencyName, ExtensionId, Hours, LeaseCount, Minutes, Name, PasswordCharacters,
+    ProxyAddress, SharedAccount, TechnicianName, Ticket, Written,
 };
 
 /// Latchkey's configuration. Secrets are never in it: they are in the operating system's key store.
@@ -32,6 +32,8 @@ pub(crate) struct File {
     pub(crate) extension_ids: Vec<Written<ExtensionId>>,
     /// How Microsoft is reached. Unless set, the environment's proxy variables and the system's certificates hold.
     pub(crate) network: NetworkSection,
+    /// Applications of your own company that work in your customers' tenants.
+    pub(crate) application: ApplicationSection,
     /// What holds in every tenant.
     pub(crate) access: RulesSection,
     /// What holds in one tenant; a key that is set here takes the place of the one in [access].
@@ -55,6 +57,18 @@ pub(crate) struct NetworkSection {
     pub(crate) proxy: Option<Written<ProxyAddress>>,
     /// A PEM file with a certificate authority to trust beside the system's.
     pub(crate) extra_root_certificate: Option<Written<PathBuf>>,
+}
+
+/// `[application]`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, expecting = "a section [application]")]
+#[schemars(inline)]
+pub(crate) struct ApplicationSection {
+    /// Client id of the one application of your company that customers consent to ('latchkey tenant authorize').
+    pub(crate) client_id: Option<Written<ClientId>>,
+    /// Client id of a public client application of your company, with the redirect address http://localhost, that
+    /// people sign in to ('latchkey tenant onboard').
+    pub(crate) sign_in_client_id: Option<Written<ClientId>>,
 }
 
 /// `[access]`, and the same keys in `[[tenants]]`.

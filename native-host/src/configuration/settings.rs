@@ -6,6 +6,7 @@ use latchkey_engine::{
     BreakGlassSettings, Entitlement, LoginMode, Policy, RevealInterval, Rules, Technician, TenantName, TenantRules,
 };
 use url::Url;
+use uuid::Uuid;
 
 use super::file::{BreakGlassSection, EntitlementSection, File, Login, RulesSection};
 use super::values::{Name, TechnicianName, Written};
@@ -21,6 +22,10 @@ pub(crate) struct Settings {
     pub(crate) extension_ids: Vec<String>,
     /// How to reach Microsoft.
     pub(crate) network: Network,
+    /// The company's own application that customers consent to.
+    pub(crate) application: Option<Uuid>,
+    /// The company's own public client application that people sign in to.
+    pub(crate) sign_in_application: Option<Uuid>,
     /// Who may get what.
     pub(crate) policy: Policy,
     /// Permanent emergency administrators.
@@ -69,6 +74,11 @@ impl Settings {
                     .extra_root_certificate
                     .or_else(|| Some(network.extra_root_certificate.as_ref()?.value().clone())),
             };
+            let applications = &file.application;
+            settings.application =
+                settings.application.or_else(|| Some(applications.client_id.as_ref()?.value().get()));
+            settings.sign_in_application =
+                settings.sign_in_application.or_else(|| Some(applications.sign_in_client_id.as_ref()?.value().get()));
             let policy = &mut settings.policy;
             policy.everywhere = policy.everywhere.within(&file.access.rules());
             policy.tenants.extend(file.tenants.iter().map(|section| TenantRules {

@@ -6,6 +6,7 @@ use latchkey_engine::{BreakGlassName, PasswordLength, RotationInterval, TicketPa
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 use url::Url;
+use uuid::Uuid;
 
 /// A value and where it stands in its file.
 #[derive(Clone, Debug, Deserialize)]
@@ -82,6 +83,28 @@ impl TryFrom<String> for Name {
             "" => Err("a name must not be empty"),
             name => Ok(Self(name.to_owned())),
         }
+    }
+}
+
+/// The client id of an application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct ClientId(Uuid);
+
+impl ClientId {
+    /// The id.
+    pub(crate) const fn get(self) -> Uuid {
+        self.0
+    }
+}
+
+described!(ClientId, { "type": "string", "format": "uuid" });
+
+impl TryFrom<String> for ClientId {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse().map(Self).map_err(|_| "an application's client id is like 11111111-2222-3333-4444-555555555555")
     }
 }
 
