@@ -259,7 +259,7 @@ pub(crate) async fn inspect(
         .await
         .map_err(|trouble| trouble.to_error("describe the tenant"))?
         .into_iter();
-    let organization = answers.next().and_then(organization_name);
+    let organization = answers.next().and_then(|answer| organization_name(answer, new.tenant_id, &mut failures));
     let domains = answers.next().map(|answer| or_refusal(answer, graph::domains, "list the domains"));
     let application_assignments = capabilities.object_id.and_then(|_| answers.next()).and_then(graph::assignments);
     let policy_answer = answers.next();
@@ -425,9 +425,14 @@ fn or_refusal<T>(
     Err(Trouble::of_answer(&answer).to_error(action).failure().clone())
 }
 
-fn organization_name(answer: Answer) -> Option<String> {
+/// The organization's own name. One of another tenant is a failure: nothing that was said about a tenant is believed.
+fn organization_name(answer: Answer, tenant_id: Uuid, failures: &mut Vec<Failure>) -> Option<String> {
     let organizations: Vec<serde_json::Value> = Page::of(answer)?;
-    organizations.first()?["displayName"].as_str().map(ToOwned::to_owned)
+    let organization = organizations.first()?;
+    if organization["id"].as_str().and_then(|id| Uuid::parse_str(id).ok()).is_some_and(|id| id != tenant_id) {
+        failures.push(Failure::TokenRefused("Graph answers for another tenant".to_owned()));
+    }
+    organization["displayName"].as_str().map(ToOwned::to_owned)
 }
 
 /// The domain that was asked for, or the one the tenant began with; verified and managed, or a failure says why not.
