@@ -67,6 +67,7 @@ fn state(account: &BreakGlassSummary) -> &'static str {
         _ if !account.ready && account.password == Belief::None => "not made yet",
         Belief::None => "password not ours yet",
         Belief::Proven if !account.ready => "not finished",
+        Belief::Proven if account.problem.is_some() => "ROTATION FAILING",
         Belief::Proven => "password proven",
         Belief::Uncertain => "PASSWORD UNCERTAIN",
         Belief::ChangedElsewhere => "CHANGED BY SOMEBODY ELSE",

@@ -226,8 +226,8 @@ fn nobody_is_locked_out_by_a_kill_at_any_call() {
             lab.latchkey(&["break-glass", "grant-app-role", &tenant.id, "--yes"]).succeeds();
             let held = kill_at(&lab, tenant, &["break-glass", "rotate", &tenant.id], moment, call);
             let shown = revealed(&lab, tenant);
-            // Never more than the old one and the new one.
-            assert!((1..=2).contains(&shown.len()), "{}: {}", tenant.name, shown.len());
+            // The old one, the new one, and what the killed making of it may have sent.
+            assert!((1..=3).contains(&shown.len()), "{}: {}", tenant.name, shown.len());
             rotated.push(tenant);
             if !held {
                 break;
