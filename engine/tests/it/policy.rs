@@ -644,3 +644,124 @@ async fn accounts_are_wanted_for_those_whom_something_entitles() {
         ])
     );
 }
+
+/// A generator that is the same everywhere, so that a sequence that fails can be run again.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % limit
+    }
+}
+
+/// Whatever begins, ends and runs out in whatever order: the account holds exactly what its open leases need together.
+#[tokio::test(flavor = "multi_thread")]
+async fn roles_are_at_every_moment_the_union_of_the_open_leases() {
+    let catalogue = [
+        ("A", vec!["Helpdesk Administrator"]),
+        ("B", vec!["Exchange Administrator", "Helpdesk Administrator"]),
+        ("C", vec!["Reports Reader", "User Administrator"]),
+    ];
+    let policy = Policy {
+        everywhere: Rules { login: Some(LoginMode::Shared { local_part: "helpdesk".to_owned() }), ..Rules::default() },
+        technicians: vec![technician("alex", &[]), technician("kim", &[])],
+        entitlements: catalogue.iter().map(|(profile, roles)| entitlement("All admins", profile, roles, &[])).collect(),
+        ..Policy::default()
+    };
+    for seed in [1, 7, 42] {
+        let lab = Lab::new().await;
+        let engine = connected(&lab, FABRIKAM, policy.clone()).await;
+        let mut chance = Chance(seed);
+        for step in 0..14 {
+            let open = engine.leases(false).await.unwrap();
+            match chance.below(4) {
+                0 if !open.is_empty() => {
+                    let lease = &open[usize::try_from(chance.below(open.len() as u64)).unwrap()];
+                    engine.end_lease(lease.lease_id, &PERSON, QUIET).await.unwrap();
+                }
+                1 => {
+                    lab.advance(1_200);
+                    engine.sweep().await.unwrap();
+                }
+                _ => {
+                    let (profile, _) = &catalogue[usize::try_from(chance.below(3)).unwrap()];
+                    let who = ["alex", "kim"][usize::try_from(chance.below(2)).unwrap()];
+                    started(
+                        &engine,
+                        StartLease {
+                            minutes: Some(10 + u32::try_from(chance.below(60)).unwrap()),
+                            technician: Some(who.to_owned()),
+                            profile: Some((*profile).to_owned()),
+                            ..StartLease::new(FABRIKAM, PERSON)
+                        },
+                    )
+                    .await;
+                }
+            }
+            let open = engine.leases(false).await.unwrap();
+            let wanted: BTreeSet<String> = open.iter().flat_map(|lease| lease.roles.clone()).collect();
+            let account = lab.find_account(FABRIKAM, "jit-helpdesk@").unwrap();
+            let held: BTreeSet<String> = account
+                .roles
+                .iter()
+                .map(|id| entra_sim::directory::roles::by_id(id).unwrap().name.to_owned())
+                .collect();
+            assert_eq!(held, wanted, "seed {seed}, step {step}");
+            assert_eq!(account.enabled, !open.is_empty(), "seed {seed}, step {step}");
+        }
+        for lease in engine.leases(false).await.unwrap() {
+            engine.end_lease(lease.lease_id, &PERSON, QUIET).await.unwrap();
+        }
+        let account = lab.find_account(FABRIKAM, "jit-helpdesk@").unwrap();
+        assert!(!account.enabled && account.roles.is_empty(), "seed {seed}");
+        assert!(engine.verify_audit().await.unwrap().is_whole());
+        lab.assert_conformant().await;
+    }
+}
+
+/// The directory says no more than "bad request" to a password that it does not like: another one is tried.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_that_the_directory_does_not_like_is_replaced_by_another() {
+    let lab = Lab::new().await;
+    let engine = connected(&lab, FABRIKAM, Policy::default()).await;
+    let refuse = |nth: u64| {
+        // The first step of a start with a password is the password.
+        lab.sim().faults.add(
+            serde_json::from_value(json!({
+                "match": { "method": "PATCH", "path_contains": "/users/", "in_batch": true, "nth": nth },
+                "kind": "status", "status": 400, "times": 1,
+            }))
+            .unwrap(),
+        );
+    };
+    (refuse(1), refuse(2));
+    let lease = started(&engine, StartLease::new(FABRIKAM, PERSON)).await;
+    assert_eq!(lease.credential, Some(CredentialKind::Password));
+    let refusals = lab.sim().exchanges.entries().into_iter().filter(|exchange| exchange.status == 400).count();
+    assert_eq!(refusals, 2, "both were refused before the third was taken");
+    let secret = engine.reveal_credential(lease.lease_id, &PERSON).await.unwrap();
+    assert_eq!(secret.value, lab.account(FABRIKAM).password);
+    engine.end_lease(lease.lease_id, &PERSON, QUIET).await.unwrap();
+    lab.assert_nothing_is_left(&engine).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_of_the_customers_own_is_found_by_its_name() {
+    let lab = Lab::new().await;
+    let own = entra_sim::directory::tenant::CustomRole {
+        id: Uuid::new_v4().to_string(),
+        display_name: "Mailbox Helper of Contoso".to_owned(),
+    };
+    lab.change_tenant(CONTOSO, |tenant| tenant.custom_roles.push(own.clone()));
+    let policy = Policy {
+        entitlements: vec![entitlement("All admins", "Mailboxes", &["mailbox helper of CONTOSO"], &[])],
+        ..Policy::default()
+    };
+    let engine = connected(&lab, CONTOSO, policy).await;
+    let lease = started(&engine, StartLease::new(CONTOSO, PERSON)).await;
+    assert_eq!(lease.roles, ["Mailbox Helper of Contoso"]);
+    assert_eq!(lab.account(CONTOSO).roles, [own.id]);
+    engine.end_lease(lease.lease_id, &PERSON, QUIET).await.unwrap();
+    lab.assert_nothing_is_left(&engine).await;
+}

@@ -312,12 +312,17 @@ pub(super) async fn list(engine: &Engine, output: Output) -> Result<(), ErrorBod
 }
 
 fn row(tenant: &TenantSummary) -> Vec<String> {
+    let granted = match tenant.profiles.as_slice() {
+        [] => "nothing: you are not entitled".to_owned(),
+        [only] => only.roles.join(", "),
+        several => several.iter().map(|profile| profile.name.as_str()).collect::<Vec<_>>().join(", "),
+    };
     vec![
         tenant.name.clone(),
         tenant.user_name.clone(),
         if tenant.lease.is_some() { "lease open" } else { "dormant" }.to_owned(),
         duration(i64::from(tenant.minutes) * 60_000),
-        tenant.roles.join(", "),
+        granted,
         tenant.tenant_id.to_string(),
     ]
 }

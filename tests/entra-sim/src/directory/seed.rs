@@ -264,6 +264,7 @@ pub fn tenant(recipe: TenantRecipe, clock: &Clock) -> Tenant {
     let service_principal_id = derived_id(&id, "service principal");
     let now = clock.now();
     let mut made = Tenant {
+        custom_roles: Vec::new(),
         domains: domains
             .iter()
             .enumerate()

@@ -313,9 +313,20 @@ impl RoleAssignment {
     }
 }
 
+/// A directory role that the tenant made itself.
+#[derive(Clone, Debug)]
+pub struct CustomRole {
+    /// Role definition id.
+    pub id: String,
+    /// Name shown to people.
+    pub display_name: String,
+}
+
 /// A tenant.
 #[derive(Clone, Debug)]
 pub struct Tenant {
+    /// Directory roles of its own, beside the built-in ones.
+    pub custom_roles: Vec<CustomRole>,
     /// Directory id.
     pub id: String,
     /// Name shown to people.

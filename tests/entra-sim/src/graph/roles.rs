@@ -6,6 +6,7 @@ use super::query::{Query, Shape, collection, entity};
 use super::{Context, GraphError, Handled, Reply};
 use crate::directory::roles::{self, BuiltInRole};
 use crate::directory::seed::assignment_id;
+use crate::directory::tenant::CustomRole;
 use crate::directory::{RoleAssignment, Tenant};
 
 const DEFINITIONS: Shape = Shape {
@@ -43,8 +44,17 @@ const ASSIGNMENTS: Shape = Shape {
     deaf: false,
 };
 
-pub(super) fn definitions(_tenant: &mut Tenant, context: &Context<'_>) -> Handled {
-    collection(context.call, DEFINITIONS, roles::BUILT_IN.iter().map(definition_json).collect())
+pub(super) fn definitions(tenant: &mut Tenant, context: &Context<'_>) -> Handled {
+    let built_in = roles::BUILT_IN.iter().map(definition_json);
+    let all = built_in.chain(tenant.custom_roles.iter().map(custom_definition_json)).collect();
+    collection(context.call, DEFINITIONS, all)
+}
+
+fn custom_definition_json(role: &CustomRole) -> Value {
+    json!({
+        "id": role.id, "displayName": role.display_name, "description": "", "isBuiltIn": false, "isEnabled": true,
+        "templateId": role.id,
+    })
 }
 
 pub(super) fn definition(_tenant: &mut Tenant, context: &Context<'_>, id: &str) -> Handled {
@@ -92,7 +102,7 @@ pub(super) fn assign(tenant: &mut Tenant, context: &Context<'_>) -> Handled {
         Some(_) => return Err(GraphError::bad_request("The directoryScopeId is not valid.")),
         None => return Err(GraphError::bad_request("A value is required for property 'directoryScopeId'.")),
     };
-    if roles::by_id(&role).is_none() {
+    if roles::by_id(&role).is_none() && !tenant.custom_roles.iter().any(|own| own.id == role) {
         return Err(GraphError::not_found(&role));
     }
     check_principal(tenant, context, &principal)?;
