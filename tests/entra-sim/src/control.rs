@@ -13,7 +13,7 @@
 //! | `POST /sim/tenants` | add a tenant (a recipe) |
 //! | `POST /sim/users` | change a user behind everybody's back: `{"user": …, "enabled"?, "delete"?, "password"?, "add_roles"?, "remove_roles"?}` |
 //! | `POST /sim/apps` | change an application: `{"tenant", "client_id"?, "permissions"?, "enabled"?, "secret_expires_in_seconds"?, "app_roles"?, "add_certificates"?, "remove_certificates"?}`; the tenant's first one unless `client_id` names another |
-//! | `POST /sim/policies` | change a tenant's policies: `{"tenant", "pass_enabled"?, "pass_minimum"?, "pass_maximum"?, "pass_once"?, "licence"?, "security_defaults"?}` |
+//! | `POST /sim/policies` | change a tenant's policies: `{"tenant", "pass_enabled"?, "pass_minimum"?, "pass_maximum"?, "pass_once"?, "licence"?, "security_defaults"?, "conditional_access"?}`; the last one as Graph is to show it |
 //! | `POST /sim/sign-in` | `{"authorize_url"?, "user_code"?, "user", "decline"?, "stay"?}`: play a person with a browser |
 //! | `POST /sim/reset` | back to the start |
 
@@ -487,6 +487,7 @@ struct PolicyChange {
     pass_once: Option<bool>,
     licence: Option<Licence>,
     security_defaults: Option<bool>,
+    conditional_access: Option<Vec<Value>>,
 }
 
 async fn change_policies(State(sim): Sim, Json(change): Json<PolicyChange>) -> Result<Json<Value>, Refused> {
@@ -501,6 +502,9 @@ async fn change_policies(State(sim): Sim, Json(change): Json<PolicyChange>) -> R
     policy.once = change.pass_once.unwrap_or(policy.once);
     tenant.licence = change.licence.unwrap_or(tenant.licence);
     tenant.security_defaults = change.security_defaults.unwrap_or(tenant.security_defaults);
+    if let Some(policies) = change.conditional_access {
+        tenant.conditional_access = policies;
+    }
     Ok(Json(json!({"tenant": tenant.id})))
 }
 

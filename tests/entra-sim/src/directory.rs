@@ -10,7 +10,8 @@ pub mod sign_in;
 pub mod tenant;
 pub mod user;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, PoisonError};
 
 use uuid::Uuid;
 
@@ -30,18 +31,46 @@ pub struct Directory {
     pub sessions: BTreeMap<String, Session>,
     /// Every attempt to sign in, oldest first.
     pub sign_ins: Vec<SignInRecord>,
+    places: Places,
+}
+
+/// Where tenants were found last, by the name they were asked for: a hint, looked at again before it is believed.
+#[derive(Debug, Default)]
+struct Places(Mutex<HashMap<String, usize>>);
+
+impl Clone for Places {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
 }
 
 impl Directory {
     /// The tenant with this id, domain or display name; GUIDs and domains compare without case.
     #[must_use]
     pub fn tenant(&self, id_or_domain: &str) -> Option<&Tenant> {
-        self.tenants.iter().find(|tenant| tenant.answers_to(id_or_domain))
+        self.tenants.get(self.position(id_or_domain)?)
+    }
+
+    /// Where among [`Self::tenants`] the tenant with this id, domain or display name is. Quick the second time, however
+    /// many there are.
+    #[must_use]
+    pub fn position(&self, id_or_domain: &str) -> Option<usize> {
+        let mut places = self.places.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let believed = places.get(id_or_domain).copied();
+        let answers =
+            |position: &usize| self.tenants.get(*position).is_some_and(|known| known.answers_to(id_or_domain));
+        if let Some(position) = believed.filter(answers) {
+            return Some(position);
+        }
+        let position = self.tenants.iter().position(|tenant| tenant.answers_to(id_or_domain))?;
+        places.insert(id_or_domain.to_owned(), position);
+        Some(position)
     }
 
     /// As [`Self::tenant`], to change it.
     pub fn tenant_mut(&mut self, id_or_domain: &str) -> Option<&mut Tenant> {
-        self.tenants.iter_mut().find(|tenant| tenant.answers_to(id_or_domain))
+        let position = self.position(id_or_domain)?;
+        self.tenants.get_mut(position)
     }
 
     /// The tenant that has verified the domain of this user name.

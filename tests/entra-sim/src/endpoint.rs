@@ -20,7 +20,7 @@ use crate::faults::{FOR_EVER, Kind, Subject};
 use crate::graph::{self, Call, Context, GraphError, Reply};
 use crate::schema::Sample;
 use crate::simulation::Simulation;
-use crate::throttle;
+use crate::throttle::{self, Size};
 use crate::token::{Claims, TokenRequest};
 
 /// The connection is to be closed without an answer.
@@ -123,20 +123,22 @@ pub async fn token(
     };
     let gone = after(&sim, &kinds, &incoming.client).await;
     pass(half).await;
-    sim.exchanges.record(Exchange {
-        number: trace.number,
-        at_ms: trace.at_ms,
-        endpoint: Endpoint::Token,
-        tenant,
-        method: incoming.method.clone(),
-        path,
-        status: if gone.is_err() { 0 } else { status },
-        error,
-        client_request_id: trace.sent_client_request_id.clone(),
-        request_id: trace.request_id.clone(),
-        in_batch: false,
-        eventual: false,
-    });
+    if knobs.journal {
+        sim.exchanges.record(Exchange {
+            number: trace.number,
+            at_ms: trace.at_ms,
+            endpoint: Endpoint::Token,
+            tenant,
+            method: incoming.method.clone(),
+            path,
+            status: if gone.is_err() { 0 } else { status },
+            error,
+            client_request_id: trace.sent_client_request_id.clone(),
+            request_id: trace.request_id.clone(),
+            in_batch: false,
+            eventual: false,
+        });
+    }
     gone?;
     let mut response = json_response(&sim, status, Some(&body), "application/json; charset=utf-8");
     let headers = response.headers_mut();
@@ -262,13 +264,15 @@ pub fn perform(sim: &Simulation, caller: &Claims, call: &Call) -> Result<Reply, 
     let mut directory = sim.directory();
     let moment = sim.clock.elapsed();
     if knobs.throttling {
-        sim.throttle.take(call, &caller.appid, &caller.tid, moment)?;
+        let tenant = directory.tenant(&caller.tid);
+        let size = Size::of(tenant.map_or(0, |tenant| tenant.users.len()));
+        sim.throttle.take(call, &caller.appid, &caller.tid, size, moment, knobs.throttling_speed)?;
     }
     let published = named_application(&directory, call);
+    let position = directory.position(&caller.tid);
     let Directory { tenants, sign_ins, .. } = &mut *directory;
-    let tenant = tenants
-        .iter_mut()
-        .find(|tenant| tenant.id == caller.tid)
+    let tenant = position
+        .and_then(|position| tenants.get_mut(position))
         .ok_or_else(|| invalid_token("The tenant of this token is gone."))?;
     let context = Context {
         sim,
@@ -317,27 +321,34 @@ pub fn record(
     error: Option<String>,
     response: Option<&Value>,
 ) {
+    let knobs = sim.knobs();
+    let check = knobs.check_schema && status != 0 && !call.beta;
+    if !knobs.journal && !check {
+        return;
+    }
     let mut path = format!("/{}", call.segments.join("/"));
     if !call.query.is_empty() {
         let query: Vec<String> = call.query.iter().map(|(name, value)| format!("{name}={value}")).collect();
         path = format!("{path}?{}", query.join("&"));
     }
-    sim.exchanges.record(Exchange {
-        number: trace.number,
-        at_ms: trace.at_ms,
-        endpoint: Endpoint::Graph,
-        tenant: tenant.map(str::to_owned),
-        method: call.method.clone(),
-        path: format!("/{}{path}", if call.beta { "beta" } else { "v1.0" }),
-        status,
-        error,
-        client_request_id: trace.sent_client_request_id.clone(),
-        request_id: trace.request_id.clone(),
-        in_batch: call.in_batch,
-        eventual: call.eventual(),
-    });
+    if knobs.journal {
+        sim.exchanges.record(Exchange {
+            number: trace.number,
+            at_ms: trace.at_ms,
+            endpoint: Endpoint::Graph,
+            tenant: tenant.map(str::to_owned),
+            method: call.method.clone(),
+            path: format!("/{}{path}", if call.beta { "beta" } else { "v1.0" }),
+            status,
+            error,
+            client_request_id: trace.sent_client_request_id.clone(),
+            request_id: trace.request_id.clone(),
+            in_batch: call.in_batch,
+            eventual: call.eventual(),
+        });
+    }
     // An answer that was never sent has no shape; the beta endpoint has another schema.
-    if status != 0 && !call.beta {
+    if check {
         sim.schema.check(Sample {
             number: trace.number,
             method: call.method.clone(),

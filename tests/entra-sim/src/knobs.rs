@@ -34,6 +34,12 @@ pub struct Knobs {
     pub index_lag_ms: u64,
     /// Published limits with their headers; the authentication-method bucket of 5 per 10 s included.
     pub throttling: bool,
+    /// The limits refill so many times as fast as Microsoft's: a measurement of an hour fits into minutes.
+    pub throttling_speed: u32,
+    /// Keep the log of exchanges. Off, it stays empty: for loads that would fill the memory.
+    pub journal: bool,
+    /// Check every exchange against Microsoft's schema. Off, exchanges are not even looked at: for measurements.
+    pub check_schema: bool,
     /// Check the token's `roles` on every operation.
     pub permissions: bool,
     /// The documented variant of the password rule: User Administrator is needed even for ordinary users.
@@ -69,6 +75,9 @@ impl Default for Knobs {
             read_lag_ms: 0,
             index_lag_ms: 0,
             throttling: false,
+            throttling_speed: 1,
+            journal: true,
+            check_schema: true,
             permissions: true,
             strict_password_rule: false,
             strict_pass_rule: false,

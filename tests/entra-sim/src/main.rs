@@ -53,6 +53,9 @@ struct Arguments {
     /// Throttle as Graph publishes it.
     #[arg(long)]
     throttling: bool,
+    /// Neither log nor check exchanges: for loads and measurements.
+    #[arg(long)]
+    lean: bool,
     /// Let only apps with User Administrator set passwords, as the documentation says.
     #[arg(long)]
     strict_password_rule: bool,
@@ -78,6 +81,8 @@ async fn main() -> anyhow::Result<()> {
             sign_in_lag_ms: arguments.sign_in_lag,
             read_lag_ms: arguments.read_lag,
             throttling: arguments.throttling,
+            journal: !arguments.lean,
+            check_schema: !arguments.lean,
             strict_password_rule: arguments.strict_password_rule,
             clock_offset_seconds: arguments.clock_offset,
             ..Knobs::default()

@@ -85,7 +85,8 @@ pub struct Schema {
 /// What of the document is used.
 #[derive(Debug)]
 struct Document {
-    operations: Vec<Operation>,
+    /// By how many segments their paths have.
+    operations: Vec<Vec<Operation>>,
 }
 
 #[derive(Clone, Debug)]
@@ -108,7 +109,7 @@ impl Schema {
         std::thread::spawn(move || {
             let root = place.as_deref().and_then(|place| read(place, &results));
             let operations = root.as_ref().map_or_else(built_in_operations, operations_of);
-            let _ = shared.set(Document { operations });
+            let _ = shared.set(Document::of(operations));
             check_all(root, &shared, &results, &queue);
         });
         Self { document, result, work: Mutex::new(work) }
@@ -149,8 +150,18 @@ impl Schema {
 }
 
 impl Document {
+    fn of(operations: Vec<Operation>) -> Self {
+        let longest = operations.iter().map(|operation| operation.template.len()).max().unwrap_or(0);
+        let mut by_length = vec![Vec::new(); longest + 1];
+        for operation in operations {
+            by_length[operation.template.len()].push(operation);
+        }
+        Self { operations: by_length }
+    }
+
     fn find(&self, method: &str, segments: &[String]) -> Option<&Operation> {
         self.operations
+            .get(segments.len())?
             .iter()
             .filter(|operation| operation.method == method)
             .filter_map(|operation| Some((literals(&operation.template, segments)?, operation)))
@@ -595,7 +606,7 @@ mod tests {
 
     #[test]
     fn the_most_literal_template_wins() {
-        let document = Document { operations: built_in_operations() };
+        let document = Document::of(built_in_operations());
         let found = document.find("GET", &segments("directory/deletedItems/microsoft.graph.user")).unwrap();
         assert_eq!(found.template[2], "microsoft.graph.user");
         assert!(document.find("GET", &segments("users/$count")).is_none());

@@ -7,18 +7,64 @@ use std::time::Duration;
 use crate::clock::Moment;
 use crate::graph::{Call, GraphError};
 
-/// Resource units per 10 s for an app in a small tenant.
-const UNITS: f64 = 3_500.0;
-const UNITS_WINDOW: Duration = Duration::from_secs(10);
-/// Writes per 150 s for an app in a tenant.
-const WRITES: f64 = 3_000.0;
-const WRITES_WINDOW: Duration = Duration::from_secs(150);
-/// Calls to authentication methods per 10 s for an app in a tenant.
-const METHODS: f64 = 5.0;
-const METHODS_WINDOW: Duration = Duration::from_secs(10);
-/// Calls to Conditional Access per second in a tenant.
-const CONDITIONAL_ACCESS: f64 = 1.0;
-const CONDITIONAL_ACCESS_WINDOW: Duration = Duration::from_secs(1);
+/// How big a tenant is: it decides how much an application may ask for there.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Size {
+    /// Below 50 users.
+    Small,
+    /// 50 to 500.
+    Medium,
+    /// Above 500.
+    Large,
+}
+
+impl Size {
+    /// The size of a tenant with so many users.
+    #[must_use]
+    pub fn of(users: usize) -> Self {
+        match users {
+            0..50 => Self::Small,
+            50..=500 => Self::Medium,
+            _ => Self::Large,
+        }
+    }
+
+    /// Resource units per 10 s for an app in such a tenant.
+    fn units(self) -> f64 {
+        match self {
+            Self::Small => 3_500.0,
+            Self::Medium => 5_000.0,
+            Self::Large => 8_000.0,
+        }
+    }
+}
+
+/// A limit: so much in so long a time.
+#[derive(Clone, Copy, Debug)]
+struct Limit {
+    kind: &'static str,
+    size: f64,
+    window: Duration,
+}
+
+const fn limit(kind: &'static str, size: f64, seconds: u64) -> Limit {
+    Limit { kind, size, window: Duration::from_secs(seconds) }
+}
+
+/// Writes for an app in a tenant.
+const WRITES: Limit = limit("writes", 3_000.0, 150);
+/// Writes for an app in all tenants together.
+const APP_WRITES: Limit = limit("writes of an app", 35_000.0, 300);
+/// Writes of all apps in a tenant.
+const TENANT_WRITES: Limit = limit("writes in a tenant", 18_000.0, 300);
+/// Resource units for an app in all tenants together.
+const APP_UNITS: Limit = limit("units of an app", 150_000.0, 20);
+/// Calls to authentication methods for an app in a tenant.
+const METHODS: Limit = limit("methods", 5.0, 10);
+/// The same for an app in all tenants together.
+const APP_METHODS: Limit = limit("methods of an app", 122.0, 10);
+/// Calls to Conditional Access in a tenant.
+const CONDITIONAL_ACCESS: Limit = limit("conditional access", 1.0, 1);
 
 /// Buckets by app, tenant and kind.
 #[derive(Debug, Default)]
@@ -33,45 +79,70 @@ struct Bucket {
 }
 
 impl Throttle {
-    /// Takes what `call` costs, or refuses.
+    /// Takes what `call` costs out of every bucket it belongs to, or refuses and takes nothing. `speed` says how many
+    /// times as fast as Microsoft's the buckets fill.
     ///
     /// # Errors
     /// 429 with its headers.
-    pub fn take(&self, call: &Call, client_id: &str, tenant: &str, moment: Moment) -> Result<(), GraphError> {
-        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = format!("{client_id}/{tenant}");
-        let mut draw = |kind: &'static str, amount: f64, size: f64, window: Duration| {
-            let bucket = buckets.entry((key.clone(), kind)).or_insert(Bucket { left: size, at: moment });
-            let refill = moment.saturating_sub(bucket.at).as_secs_f64() * size / window.as_secs_f64();
-            bucket.left = (bucket.left + refill).min(size);
-            bucket.at = moment;
-            if bucket.left >= amount {
-                bucket.left -= amount;
-                return Ok(());
-            }
-            let wait = (amount - bucket.left) * window.as_secs_f64() / size;
-            Err(wait.ceil().max(1.0))
-        };
-        let refused = |wait: f64, information: &str| {
-            GraphError::new(429, "TooManyRequests", "Too many requests. Please wait and try again.")
-                .with_header("Retry-After", format!("{wait:.0}"))
-                .with_header("x-ms-throttle-scope", format!("Tenant_Application/ReadWrite/{client_id}/{tenant}"))
-                .with_header("x-ms-throttle-information", information)
-        };
+    pub fn take(
+        &self,
+        call: &Call,
+        client_id: &str,
+        tenant: &str,
+        size: Size,
+        moment: Moment,
+        speed: u32,
+    ) -> Result<(), GraphError> {
+        let units = f64::from(cost(call));
+        let pair = format!("{client_id}/{tenant}");
+        let small = "ResourceUnitLimitExceeded";
+        let mut draws = vec![
+            (pair.clone(), limit("units", size.units(), 10), units, small),
+            (client_id.to_owned(), APP_UNITS, units, small),
+        ];
         if call.segments.iter().any(|segment| segment == "authentication") {
-            draw("methods", 1.0, METHODS, METHODS_WINDOW).map_err(|wait| refused(wait, "ResourceUnitLimitExceeded"))?;
+            draws.push((pair.clone(), METHODS, 1.0, small));
+            draws.push((client_id.to_owned(), APP_METHODS, 1.0, small));
         }
         if call.segments.iter().any(|segment| segment == "conditionalAccess") {
-            draw("conditional access", 1.0, CONDITIONAL_ACCESS, CONDITIONAL_ACCESS_WINDOW).map_err(|_| {
-                GraphError::new(429, "TooManyRequests", "Too many requests. Please wait and try again.")
-            })?;
+            draws.push((tenant.to_owned(), CONDITIONAL_ACCESS, 1.0, ""));
         }
-        draw("units", f64::from(cost(call)), UNITS, UNITS_WINDOW)
-            .map_err(|wait| refused(wait, "ResourceUnitLimitExceeded"))?;
         if call.method != "GET" {
-            draw("writes", 1.0, WRITES, WRITES_WINDOW).map_err(|wait| refused(wait, "WriteLimitExceeded"))?;
+            draws.push((pair, WRITES, 1.0, "WriteLimitExceeded"));
+            draws.push((client_id.to_owned(), APP_WRITES, 1.0, "WriteLimitExceeded"));
+            draws.push((tenant.to_owned(), TENANT_WRITES, 1.0, "WriteLimitExceeded"));
         }
-        Ok(())
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        let speed = f64::from(speed.max(1));
+        let mut refusal: Option<(f64, &'static str)> = None;
+        for (key, limit, amount, information) in &draws {
+            let fresh = || Bucket { left: limit.size, at: moment };
+            let bucket = buckets.entry((key.clone(), limit.kind)).or_insert_with(fresh);
+            let rate = limit.size / limit.window.as_secs_f64() * speed;
+            bucket.left = (bucket.left + moment.saturating_sub(bucket.at).as_secs_f64() * rate).min(limit.size);
+            bucket.at = moment;
+            let wait = (amount - bucket.left) / rate;
+            if wait > 0.0 && refusal.is_none_or(|(longest, _)| wait > longest) {
+                refusal = Some((wait, information));
+            }
+        }
+        let Some((wait, information)) = refusal else {
+            for (key, limit, amount, _) in draws {
+                if let Some(bucket) = buckets.get_mut(&(key, limit.kind)) {
+                    bucket.left -= amount;
+                }
+            }
+            return Ok(());
+        };
+        let error = GraphError::new(429, "TooManyRequests", "Too many requests. Please wait and try again.");
+        if information.is_empty() {
+            // Conditional Access does not say how long.
+            return Err(error);
+        }
+        Err(error
+            .with_header("Retry-After", format!("{:.0}", wait.ceil().max(1.0)))
+            .with_header("x-ms-throttle-scope", format!("Tenant_Application/ReadWrite/{client_id}/{tenant}"))
+            .with_header("x-ms-throttle-information", information))
     }
 
     /// Fills every bucket.
@@ -133,12 +204,43 @@ mod tests {
         let throttle = Throttle::default();
         let pass = call("GET", "/users/1/authentication/temporaryAccessPassMethods");
         for _ in 0..5 {
-            throttle.take(&pass, "app", "tenant", Duration::ZERO).unwrap();
+            throttle.take(&pass, "app", "tenant", Size::Small, Duration::ZERO, 1).unwrap();
         }
-        let refusal = throttle.take(&pass, "app", "tenant", Duration::ZERO).unwrap_err();
+        let refusal = throttle.take(&pass, "app", "tenant", Size::Small, Duration::ZERO, 1).unwrap_err();
         assert_eq!(refusal.status, 429);
         assert!(refusal.headers.contains(&("Retry-After", "2".to_owned())));
-        throttle.take(&pass, "another app", "tenant", Duration::ZERO).unwrap();
-        throttle.take(&pass, "app", "tenant", Duration::from_secs(2)).unwrap();
+        throttle.take(&pass, "another app", "tenant", Size::Small, Duration::ZERO, 1).unwrap();
+        throttle.take(&pass, "app", "tenant", Size::Small, Duration::from_secs(2), 1).unwrap();
+    }
+
+    #[test]
+    fn an_app_may_write_less_in_all_tenants_together_than_in_each() {
+        let throttle = Throttle::default();
+        let write = call("PATCH", "/users/1");
+        let take =
+            |tenant: u32, moment, speed| throttle.take(&write, "app", &tenant.to_string(), Size::Large, moment, speed);
+        for number in 0..35_000 {
+            take(number % 20, Duration::ZERO, 1).unwrap();
+        }
+        let refusal = take(0, Duration::ZERO, 1).unwrap_err();
+        assert!(refusal.headers.contains(&("x-ms-throttle-information", "WriteLimitExceeded".to_owned())));
+        // 35,000 in 300 s, and ten times that when the limits are told to hurry.
+        let second = Duration::from_secs(1);
+        let taken = (0..2_000).filter(|number| take(number % 20, second, 10).is_ok()).count();
+        assert_eq!(taken, 1_166);
+    }
+
+    #[test]
+    fn a_bigger_tenant_has_a_bigger_bucket() {
+        assert_eq!(
+            [0, 49, 50, 500, 501].map(Size::of),
+            [Size::Small, Size::Small, Size::Medium, Size::Medium, Size::Large]
+        );
+        let throttle = Throttle::default();
+        let read = call("GET", "/users/1");
+        let taken = |tenant: &str, size| {
+            (0..9_000).filter(|_| throttle.take(&read, "app", tenant, size, Duration::ZERO, 1).is_ok()).count()
+        };
+        assert_eq!((taken("a", Size::Small), taken("b", Size::Large)), (3_500, 8_000));
     }
 }

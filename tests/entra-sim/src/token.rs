@@ -271,11 +271,8 @@ impl TokenIssuer {
                 ),
             ));
         }
-        let known = directory
-            .tenants
-            .iter()
-            .find(|tenant| !request.tenant.is_empty() && names(tenant, &request.tenant))
-            .filter(|tenant| {
+        let known =
+            directory.tenant(&request.tenant).filter(|tenant| names(tenant, &request.tenant)).filter(|tenant| {
                 let chinese = request.host.ends_with(".cn");
                 let governmental = request.host.ends_with(".us");
                 match tenant.cloud {

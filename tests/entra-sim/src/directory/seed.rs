@@ -286,6 +286,7 @@ pub fn tenant(recipe: TenantRecipe, clock: &Clock) -> Tenant {
         pass_policy: pass_policy(&recipe.pass_policy),
         fido2_enabled: true,
         security_defaults: recipe.security_defaults,
+        conditional_access: Vec::new(),
         licence: recipe.licence,
         applications: vec![Application {
             client_id: or_new(&recipe.client_id),

@@ -343,6 +343,8 @@ pub struct Tenant {
     pub fido2_enabled: bool,
     /// Security defaults switched on.
     pub security_defaults: bool,
+    /// Conditional Access policies as Graph shows them.
+    pub conditional_access: Vec<Value>,
     /// Entra ID plan.
     pub licence: Licence,
     /// App registrations.

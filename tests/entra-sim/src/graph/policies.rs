@@ -79,9 +79,9 @@ pub(super) fn security_defaults(tenant: &mut Tenant, context: &Context<'_>) -> H
     entity(context.call, shape, value)
 }
 
-pub(super) fn conditional_access(_tenant: &mut Tenant, context: &Context<'_>) -> Handled {
+pub(super) fn conditional_access(tenant: &mut Tenant, context: &Context<'_>) -> Handled {
     let shape = Shape { context: "identity/conditionalAccess/policies", ..PLAIN };
-    collection(context.call, shape, Vec::new())
+    collection(context.call, shape, tenant.conditional_access.clone())
 }
 
 pub(super) fn sign_ins(tenant: &mut Tenant, context: &Context<'_>) -> Handled {
