@@ -105,10 +105,23 @@ impl Engine {
     /// # Errors
     /// When the database cannot be used; what could not be verified is in the report.
     pub async fn end_all(&self, caller: &Caller, on_ended: OnEnded<'_>) -> Result<EndReport, EngineError> {
+        self.end_all_because("asked for", caller, on_ended).await
+    }
+
+    /// [`Engine::end_all`] for another reason than that somebody asked for it; `why` goes to the audit log.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn end_all_because(
+        &self,
+        why: &str,
+        caller: &Caller,
+        on_ended: OnEnded<'_>,
+    ) -> Result<EndReport, EngineError> {
         let shared = self.shared();
         let mut write = shared.store.write().await?;
         let open = leases::open(&mut write).await?;
-        begin_ending_in(&mut write, shared, &open, caller, "asked for").await?;
+        begin_ending_in(&mut write, shared, &open, caller, why).await?;
         store::commit(write).await?;
         forget_credentials(shared, &open);
 

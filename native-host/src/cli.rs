@@ -92,6 +92,16 @@ pub(crate) enum Command {
     Recover,
     /// End the leases that are due and repair what drifted (the schedule runs this)
     Sweep,
+    /// Sign in to your own company's tenant, which says what groups you are in
+    #[command(
+        after_help = "Examples:\n  latchkey sign-in                 in your browser\n  latchkey sign-in --no-browser    \
+            shows the address instead\n  latchkey sign-in --device-code   with a code, on another device"
+    )]
+    SignIn(SignIn),
+    /// End every lease and forget who you are
+    SignOut,
+    /// Show who you are, the groups you are in, and whether you may start leases
+    Whoami,
     /// Let browsers and the system's schedule start Latchkey
     #[command(after_help = "Examples:\n  latchkey install                        every browser that is found\n  \
             latchkey install --browser edge         one browser\n  sudo latchkey install --system          \
@@ -571,6 +581,17 @@ pub(crate) struct DriftCommand {
     /// Also make accounts dormant that another machine decides about: whoever works with one loses access
     #[arg(long)]
     pub(crate) repair: bool,
+}
+
+/// `sign-in`.
+#[derive(Debug, Args)]
+pub(crate) struct SignIn {
+    /// Show the address instead of opening a browser
+    #[arg(long)]
+    pub(crate) no_browser: bool,
+    /// Show a code to be entered on another device; only when there is no browser on this machine
+    #[arg(long, conflicts_with = "no_browser")]
+    pub(crate) device_code: bool,
 }
 
 /// `lockdown`.

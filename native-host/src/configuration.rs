@@ -21,7 +21,7 @@ use latchkey_protocol::{ErrorBody, ErrorCode, TenantSummary};
 
 use diagnostic::{Diagnostic, Place, Severity, Source, shown};
 use file::File;
-pub(crate) use settings::{Network, Settings};
+pub(crate) use settings::{DirectorySettings, Network, Settings};
 use values::TechnicianName;
 
 /// The environment's word for which file to read, for one that is not where it usually is.

@@ -5,7 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use latchkey_engine::{Clock as _, Engine, EngineSettings, NetworkSettings, SystemClock};
+use latchkey_engine::{Clock as _, Engine, EngineSettings, NetworkSettings, SystemClock, Technician};
 use latchkey_protocol::ErrorBody;
 
 use crate::configuration::values::TechnicianName;
@@ -124,7 +124,7 @@ pub(crate) async fn open_engine_with(
 ) -> Result<Engine, ErrorBody> {
     // Fails only when it was done before, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let technician = settings.technician(&technician(settings)?);
+    let technician = acting(settings)?;
     let mut engine = EngineSettings::new(folders.database(), technician);
     engine.policy = settings.policy.clone();
     engine.application = settings.application;
@@ -137,6 +137,20 @@ pub(crate) async fn open_engine_with(
         extra_root_certificates: settings.network.extra_root_certificate.clone(),
     };
     Ok(Engine::open(engine, Arc::new(KeyStore::new(prompting)), Arc::new(SystemClock)).await?)
+}
+
+/// What the configuration says, as far as it can be read: for what must go on in any case.
+pub(crate) fn settings_in_any_case() -> Result<Settings, ErrorBody> {
+    let file = Folders::of_this_person()?.configuration_file();
+    Ok(Reading::of(&file).map(|reading| reading.settings_in_any_case()).unwrap_or_default())
+}
+
+/// The technician whose accounts these are: as her company's directory named her last, or as the configuration does.
+pub(crate) fn acting(settings: &Settings) -> Result<Technician, ErrorBody> {
+    match crate::directory::last_known(settings) {
+        Some(technician) => Ok(technician),
+        None => Ok(settings.technician(&technician(settings)?)),
+    }
 }
 
 /// The technician that the configuration names, or else the person who is signed in to this machine.

@@ -11,6 +11,7 @@ mod cli;
 mod commands;
 mod configuration;
 mod connection;
+mod directory;
 mod failure;
 mod frame;
 #[cfg(test)]

@@ -245,8 +245,8 @@ impl Shared {
 
     async fn carry_out(self: Arc<Self>, id: RequestId, request: Request) -> Result<Reply, ErrorBody> {
         if matches!(request, Request::StartLease { .. } | Request::ExtendLease { .. }) {
-            // Nothing is given while nobody can tell what may be given.
-            machine::settings()?;
+            // Nothing is given while nobody can tell what may be given, or to whom.
+            crate::directory::to_give(&machine::settings()?, Prompting::Allowed).await?;
         }
         let engine = self.engine().await?;
         let caller = &self.caller;
@@ -306,12 +306,9 @@ impl Shared {
     async fn engine(&self) -> Result<Engine, ErrorBody> {
         let open = || async { machine::open_engine_to_end(Prompting::Allowed).await.map(|(engine, _)| engine) };
         let engine = self.engine.get_or_try_init(open).await?;
-        let now = machine::settings().and_then(|settings| Ok((machine::technician(&settings)?, settings)));
+        let now = machine::settings().and_then(|settings| Ok((machine::acting(&settings)?, settings)));
         Ok(match now {
-            Ok((technician, settings)) => {
-                let groups = settings.technician(&technician).groups;
-                engine.with_policy(settings.policy, groups)
-            }
+            Ok((technician, settings)) => engine.with_policy(settings.policy, technician.groups),
             Err(_) => engine.clone(),
         })
     }

@@ -16,6 +16,9 @@ use crate::{failure, machine, settings::Folders};
 const DELIVERING_AT_SWEEP: std::time::Duration = std::time::Duration::from_secs(20);
 
 pub(super) async fn start(engine: &Engine, start: Start, output: Output) -> Result<(), ErrorBody> {
+    let settings = machine::settings()?;
+    let technician = crate::directory::to_give(&settings, Prompting::Allowed).await?;
+    let engine = &engine.with_policy(settings.policy, technician.groups);
     let tenant = tenant_named(engine, &start.tenant).await?;
     let request = StartLease {
         minutes: start.minutes,
@@ -340,7 +343,11 @@ pub(super) async fn sweep(output: Output) -> Result<ExitCode, ErrorBody> {
     if let Some(mistake) = mistake {
         output.note(format_args!("note: the configuration has errors. {} {}", mistake.message, mistake.next_step));
     }
-    let report = engine.sweep().await?;
+    // What is due first: whatever the directory says must not keep it waiting.
+    let mut report = engine.sweep().await?;
+    if let Some(refusal) = crate::directory::end_if_refused(&engine, &machine::settings_in_any_case()?).await {
+        report.problems.push(refusal);
+    }
     note_sweep();
     if let Err(error) = crate::tenant_list::update(&engine).await {
         tracing::warn!(code = error.name, "the list of tenants could not be brought up to date: {}", error.message);

@@ -10,6 +10,7 @@ mod entitlement;
 mod lease;
 mod lockdown;
 mod onboard;
+mod person;
 mod technician;
 mod tenant;
 mod webhook;
@@ -120,6 +121,9 @@ async fn with_engine(command: Command, output: Output) -> Result<ExitCode, Error
         Command::Drift(command) => drift::run(&engine().await?, &command, output).await,
         Command::Recover => drift::recover(&engine().await?, output).await,
         Command::Sweep => lease::sweep(output).await,
+        Command::SignIn(sign_in) => person::sign_in(&sign_in, output).await.map(done),
+        Command::SignOut => person::sign_out(output).await,
+        Command::Whoami => person::whoami(output).await.map(done),
         Command::Doctor(doctor) => doctor::examine(&doctor, output).await,
         Command::Audit(audit) => audit::run(audit, output).await,
         Command::Webhook(command) => webhook::run(&engine().await?, &command, output).await,

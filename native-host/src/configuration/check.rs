@@ -126,6 +126,7 @@ fn set_twice(files: &[File], sources: &[Source]) -> Vec<Diagnostic> {
             ("account_prefix", file.account_prefix.as_ref().map(Written::span)),
             ("network.proxy", network.proxy.as_ref().map(Written::span)),
             ("network.extra_root_certificate", network.extra_root_certificate.as_ref().map(Written::span)),
+            ("directory", file.directory.as_ref().map(Written::span)),
             ("access.minutes", access.minutes.as_ref().map(Written::span)),
             ("access.maximum_minutes", access.maximum_minutes.as_ref().map(Written::span)),
             ("access.leases_at_once", access.leases_at_once.as_ref().map(Written::span)),

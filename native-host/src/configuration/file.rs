@@ -11,8 +11,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::values::{
-    AccountPrefix, ClientId, EmergencyName, ExtensionId, Hours, LeaseCount, Minutes, Name, PasswordCharacters,
-    ProxyAddress, SharedAccount, TechnicianName, Ticket, Written,
+    AccountPrefix, ClientId, CloudName, EmergencyName, ExtensionId, Guid, HoldHours, Hours, LeaseCount, Minutes, Name,
+    PasswordCharacters, ProxyAddress, SharedAccount, TechnicianName, Ticket, Written,
 };
 
 /// Latchkey's configuration. Secrets are never in it: they are in the operating system's key store.
@@ -43,6 +43,9 @@ pub(crate) struct File {
     /// Who may get what. In a tenant that no entitlement applies to, everybody may get what was named at
     /// 'latchkey tenant add'.
     pub(crate) entitlements: Vec<Written<EntitlementSection>>,
+    /// Your company's own Entra tenant, which says who works with Latchkey and in which groups they are, instead of
+    /// [[technicians]].
+    pub(crate) directory: Option<Written<DirectorySection>>,
     /// Permanent emergency administrators that tenants are to have, two at most in each. 'latchkey break-glass prepare'
     /// makes them.
     pub(crate) break_glass: Vec<Written<BreakGlassSection>>,
@@ -69,6 +72,23 @@ pub(crate) struct ApplicationSection {
     /// Client id of a public client application of your company, with the redirect address http://localhost, that
     /// people sign in to ('latchkey tenant onboard').
     pub(crate) sign_in_client_id: Option<Written<ClientId>>,
+}
+
+/// `[directory]`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a section [directory]")]
+#[schemars(inline)]
+pub(crate) struct DirectorySection {
+    /// The directory id of your company's own tenant.
+    pub(crate) tenant_id: Written<Guid>,
+    /// The client id of a public client application there, with the redirect address http://localhost.
+    pub(crate) client_id: Written<Guid>,
+    /// The cloud that your tenant is in: global (unless set), us_government, us_government_dod or china.
+    pub(crate) cloud: Option<Written<CloudName>>,
+    /// The group that a technician must be in, by its name or id. Any account of your tenant will do unless set.
+    pub(crate) required_group: Option<Written<Name>>,
+    /// For how many hours the last answer holds while your tenant cannot be reached; 8 unless set.
+    pub(crate) hold_hours: Option<Written<HoldHours>>,
 }
 
 /// `[access]`, and the same keys in `[[tenants]]`.

@@ -125,6 +125,12 @@ mod tests {
             ("account_prefix = \"jit-\"", true),
             (long.as_str(), false),
             ("[network]\nproxy = \"http://p:1\"\nextra_root_certificate = \"/x.pem\"", true),
+            (
+                "[directory]\ntenant_id = \"77777777-7777-4777-8777-777777777777\"\nclient_id = \"77777777-bbbb-4bbb-8bbb-777777777777\"\ncloud = \"china\"\nhold_hours = 72",
+                true,
+            ),
+            ("[directory]\ntenant_id = \"77777777-7777-4777-8777-777777777777\"", false),
+            ("[directory]\ntenant_id = \"7\"\nclient_id = \"77777777-bbbb-4bbb-8bbb-777777777777\"", false),
             ("[access]\nminutes = 1440", true),
             ("[access]\nminutes = 1441", false),
             ("[access]\nminutes = 0", false),

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use latchkey_engine::{
     BreakGlassSettings, Entitlement, LoginMode, Policy, RevealInterval, Rules, Technician, TenantName, TenantRules,
 };
+use latchkey_protocol::cloud::Cloud;
 use url::Url;
 use uuid::Uuid;
 
-use super::file::{BreakGlassSection, EntitlementSection, File, Login, RulesSection};
+use super::file::{BreakGlassSection, DirectorySection, EntitlementSection, File, Login, RulesSection};
 use super::values::{Name, TechnicianName, Written};
 
 /// What the configuration says.
@@ -28,8 +29,32 @@ pub(crate) struct Settings {
     pub(crate) sign_in_application: Option<Uuid>,
     /// Who may get what.
     pub(crate) policy: Policy,
+    /// The tenant that says who works here, if there is one.
+    pub(crate) directory: Option<DirectorySettings>,
     /// Permanent emergency administrators.
     pub(crate) break_glass: Vec<BreakGlassSettings>,
+}
+
+/// The MSP's own tenant, from which technicians and their groups come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct DirectorySettings {
+    /// Its directory id.
+    pub(crate) tenant_id: Uuid,
+    /// A public client application in it.
+    pub(crate) client_id: Uuid,
+    /// The cloud that it is in.
+    pub(crate) cloud: Cloud,
+    /// The group, by name or id, that every technician must be in.
+    pub(crate) required_group: Option<String>,
+    /// For how many hours the last answer holds while the tenant cannot be reached.
+    pub(crate) hold_hours: u32,
+}
+
+impl DirectorySettings {
+    /// The same in milliseconds.
+    pub(crate) fn hold_milliseconds(&self) -> i64 {
+        i64::from(self.hold_hours) * 3_600_000
+    }
 }
 
 /// Settings for the network. Without any, the proxy variables of the environment and the system's certificates hold.
@@ -91,9 +116,23 @@ impl Settings {
                 groups: texts(&section.value().groups),
             }));
             policy.entitlements.extend(file.entitlements.iter().map(|section| section.value().entitlement()));
+            settings.directory =
+                settings.directory.or_else(|| file.directory.as_ref().map(|section| section.value().settings()));
             settings.break_glass.extend(file.break_glass.iter().map(|section| section.value().settings()));
         }
         settings
+    }
+}
+
+impl DirectorySection {
+    fn settings(&self) -> DirectorySettings {
+        DirectorySettings {
+            tenant_id: self.tenant_id.value().get(),
+            client_id: self.client_id.value().get(),
+            cloud: self.cloud.as_ref().map(|cloud| cloud.value().get()).unwrap_or_default(),
+            required_group: self.required_group.as_ref().map(|name| name.value().as_str().to_owned()),
+            hold_hours: self.hold_hours.as_ref().map_or(8, |hours| hours.value().get()),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! What is refused is said in a sentence that never repeats the value: a person may have pasted a secret there.
 
 use latchkey_engine::{BreakGlassName, PasswordLength, RotationInterval, TicketPattern};
+use latchkey_protocol::cloud::Cloud;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 use url::Url;
@@ -232,6 +233,83 @@ impl TryFrom<i64> for Minutes {
 
     fn try_from(number: i64) -> Result<Self, Self::Error> {
         in_range(number, 1, 1440).map(Self).ok_or("minutes are a whole number from 1 to 1440 (a day)")
+    }
+}
+
+/// A directory or client id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct Guid(Uuid);
+
+impl Guid {
+    /// The id.
+    pub(crate) const fn get(self) -> Uuid {
+        self.0
+    }
+}
+
+described!(Guid, {
+    "type": "string",
+    "pattern": "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
+});
+
+impl TryFrom<String> for Guid {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        // Hyphens and all, as the Entra admin center shows it.
+        let id = Some(text.trim()).filter(|text| text.len() == 36).and_then(|text| text.parse().ok());
+        id.map(Self).ok_or("an id looks like 00000000-0000-0000-0000-000000000000; the Entra admin center shows it")
+    }
+}
+
+/// A Microsoft cloud.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct CloudName(Cloud);
+
+impl CloudName {
+    /// The cloud.
+    pub(crate) const fn get(self) -> Cloud {
+        self.0
+    }
+}
+
+described!(CloudName, { "type": "string", "enum": ["global", "us_government", "us_government_dod", "china"] });
+
+impl TryFrom<String> for CloudName {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        match text.as_str() {
+            "global" => Ok(Self(Cloud::Global)),
+            "us_government" => Ok(Self(Cloud::UsGovernment)),
+            "us_government_dod" => Ok(Self(Cloud::UsGovernmentDod)),
+            "china" => Ok(Self(Cloud::China)),
+            _ => Err("a cloud is one of global, us_government, us_government_dod and china"),
+        }
+    }
+}
+
+/// How long an answer holds, in whole hours, three days at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "i64")]
+pub(crate) struct HoldHours(u32);
+
+impl HoldHours {
+    /// How many.
+    pub(crate) const fn get(self) -> u32 {
+        self.0
+    }
+}
+
+described!(HoldHours, { "type": "integer", "minimum": 1, "maximum": 72 });
+
+impl TryFrom<i64> for HoldHours {
+    type Error = &'static str;
+
+    fn try_from(number: i64) -> Result<Self, Self::Error> {
+        in_range(number, 1, 72).map(Self).ok_or("an answer may hold for 1 to 72 whole hours")
     }
 }
 

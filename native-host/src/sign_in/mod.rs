@@ -29,7 +29,7 @@ use uuid::Uuid;
 
 use crate::output::Output;
 use loopback::Loopback;
-pub(crate) use token::RefreshRefused;
+pub(crate) use token::{RefreshRefused, silence};
 
 /// How the person gets to the sign-in page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -166,7 +166,7 @@ pub(super) async fn post(
 }
 
 /// What no answer means.
-pub(super) fn silence(silence: Silence) -> ErrorBody {
+pub(crate) fn silence(silence: Silence) -> ErrorBody {
     match silence {
         Silence::Unusable(failure) => latchkey_engine::EngineError::from(failure).to_body(),
         Silence::Unreached(reason) | Silence::Unanswered(reason) => ErrorBody::new(

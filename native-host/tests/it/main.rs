@@ -12,3 +12,4 @@ mod kill_switch;
 mod kills;
 mod lab;
 mod recovering;
+mod technicians;
