@@ -149,6 +149,7 @@ fn state_of(lease: &LeaseSummary) -> String {
 
 /// Lets one open lease last longer.
 pub(super) async fn extend(engine: &Engine, extend: &Extend, output: Output) -> Result<(), ErrorBody> {
+    crate::directory::to_give(&machine::settings()?, Prompting::Allowed).await?;
     let open = engine.leases(false).await?;
     let chosen = match &extend.what {
         None => only(open)?,
