@@ -134,6 +134,8 @@ fn set_twice(files: &[File], sources: &[Source]) -> Vec<Diagnostic> {
             ("access.ticket", access.ticket.as_ref().map(Written::span)),
             ("access.login", access.login.as_ref().map(Written::span)),
             ("access.password_length", access.password_length.as_ref().map(Written::span)),
+            ("application.client_id", file.application.client_id.as_ref().map(Written::span)),
+            ("application.sign_in_client_id", file.application.sign_in_client_id.as_ref().map(Written::span)),
             ("access.timed_roles", access.timed_roles.as_ref().map(Written::span)),
         ]
     };
