@@ -179,6 +179,8 @@ pub enum HostFrame {
 }
 
 /// The answers.
+// One at a time is made and written out at once; a box would only be another allocation.
+#[allow(clippy::large_enum_variant)]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "reply", rename_all = "snake_case")]
 pub enum Reply {

@@ -315,7 +315,7 @@ impl People {
         clock: &Clock,
     ) -> Result<Answer, Refusal> {
         if !common(&request.tenant)
-            && !directory.tenant(&request.tenant).is_some_and(|tenant| tenant.id == signed_in.tenant_id)
+            && directory.tenant(&request.tenant).is_none_or(|tenant| tenant.id != signed_in.tenant_id)
         {
             return Err(Refusal::page(
                 50_020,
@@ -427,7 +427,9 @@ impl People {
             device.outcome = DeviceOutcome::Declined;
             return Ok(());
         }
-        if !common(&device.tenant) && !directory.tenant(&device.tenant).is_some_and(|t| t.id == signed_in.tenant_id) {
+        if !common(&device.tenant)
+            && directory.tenant(&device.tenant).is_none_or(|tenant| tenant.id != signed_in.tenant_id)
+        {
             return Err(Refusal::page(50_020, "User account does not exist in this tenant."));
         }
         let scopes = consent(directory, &device.client_id, signed_in, &device.scopes, false, clock)?;
@@ -643,8 +645,7 @@ fn consent(
 ) -> Result<BTreeSet<String>, Refusal> {
     let client = find_client(directory, &signed_in.tenant_id, client_id)
         .ok_or_else(|| Refusal::page(700_016, format!("Application with identifier '{client_id}' was not found.")))?;
-    let published =
-        !directory.tenant(&signed_in.tenant_id).is_some_and(|tenant| tenant.application(client_id).is_some());
+    let published = directory.tenant(&signed_in.tenant_id).is_none_or(|tenant| tenant.application(client_id).is_none());
     let now = clock.now();
     let tenant =
         directory.tenant_mut(&signed_in.tenant_id).ok_or_else(|| Refusal::page(90_002, "The tenant is gone."))?;
