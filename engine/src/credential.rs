@@ -108,7 +108,7 @@ impl Held {
 
     /// Whether it still signs in at that time, as far as can be told.
     pub(crate) fn lasts(&self, until: i64) -> bool {
-        self.lasts_until.is_none_or(|end| end >= until) && !(self.once && !self.filled.is_empty())
+        self.lasts_until.is_none_or(|end| end >= until) && (!self.once || self.filled.is_empty())
     }
 }
 

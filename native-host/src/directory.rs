@@ -264,10 +264,10 @@ async fn ask_graph(
     };
     let refusal = if me.account_enabled == Some(false) {
         Some(format!("{} is disabled.", signed_in.user_name))
-    } else if let Some(required) = required.filter(|_| !found.iter().any(is_required)) {
-        Some(format!("{} is not in the group {required}.", signed_in.user_name))
     } else {
-        None
+        required
+            .filter(|_| !found.iter().any(is_required))
+            .map(|required| format!("{} is not in the group {required}.", signed_in.user_name))
     };
     let mut groups: Vec<String> = found.into_iter().filter_map(|group| group.display_name).collect();
     groups.sort();

@@ -208,7 +208,7 @@ impl Engine {
         let mut work = Work::new(shared, administrator, wish).await?;
         let changes = work.carry_out(caller).await?;
         let observed = work.observe().await?;
-        let registration = observed.registration.ok_or_else(|| Failure::ApplicationNotFound(700_016))?;
+        let registration = observed.registration.ok_or(Failure::ApplicationNotFound(700_016))?;
         let client_id = registration.app_id;
         rotate::remember_registration(shared, shared.key_entry(administrator.tenant_id, client_id), registration.id)
             .await?;

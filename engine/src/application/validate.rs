@@ -558,9 +558,9 @@ impl ParseEnd for str {
     /// `2027-11-22T10:17:06Z`, with or without a fraction: Unix time in milliseconds.
     fn parse_end(&self) -> Option<i64> {
         let (day, time) = self.trim_end_matches('Z').split_once('T')?;
-        let mut day = day.split('-').map(str::parse::<i64>);
+        let mut day = day.split('-').map(|part| part.parse::<i64>());
         let (year, month, day) = (day.next()?.ok()?, day.next()?.ok()?, day.next()?.ok()?);
-        let mut time = time.split('.').next()?.split(':').map(str::parse::<i64>);
+        let mut time = time.split('.').next()?.split(':').map(|part| part.parse::<i64>());
         let (hour, minute, second) = (time.next()?.ok()?, time.next()?.ok()?, time.next()?.ok()?);
         let days = crate::graph::days_since_1970(year, month, day);
         Some((((days * 24 + hour) * 60 + minute) * 60 + second) * 1000)

@@ -534,7 +534,8 @@ async fn names_that_mean_nothing_are_refused_with_the_nearest() {
 #[tokio::test(flavor = "multi_thread")]
 async fn groups_that_nobody_can_change_are_refused_with_the_reason() {
     let lab = Lab::new().await;
-    let changes: [(&str, fn(&mut entra_sim::directory::Group), Unmanageable); 4] = [
+    type Change = fn(&mut entra_sim::directory::Group);
+    let changes: [(&str, Change, Unmanageable); 4] = [
         ("A", |group| group.types.push("DynamicMembership".to_owned()), Unmanageable::Dynamic),
         ("B", |group| group.synchronised = true, Unmanageable::Synchronised),
         ("C", |group| group.mail_enabled = true, Unmanageable::MailEnabled),
@@ -735,7 +736,8 @@ async fn a_password_that_the_directory_does_not_like_is_replaced_by_another() {
             .unwrap(),
         );
     };
-    (refuse(1), refuse(2));
+    refuse(1);
+    refuse(2);
     let lease = started(&engine, StartLease::new(FABRIKAM, PERSON)).await;
     assert_eq!(lease.credential, Some(CredentialKind::Password));
     let refusals = lab.sim().exchanges.entries().into_iter().filter(|exchange| exchange.status == 400).count();
