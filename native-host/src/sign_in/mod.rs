@@ -15,8 +15,6 @@ mod device;
 mod loopback;
 mod token;
 
-use std::collections::BTreeSet;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use latchkey_engine::{NetworkSettings, SystemTransport};
@@ -72,8 +70,6 @@ pub(crate) struct SignedIn {
     pub(crate) user_name: String,
     /// Name shown to people.
     pub(crate) display_name: String,
-    /// What Graph may be asked for.
-    pub(crate) scopes: BTreeSet<String>,
     /// For Microsoft Graph, about an hour.
     pub(crate) access_token: SecretString,
     /// For [`SignIn::refresh`].

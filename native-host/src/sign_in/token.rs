@@ -3,8 +3,6 @@
 //! What an id token says is taken only from an answer that came straight from the authority over TLS (OpenID Connect
 //! Core, 3.1.3.7), and only when it is for this application, this request and the tenant that was asked for.
 
-use std::collections::BTreeSet;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use latchkey_engine::{HttpAnswer, HttpRequest, Silence, SystemTransport, Transport as _};
@@ -47,8 +45,6 @@ struct Granted {
     access_token: SecretString,
     refresh_token: Option<SecretString>,
     id_token: Option<SecretString>,
-    #[serde(default)]
-    scope: String,
 }
 
 #[derive(Deserialize)]
@@ -199,14 +195,11 @@ fn signed_in(granted: &Granted, request: &SignInRequest<'_>, nonce: Option<&str>
             "Sign in with an account of the tenant that was asked for.",
         ));
     }
-    let scopes: BTreeSet<String> =
-        granted.scope.split_whitespace().map(|scope| scope.rsplit('/').next().unwrap_or(scope).to_owned()).collect();
     Ok(SignedIn {
         tenant_id: claims.tid,
         user_id: claims.oid,
         user_name: claims.preferred_username,
         display_name: claims.name,
-        scopes,
         access_token: granted.access_token.clone(),
         refresh_token: granted.refresh_token.clone(),
     })
@@ -229,7 +222,7 @@ mod tests {
 
     fn granted(claims: &serde_json::Value) -> Granted {
         let token = format!("e30.{}.", URL_SAFE_NO_PAD.encode(claims.to_string()));
-        serde_json::from_value(json!({"access_token": "a", "id_token": token, "scope": "openid User.Read"})).unwrap()
+        serde_json::from_value(json!({"access_token": "a", "id_token": token})).unwrap()
     }
 
     #[test]
@@ -247,7 +240,6 @@ mod tests {
         let good = json!({"aud": client, "tid": tenant, "oid": user, "nonce": "n", "preferred_username": "alex@x", "name": "Alex"});
         let found = signed_in(&granted(&good), &request, Some("n")).unwrap();
         assert_eq!((found.user_id, found.user_name.as_str()), (user, "alex@x"));
-        assert!(found.scopes.contains("User.Read"));
         for (name, value) in [("aud", json!(user)), ("tid", json!(user)), ("nonce", json!("m"))] {
             let mut other = good.clone();
             other[name] = value;
