@@ -1,6 +1,7 @@
 //! The real binary against the lab's Entra, a real Secret Service and a home folder that nobody uses.
 #![allow(clippy::unwrap_used)]
 
+mod access;
 mod audit_log;
 mod bad_days;
 mod break_glass;
@@ -11,5 +12,6 @@ mod installing;
 mod kill_switch;
 mod kills;
 mod lab;
+mod onboarding;
 mod recovering;
 mod technicians;
