@@ -126,6 +126,9 @@ pub enum Failure {
     /// Somebody of another tenant signed in.
     #[error("the administrator who signed in belongs to another tenant")]
     AdministratorOfAnotherTenant,
+    /// An application that no onboarding of ours made is not deleted unasked.
+    #[error("the application \"{0}\" was not made by `latchkey tenant onboard`, so it stays")]
+    ApplicationNotOurs(String),
     /// AADSTS700016.
     #[error("the application is not in this tenant (AADSTS{0})")]
     ApplicationNotFound(u32),
@@ -440,7 +443,7 @@ impl Failure {
             Self::TooManyLeases { .. } => ErrorCode::TooManyLeases,
             Self::CredentialGone => ErrorCode::CredentialGone,
             Self::LockedDown { .. } => ErrorCode::LockedDown,
-            Self::BreakGlassUnknown(_) => ErrorCode::ConfigurationInvalid,
+            Self::BreakGlassUnknown(_) | Self::ApplicationNotOurs(_) => ErrorCode::ConfigurationInvalid,
             Self::BreakGlassNotReady(_) | Self::BreakGlassGone(_) | Self::PasswordLost(_) => ErrorCode::CredentialGone,
             Self::TakeOverNeeded { .. } => ErrorCode::AccountNotOurs,
             Self::AppRoleMissing { .. } => ErrorCode::PermissionMissing,
@@ -485,6 +488,9 @@ impl Failure {
             Self::AdministratorOfAnotherTenant => {
                 "Sign in again as an administrator of the customer's own tenant.".to_owned()
             }
+            Self::ApplicationNotOurs(_) => "To disconnect the tenant and keep the application, use `latchkey tenant \
+                remove`; to delete it although something else may use it, say --any-application."
+                .to_owned(),
             Self::CertificateMissing => "Make one with `latchkey tenant add --certificate`.".to_owned(),
             Self::ApplicationNotFound(_) => "Check the application (client) id and the directory id, and that an admin \
                 of this tenant has granted consent."

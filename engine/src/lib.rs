@@ -75,5 +75,6 @@ pub use webhook::{WebhookReport, WebhookSecret, WebhookSettings, WebhookStatus};
 
 pub use application::{
     Administrator, ApplicationCredential, CERTIFICATE_DAYS, Certificate, Change, Check, CheckState, CredentialKept,
-    Feature, Onboarded, Onboarding, Rotation, TenantWish, Validation, documented_permissions, least_permissions,
+    Deletable, Feature, Onboarded, Onboarding, Rotation, TenantWish, Validation, documented_permissions,
+    least_permissions,
 };

@@ -287,6 +287,9 @@ pub(crate) enum FeatureName {
 pub(crate) struct TenantOffboard {
     /// The tenant: name, domain or directory id
     pub(crate) tenant: String,
+    /// Delete the application although `onboard` did not make it
+    #[arg(long)]
+    pub(crate) any_application: bool,
     /// Print every change and send none
     #[arg(long)]
     pub(crate) dry_run: bool,

@@ -14,7 +14,7 @@ mod validate;
 pub use certificate::{CERTIFICATE_DAYS, Certificate};
 pub(crate) use certificate::{CertificateKey, DAY};
 pub use credential::{ApplicationCredential, CredentialKept};
-pub use onboard::{Administrator, Change, Onboarded, Onboarding, TenantWish};
+pub use onboard::{Administrator, Change, Deletable, Onboarded, Onboarding, TenantWish};
 pub use permissions::{Feature, documented_permissions, least_permissions};
 pub use rotate::Rotation;
 pub use validate::{Check, CheckState, Validation};

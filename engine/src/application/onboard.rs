@@ -30,7 +30,7 @@ use crate::{
     clock::milliseconds,
     engine::Shared,
     graph::{self, Answer, Body, KeySource, Priority, Request, Session, Trouble},
-    store::applications::KeyRow,
+    store::{TenantRow, applications::KeyRow},
 };
 
 /// Microsoft Graph's own application, the same in every tenant.
@@ -140,6 +140,15 @@ impl std::fmt::Display for Change {
     }
 }
 
+/// Which applications an offboarding may delete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deletable {
+    /// One that an onboarding of ours made. Of an application that lives in another tenant, only the consent goes.
+    Ours,
+    /// Whichever the tenant was connected with: somebody said so.
+    Any,
+}
+
 /// What an onboarding did.
 #[derive(Clone, Debug, Serialize)]
 pub struct Onboarded {
@@ -233,20 +242,19 @@ impl Engine {
     /// What [`Engine::offboard_tenant`] would take back at Microsoft, beside leases and accounts. Only reads.
     ///
     /// # Errors
-    /// `TenantUnknown`, and what Microsoft answers.
+    /// `TenantUnknown`, an application that is not ours, and what Microsoft answers.
     pub async fn plan_offboarding(
         &self,
         tenant_id: Uuid,
         administrator: Option<&Administrator>,
+        which: Deletable,
     ) -> Result<Vec<Change>, EngineError> {
         let shared = self.shared();
         let tenant = shared.store.tenant(tenant_id).await?;
-        let session = match administrator {
-            Some(administrator) => administrator_session(shared, administrator),
-            None => return Ok(vec![Change::DeleteApplication { name: tenant.client_id.to_string() }]),
-        };
-        let found = find_by_client_id(&session, tenant.client_id).await?;
-        Ok(found.into_iter().map(|found| Change::DeleteApplication { name: found.display_name }).collect())
+        let session = acting_session(shared, &tenant, administrator)?;
+        let found = find_deletable(shared, &session, tenant.client_id, which).await;
+        let found = found.map_err(|error| error.in_tenant(&tenant.name))?;
+        Ok(found.map(|found| Change::DeleteApplication { name: found.name }).into_iter().collect())
     }
 
     /// Ends the tenant's leases, deletes its accounts, deletes the application with everything granted to it, forgets
@@ -255,27 +263,25 @@ impl Engine {
     /// Without an administrator the application deletes itself, where it may.
     ///
     /// # Errors
-    /// `EndingUnverified` while a lease cannot be ended, and what Microsoft answers; the tenant stays connected then.
+    /// An application that is not ours, before anything is changed; `EndingUnverified` while a lease cannot be ended, and what Microsoft answers; the tenant stays connected then.
     pub async fn offboard_tenant(
         &self,
         tenant_id: Uuid,
         administrator: Option<&Administrator>,
+        which: Deletable,
         caller: &Caller,
         on_progress: OnProgress<'_>,
     ) -> Result<(), EngineError> {
         let shared = self.shared();
         let tenant = shared.store.tenant(tenant_id).await?;
-        if administrator.is_some_and(|administrator| administrator.tenant_id != tenant_id) {
-            return Err(EngineError::from(Failure::AdministratorOfAnotherTenant).in_tenant(&tenant.name));
-        }
+        let session = acting_session(shared, &tenant, administrator)?;
+        find_deletable(shared, &session, tenant.client_id, which)
+            .await
+            .map_err(|error| error.in_tenant(&tenant.name))?;
         for account in shared.store.accounts_of(tenant_id).await? {
             self.remove_account(account.account_id, caller, on_progress).await?;
         }
-        let session = match administrator {
-            Some(administrator) => Arc::new(administrator_session(shared, administrator)),
-            None => shared.session(&tenant),
-        };
-        delete_application(shared, &session, tenant_id, tenant.client_id, caller)
+        delete_application(shared, &session, &tenant, which, caller)
             .await
             .map_err(|error| error.in_tenant(&tenant.name))?;
         shared.store.close_journal(ONBOARD, tenant_id).await?;
@@ -283,10 +289,32 @@ impl Engine {
     }
 }
 
+/// A session of the tenant's administrator, or of the application itself.
+fn acting_session(
+    shared: &Shared,
+    tenant: &TenantRow,
+    administrator: Option<&Administrator>,
+) -> Result<Arc<Session>, EngineError> {
+    match administrator {
+        Some(administrator) if administrator.tenant_id != tenant.tenant_id => {
+            Err(EngineError::from(Failure::AdministratorOfAnotherTenant).in_tenant(&tenant.name))
+        }
+        Some(administrator) => Ok(Arc::new(administrator_session(shared, administrator))),
+        None => Ok(shared.session(tenant)),
+    }
+}
+
 /// A session that acts as the administrator.
 fn administrator_session(shared: &Shared, administrator: &Administrator) -> Session {
     let key = KeySource::Token(administrator.access_token.clone());
     Session::new(Arc::clone(&shared.http), administrator.tenant_id, Uuid::nil(), administrator.cloud, key)
+}
+
+/// What an application of ours is tagged with. One MSP, one application: whichever of its technicians onboards.
+fn mark(shared: &Shared) -> String {
+    let technician = &shared.settings.technician.name;
+    let company = technician.rsplit('@').next().unwrap_or(technician);
+    format!("latchkey:{}", company.to_lowercase())
 }
 
 /// One onboarding under way.
@@ -306,16 +334,13 @@ impl<'a> Work<'a> {
         wish: &'a Onboarding,
     ) -> Result<Self, EngineError> {
         let journal = shared.store.journal(ONBOARD, administrator.tenant_id).await?.unwrap_or_default();
-        let technician = &shared.settings.technician.name;
-        // One MSP, one application: whichever of its technicians runs this.
-        let company = technician.rsplit('@').next().unwrap_or(technician);
         Ok(Self {
             shared,
             session: administrator_session(shared, administrator),
             administrator,
             wish,
             journal,
-            mark: format!("latchkey:{}", company.to_lowercase()),
+            mark: mark(shared),
         })
     }
 
@@ -755,32 +780,55 @@ async fn find_by_client_id(session: &Session, client_id: Uuid) -> Result<Option<
     Ok(answer.body["value"].get(0).cloned().and_then(|found| serde_json::from_value(found).ok()))
 }
 
+/// What an offboarding deletes.
+struct Found {
+    name: String,
+    principal_id: Option<Uuid>,
+    object_id: Option<Uuid>,
+}
+
+/// What there is of the application, if it may be deleted; `None`: it is gone already.
+async fn find_deletable(
+    shared: &Shared,
+    session: &Session,
+    client_id: Uuid,
+    which: Deletable,
+) -> Result<Option<Found>, EngineError> {
+    let registration = match find_by_client_id(session, client_id).await {
+        Ok(registration) => registration,
+        // An application that has deleted itself gets no token any more.
+        Err(error) if matches!(error.failure(), Failure::ApplicationNotFound(_)) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let principal_id = find_principal(session, client_id).await?;
+    if let Some(registration) = &registration
+        && which == Deletable::Ours
+        && !registration.tags.contains(&mark(shared))
+    {
+        return Err(Failure::ApplicationNotOurs(registration.display_name.clone()).into());
+    }
+    let object_id = registration.as_ref().map(|registration| registration.id);
+    let name = registration.map_or_else(|| client_id.to_string(), |registration| registration.display_name);
+    let there = object_id.is_some() || principal_id.is_some();
+    Ok(there.then_some(Found { name, principal_id, object_id }))
+}
+
 /// Deletes the application: what it is granted, its enterprise application, its registration. One that is gone is no
 /// error.
 async fn delete_application(
     shared: &Shared,
     session: &Session,
-    tenant_id: Uuid,
-    client_id: Uuid,
+    tenant: &TenantRow,
+    which: Deletable,
     caller: &Caller,
 ) -> Result<(), EngineError> {
     const ACTION: &str = "delete the application";
-    let found = match find_by_client_id(session, client_id).await {
-        Ok(found) => found,
-        // An application that has deleted itself gets no token any more.
-        Err(error) if matches!(error.failure(), Failure::ApplicationNotFound(_)) => return Ok(()),
-        Err(error) => return Err(error),
-    };
-    let principal = find_principal(session, client_id).await?;
-    if found.is_none() && principal.is_none() {
-        return Ok(());
-    }
-    let name = found.as_ref().map_or_else(|| client_id.to_string(), |found| found.display_name.clone());
-    let detail = json!({ "change": Change::DeleteApplication { name } });
-    shared.audit(tenant_id, AuditEvent::ApplicationChanging, caller, None, None, detail).await?;
+    let Some(found) = find_deletable(shared, session, tenant.client_id, which).await? else { return Ok(()) };
+    let detail = json!({ "change": Change::DeleteApplication { name: found.name } });
+    shared.audit(tenant.tenant_id, AuditEvent::ApplicationChanging, caller, None, None, detail).await?;
     // The registration last: it is what finds the rest when this is interrupted.
-    let principal = principal.map(|id| format!("/servicePrincipals/{id}"));
-    let registration = found.map(|found| format!("/applications/{}", found.id));
+    let principal = found.principal_id.map(|id| format!("/servicePrincipals/{id}"));
+    let registration = found.object_id.map(|id| format!("/applications/{id}"));
     for path in principal.into_iter().chain(registration) {
         let answer = session
             .send(&Request::with("DELETE", path, None), Priority::High)

@@ -27,6 +27,8 @@ pub(crate) struct Registration {
     #[serde(default)]
     pub(crate) display_name: String,
     #[serde(default)]
+    pub(crate) tags: Vec<String>,
+    #[serde(default)]
     pub(crate) key_credentials: Vec<Value>,
     #[serde(default)]
     pub(crate) password_credentials: Vec<PasswordCredential>,
@@ -107,7 +109,7 @@ pub(crate) fn key_credential(certificate: &Certificate) -> Value {
 }
 
 pub(crate) fn find(client_id: Uuid) -> Request {
-    Request::get(format!("/applications?$filter=appId%20eq%20'{client_id}'&$select=id,appId,displayName"))
+    Request::get(format!("/applications?$filter=appId%20eq%20'{client_id}'&$select=id,appId,displayName,tags"))
 }
 
 /// With the public halves of its certificates, which only this form of the request shows.

@@ -12,7 +12,7 @@ use entra_sim::{
     token::TokenRequest,
 };
 use latchkey_engine::{
-    Administrator, AuditEvent, AuditQuery, Change, Feature, Onboarding, TenantWish, documented_permissions,
+    Administrator, AuditEvent, AuditQuery, Change, Deletable, Feature, Onboarding, TenantWish, documented_permissions,
     least_permissions,
 };
 use latchkey_protocol::{ErrorCode, cloud::Cloud};
@@ -270,12 +270,12 @@ async fn an_offboarding_leaves_nothing_wherever_it_is_interrupted() {
             let administrator = signed_in(&lab, tenant, "admin").await;
             let onboarded = engine.onboard_tenant(&administrator, &wish(least()), &PERSON, QUIET).await.unwrap();
             lab.start(&engine, tenant).await.unwrap();
-            assert_eq!(engine.plan_offboarding(tenant, Some(&administrator)).await.unwrap().len(), 1);
+            assert_eq!(engine.plan_offboarding(tenant, Some(&administrator), Deletable::Ours).await.unwrap().len(), 1);
             let (broken, interruption) = interrupted_writes(&lab, steps, answer_is_lost).await;
-            let outcome = broken.offboard_tenant(tenant, Some(&administrator), &PERSON, QUIET).await;
+            let outcome = broken.offboard_tenant(tenant, Some(&administrator), Deletable::Ours, &PERSON, QUIET).await;
             if outcome.is_err() {
                 engine
-                    .offboard_tenant(tenant, Some(&administrator), &PERSON, QUIET)
+                    .offboard_tenant(tenant, Some(&administrator), Deletable::Ours, &PERSON, QUIET)
                     .await
                     .unwrap_or_else(|error| panic!("{name}: {error}"));
             }
@@ -293,5 +293,29 @@ async fn an_offboarding_leaves_nothing_wherever_it_is_interrupted() {
         }
     }
     assert!(engine.verify_audit().await.unwrap().is_whole());
+    lab.assert_conformant().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_application_that_somebody_else_made_is_deleted_only_when_that_is_said() {
+    let lab = Lab::new().await;
+    let engine = lab.connected(CONTOSO).await;
+    let lease = lab.start(&engine, CONTOSO).await.unwrap();
+    let administrator = signed_in(&lab, CONTOSO, "admin").await;
+    let there = || lab.sim().directory().tenant(&CONTOSO.to_string()).unwrap().applications.clone();
+    let before = there();
+    let error = engine.plan_offboarding(CONTOSO, Some(&administrator), Deletable::Ours).await.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::ConfigurationInvalid);
+    let error =
+        engine.offboard_tenant(CONTOSO, Some(&administrator), Deletable::Ours, &PERSON, QUIET).await.unwrap_err();
+    assert!(error.to_string().contains("was not made by"), "{error}");
+    // Nothing was touched: neither the application nor the lease.
+    assert_eq!(there().len(), before.len());
+    assert!(lab.find_account(CONTOSO, "jit-alex@").is_some());
+    assert!(engine.leases(false).await.unwrap().iter().any(|known| known.lease_id == lease.lease_id));
+
+    engine.offboard_tenant(CONTOSO, Some(&administrator), Deletable::Any, &PERSON, QUIET).await.unwrap();
+    assert_eq!(there().len(), before.len() - 1);
+    assert!(engine.tenants().await.unwrap().is_empty());
     lab.assert_conformant().await;
 }

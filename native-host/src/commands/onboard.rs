@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use latchkey_engine::{
-    Administrator, Engine, Feature, NetworkSettings, NewCredential, NewTenant, Onboarding, TenantWish,
+    Administrator, Deletable, Engine, Feature, NetworkSettings, NewCredential, NewTenant, Onboarding, TenantWish,
     documented_permissions, least_permissions,
 };
 use latchkey_protocol::cloud::Cloud;
@@ -166,8 +166,9 @@ pub(super) async fn offboard(offboard: &TenantOffboard, output: Output) -> Resul
     }
     let administrator =
         sign_in(&settings, network, &offboard.sign_in, tenant.cloud, Some(tenant.tenant_id), output).await?;
+    let which = if offboard.any_application { Deletable::Any } else { Deletable::Ours };
     if offboard.dry_run {
-        let changes = engine.plan_offboarding(tenant.tenant_id, Some(&administrator)).await?;
+        let changes = engine.plan_offboarding(tenant.tenant_id, Some(&administrator), which).await?;
         output.document(&json!({ "tenant_id": tenant.tenant_id, "changes": changes }));
         output.line(format_args!("In {} Latchkey would:", tenant.name));
         output.line("  - end every lease and delete every account of ours");
@@ -178,7 +179,7 @@ pub(super) async fn offboard(offboard: &TenantOffboard, output: Output) -> Resul
         return Ok(());
     }
     let spinner = output.progress("ending leases, deleting accounts and the application");
-    engine.offboard_tenant(tenant.tenant_id, Some(&administrator), &CALLER, &follow(&spinner)).await?;
+    engine.offboard_tenant(tenant.tenant_id, Some(&administrator), which, &CALLER, &follow(&spinner)).await?;
     drop(spinner);
     output.document(&json!({ "offboarded": tenant.tenant_id, "name": tenant.name }));
     output.marked(Mark::Good, format_args!("{} is as it was before: no account, no application, no key", tenant.name));

@@ -96,6 +96,28 @@ fn an_administrator_onboards_a_tenant_and_takes_it_back() {
 }
 
 #[test]
+fn an_application_that_onboard_did_not_make_is_deleted_only_when_that_is_said() {
+    let lab = Lab::new();
+    let contoso = lab.tenant("Contoso");
+    lab.add(&contoso, &[]).succeeds();
+    let admin = admin_of(&lab.entra.sim.directory(), seed::CONTOSO);
+    let offboard = |more: &[&str]| {
+        let words = ["tenant", "offboard", "Contoso", "--no-browser", "--sign-in-client-id", seed::MSP_PUBLIC_CLIENT];
+        with_somebody(&lab, lab.latchkey(&[&words[..], more].concat()), &admin, unchanged)
+    };
+    let connected = || lab.latchkey(&["--json", "tenant", "list"]).succeeds().document.as_array().unwrap().len();
+    for more in [&["--yes"][..], &["--dry-run"]] {
+        let (done, _, shown) = offboard(more);
+        assert!(!done && shown.contains("was not made by") && shown.contains("--any-application"), "{shown}");
+    }
+    assert_eq!(connected(), 1);
+    assert!(lab.account(&contoso).is_dormant());
+    let (done, _, shown) = offboard(&["--yes", "--any-application"]);
+    assert!(done, "{shown}");
+    assert_eq!(connected(), 0);
+}
+
+#[test]
 fn a_consent_connects_the_tenant_that_proves_it_and_no_other() {
     let lab = Lab::new();
     let configuration = lab.machine.home().join(".config/latchkey");
