@@ -129,6 +129,8 @@ pub(crate) async fn open_engine_with(
     engine.policy = settings.policy.clone();
     engine.application = settings.application;
     engine.break_glass.clone_from(&settings.break_glass);
+    engine.audit_keep_days = settings.audit_keep_days;
+    engine.webhook.clone_from(&settings.webhook);
     if let Some(prefix) = &settings.account_prefix {
         engine.account_prefix.clone_from(prefix);
     }

@@ -11,8 +11,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::values::{
-    AccountPrefix, ClientId, CloudName, EmergencyName, ExtensionId, Guid, HoldHours, Hours, LeaseCount, Minutes, Name,
-    PasswordCharacters, ProxyAddress, SharedAccount, TechnicianName, Ticket, Written,
+    AccountPrefix, ClientId, CloudName, Days, EmergencyName, EventName, ExtensionId, Guid, HoldHours, Hours,
+    LeaseCount, Minutes, Name, PasswordCharacters, ProxyAddress, ReceiverAddress, SharedAccount, TechnicianName,
+    Ticket, Written,
 };
 
 /// Latchkey's configuration. Secrets are never in it: they are in the operating system's key store.
@@ -49,6 +50,32 @@ pub(crate) struct File {
     /// Permanent emergency administrators that tenants are to have, two at most in each. 'latchkey break-glass prepare'
     /// makes them.
     pub(crate) break_glass: Vec<Written<BreakGlassSection>>,
+    /// The audit log.
+    pub(crate) audit: AuditSection,
+    /// Who is told of what the audit log says: a SIEM, a PSA. The secret that signs is made by 'latchkey webhook secret'.
+    pub(crate) webhook: WebhookSection,
+}
+
+/// `[audit]`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, expecting = "a section [audit]")]
+#[schemars(inline)]
+pub(crate) struct AuditSection {
+    /// For how many days entries are kept; for ever unless set. What is removed stays provable.
+    pub(crate) keep_days: Option<Written<Days>>,
+}
+
+/// `[webhook]`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, expecting = "a section [webhook]")]
+#[schemars(inline)]
+pub(crate) struct WebhookSection {
+    /// Where messages go: an https address (http only on this machine). Nobody is told unless set.
+    pub(crate) url: Option<Written<ReceiverAddress>>,
+    /// Of which events, e.g. lease_granted and end_verified. Of all when absent.
+    pub(crate) events: Vec<Written<EventName>>,
+    /// Of which tenants: names, domains or directory ids. Of all when absent.
+    pub(crate) tenants: Vec<Written<Name>>,
 }
 
 /// `[network]`.

@@ -156,6 +156,14 @@ mod tests {
             ("[[break_glass]]\nreveal = [\"Level 3\"]", false),
             ("[[break_glass]]\nname = \"a\"\nrotate_hours = 721", false),
             ("[[break_glass]]\nname = \"a\"\ntake_over = true\nrotate_after_reveal_minutes = 15", true),
+            ("[audit]\nkeep_days = 365", true),
+            ("[audit]\nkeep_days = 0", false),
+            (
+                "[webhook]\nurl = \"https://siem.example/in\"\nevents = [\"lease_granted\"]\ntenants = [\"Contoso\"]",
+                true,
+            ),
+            ("[webhook]\nurl = 1", false),
+            ("[webhook]\nevents = \"lease_granted\"", false),
         ] {
             let value: toml::Value = toml::from_str(text).unwrap();
             assert_eq!(validator.is_valid(&serde_json::to_value(value).unwrap()), good, "the schema on {text}");

@@ -4,12 +4,13 @@ use std::path::PathBuf;
 
 use latchkey_engine::{
     BreakGlassSettings, Entitlement, LoginMode, Policy, RevealInterval, Rules, Technician, TenantName, TenantRules,
+    WebhookSettings,
 };
 use latchkey_protocol::cloud::Cloud;
 use url::Url;
 use uuid::Uuid;
 
-use super::file::{BreakGlassSection, DirectorySection, EntitlementSection, File, Login, RulesSection};
+use super::file::{BreakGlassSection, DirectorySection, EntitlementSection, File, Login, RulesSection, WebhookSection};
 use super::values::{Name, TechnicianName, Written};
 
 /// What the configuration says.
@@ -33,6 +34,10 @@ pub(crate) struct Settings {
     pub(crate) directory: Option<DirectorySettings>,
     /// Permanent emergency administrators.
     pub(crate) break_glass: Vec<BreakGlassSettings>,
+    /// For how many days audit entries are kept; for ever when absent.
+    pub(crate) audit_keep_days: Option<u32>,
+    /// Who is told of what the audit log says.
+    pub(crate) webhook: Option<WebhookSettings>,
 }
 
 /// The MSP's own tenant, from which technicians and their groups come.
@@ -104,6 +109,9 @@ impl Settings {
                 settings.application.or_else(|| Some(applications.client_id.as_ref()?.value().get()));
             settings.sign_in_application =
                 settings.sign_in_application.or_else(|| Some(applications.sign_in_client_id.as_ref()?.value().get()));
+            settings.audit_keep_days =
+                settings.audit_keep_days.or_else(|| Some(file.audit.keep_days.as_ref()?.value().get()));
+            settings.webhook = settings.webhook.or_else(|| file.webhook.settings());
             let policy = &mut settings.policy;
             policy.everywhere = policy.everywhere.within(&file.access.rules());
             policy.tenants.extend(file.tenants.iter().map(|section| TenantRules {
@@ -149,6 +157,15 @@ impl RulesSection {
             password_length: self.password_length.as_ref().map(|length| length.value().get()),
             timed_roles: self.timed_roles.as_ref().map(|timed| *timed.value()),
         }
+    }
+}
+
+impl WebhookSection {
+    fn settings(&self) -> Option<WebhookSettings> {
+        let mut settings = self.url.as_ref()?.value().settings().clone();
+        settings.events = self.events.iter().map(|event| event.value().event()).collect();
+        settings.tenants = texts(&self.tenants).into_iter().map(TenantName).collect();
+        Some(settings)
     }
 }
 

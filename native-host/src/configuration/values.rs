@@ -2,7 +2,7 @@
 //!
 //! What is refused is said in a sentence that never repeats the value: a person may have pasted a secret there.
 
-use latchkey_engine::{BreakGlassName, PasswordLength, RotationInterval, TicketPattern};
+use latchkey_engine::{AuditEvent, BreakGlassName, PasswordLength, RotationInterval, TicketPattern, WebhookSettings};
 use latchkey_protocol::cloud::Cloud;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
@@ -488,6 +488,75 @@ impl TryFrom<String> for ExtensionId {
 
 fn in_range(number: i64, least: u32, most: u32) -> Option<u32> {
     u32::try_from(number).ok().filter(|number| (least..=most).contains(number))
+}
+
+/// For how many days something is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "i64")]
+pub(crate) struct Days(u32);
+
+impl Days {
+    /// So many.
+    pub(crate) const fn get(self) -> u32 {
+        self.0
+    }
+}
+
+described!(Days, { "type": "integer", "minimum": 1, "maximum": 36500 });
+
+impl TryFrom<i64> for Days {
+    type Error = &'static str;
+
+    fn try_from(days: i64) -> Result<Self, Self::Error> {
+        let days = u32::try_from(days).ok().filter(|days| (1..=36_500).contains(days));
+        days.map(Self).ok_or("days are a whole number from 1 to 36500 (a hundred years)")
+    }
+}
+
+/// Where a webhook's messages go.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct ReceiverAddress(WebhookSettings);
+
+impl ReceiverAddress {
+    /// As the engine knows it.
+    pub(crate) const fn settings(&self) -> &WebhookSettings {
+        &self.0
+    }
+}
+
+described!(ReceiverAddress, { "type": "string", "format": "uri", "examples": ["https://siem.msp.example/latchkey"] });
+
+impl TryFrom<String> for ReceiverAddress {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let address =
+            text.parse::<Url>().map_err(|_| "a receiver is an address such as https://siem.msp.example/latchkey")?;
+        WebhookSettings::new(address).map(Self)
+    }
+}
+
+/// The name of an event of the audit log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct EventName(AuditEvent);
+
+impl EventName {
+    /// The event.
+    pub(crate) const fn event(self) -> AuditEvent {
+        self.0
+    }
+}
+
+described!(EventName, { "type": "string", "minLength": 1, "examples": ["lease_granted", "end_verified"] });
+
+impl TryFrom<String> for EventName {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        AuditEvent::named(&text).map(Self).ok_or("there is no such event; docs/audit.md lists them")
+    }
 }
 
 #[cfg(test)]
