@@ -150,7 +150,7 @@ impl Laboratory {
     /// Puts directory and database to where a schedule begins. Returns how much time has passed there.
     fn begin(&mut self, schedule: &Schedule) -> anyhow::Result<i64> {
         self.runs += 1;
-        if self.runs % RUNS_PER_LAB == 0 {
+        if self.runs.is_multiple_of(RUNS_PER_LAB) {
             self.lab = simulation()?;
         }
         self.lab.reset();
