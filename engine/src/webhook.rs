@@ -429,6 +429,7 @@ fn told(entry: &AuditEntry, tenant_name: &str, lease: Option<&LeaseFacts>) -> Va
             "roles": lease.roles.iter().map(|role| &role.name).collect::<Vec<_>>(),
             "groups": lease.groups,
             "reason": lease.reason,
+            "ticket": lease.ticket,
             "from": written(lease.from),
             "until": written(lease.until),
         });

@@ -240,7 +240,7 @@ impl Event<'_> {
         if let Some(lease) = self.lease {
             let roles: Vec<_> = lease.roles.iter().map(|role| role.name.as_str()).collect();
             let lease = json!({
-                "roles": roles, "groups": lease.groups, "reason": lease.reason, "from": lease.from, "until": lease.until,
+                "roles": roles, "groups": lease.groups, "reason": lease.reason, "ticket": lease.ticket, "from": lease.from, "until": lease.until,
             });
             unmapped.insert("lease".to_owned(), lease);
         }
@@ -341,7 +341,8 @@ mod tests {
         LeaseFacts {
             roles: vec![Role { id: Uuid::from_u128(2), name: "User Administrator".to_owned() }],
             groups: vec![Uuid::from_u128(3), Uuid::from_u128(4)],
-            reason: Some("INC-1".to_owned()),
+            reason: Some("mailbox rights".to_owned()),
+            ticket: Some("INC-1".to_owned()),
             from: 1,
             until: 2,
             user_name: "jit-alex@contoso.com".to_owned(),
