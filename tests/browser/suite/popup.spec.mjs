@@ -46,7 +46,7 @@ test('the credential is shown on request, copied, and the clipboard is empty 30 
   worker.on('console', (message) => console.log('worker:', message.text()));
   const alarm = await worker.evaluate(() => chrome.alarms.get('clipboard'));
   expect(alarm.scheduledTime - Date.now()).toBeLessThanOrEqual(30_000);
-  await until('the clipboard is empty', async () => (await clipboard()) === '', 45_000);
+  await until('the clipboard is empty', async () => (await clipboard()) === '', 75_000);
   expect(await worker.evaluate(() => chrome.offscreen.hasDocument())).toBe(false);
 
   const events = JSON.parse(await machine.latchkey(['audit', '--json'])).map(({ event }) => event);
