@@ -36,9 +36,10 @@ use crate::{EngineError, Failure};
 
 /// How long a statement waits for another process that is writing.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// SQLite's primary result codes that have a meaning of their own here.
+/// SQLite's result codes that have a meaning of their own here; all but the shared file's are primary ones.
 const SQLITE_CORRUPT: i32 = 11;
 const SQLITE_FULL: i32 = 13;
+const SQLITE_IOERR_SHMSIZE: i32 = 4874;
 const SQLITE_NOTADB: i32 = 26;
 
 /// The database.
@@ -153,18 +154,35 @@ fn make_private(path: &Path) -> Result<(), EngineError> {
     Ok(())
 }
 
+/// What an extended result code of SQLite says about the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    Damaged,
+    Full,
+    Other,
+}
+
+impl Fault {
+    /// Facts: SQLite, "Result and Error Codes".
+    const fn of(code: i32) -> Self {
+        // The low byte of an extended result code is the primary one.
+        match (code & 0xff, code) {
+            (SQLITE_CORRUPT | SQLITE_NOTADB, _) => Self::Damaged,
+            // A full disk shows first where the file that connections share cannot grow.
+            (SQLITE_FULL, _) | (_, SQLITE_IOERR_SHMSIZE) => Self::Full,
+            _ => Self::Other,
+        }
+    }
+}
+
 /// What a fault of the database means.
 #[allow(clippy::needless_pass_by_value, reason = "used as a function in `map_err`")]
 pub(crate) fn fault(error: sqlx::Error) -> EngineError {
     if let sqlx::Error::Database(database) = &error {
-        // The low byte of an extended result code is the primary one.
-        let code = database.code().and_then(|code| i32::from_str(&code).ok()).map(|code| code & 0xff);
-        match code {
-            Some(SQLITE_CORRUPT | SQLITE_NOTADB) => {
-                return Failure::StoreDamaged(database.message().to_owned()).into();
-            }
-            Some(SQLITE_FULL) => return Failure::DiskFull.into(),
-            _ => {}
+        match database.code().and_then(|code| i32::from_str(&code).ok()).map(Fault::of) {
+            Some(Fault::Damaged) => return Failure::StoreDamaged(database.message().to_owned()).into(),
+            Some(Fault::Full) => return Failure::DiskFull.into(),
+            Some(Fault::Other) | None => {}
         }
     }
     match error {
@@ -237,6 +255,14 @@ mod tests {
             .execute(&mut *connection)
             .await;
         assert_eq!(fault(written.unwrap_err()).code(), ErrorCode::DiskFull);
+    }
+
+    #[test]
+    fn a_disk_without_room_for_the_shared_file_is_full_too() {
+        assert_eq!(Fault::of(SQLITE_FULL), Fault::Full);
+        assert_eq!(Fault::of(SQLITE_IOERR_SHMSIZE), Fault::Full);
+        assert_eq!(Fault::of(778), Fault::Other, "a write that failed for another reason");
+        assert_eq!(Fault::of(267), Fault::Damaged, "SQLITE_CORRUPT_VTAB");
     }
 
     #[cfg(unix)]
