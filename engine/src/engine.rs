@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::{
     AccountFound, AccountOwner, AuditEntry, AuditEvent, AuditQuery, AuditReport, Caller, Clock, EngineError,
-    EngineSettings, Failure, Inspection, NewCredential, NewTenant, Policy, PreparedAccount, SecretStore, StartLease,
+    EngineSettings, Failure, Inspection, ListedTenant, NewTenant, Policy, PreparedAccount, SecretStore, StartLease,
     SweepReport, SystemTransport, TenantHealth, Transport,
     account::AccountName,
     accounts,
@@ -564,6 +564,14 @@ impl Engine {
     /// # Errors
     /// `TenantUnknown`, or the database cannot be read; everything else is in the answer.
     pub async fn check_tenant(&self, tenant_id: Uuid) -> Result<TenantHealth, EngineError> {
+        self.check_and_inspect(tenant_id).await.map(|(health, _)| health)
+    }
+
+    /// The check, and the inspection that it rests on or why there is none.
+    pub(crate) async fn check_and_inspect(
+        &self,
+        tenant_id: Uuid,
+    ) -> Result<(TenantHealth, Result<Inspection, EngineError>), EngineError> {
         let shared = &self.shared;
         let tenant = shared.store.tenant(tenant_id).await?;
         let owner = shared.owner_for(&tenant, &shared.settings.technician);
@@ -584,10 +592,15 @@ impl Engine {
             Some(Err(failure)) => health.problems.push(EngineError::from(failure).in_tenant(&tenant.name).to_body()),
             None => {}
         }
-        if let Err(error) = self.examine(&tenant, &account, &mut health).await {
+        let inspected = self.inspect(&ListedTenant::of(tenant.clone()).wish()).await;
+        let examined = match &inspected {
+            Ok(inspected) => self.examine(&tenant, &account, inspected, &mut health).await,
+            Err(error) => Err(error.clone()),
+        };
+        if let Err(error) = examined {
             health.problems.push(error.in_tenant(&tenant.name).to_body());
         }
-        Ok(health)
+        Ok((health, inspected.map(|inspected| inspected.inspection)))
     }
 
     pub(crate) const fn shared(&self) -> &Arc<Shared> {
@@ -678,30 +691,18 @@ impl Engine {
         &self,
         tenant: &TenantRow,
         account: &AccountRow,
+        inspected: &Inspected,
         health: &mut TenantHealth,
     ) -> Result<(), EngineError> {
         let shared = &self.shared;
-        let tenant_id = tenant.tenant_id;
-        let wish = NewTenant {
-            tenant_id,
-            client_id: tenant.client_id,
-            credential: NewCredential::Kept,
-            cloud: tenant.cloud,
-            name: Some(tenant.name.clone()),
-            domain: Some(tenant.domain.clone()),
-            roles: tenant.roles.iter().map(|role| role.id.to_string()).collect(),
-            groups: tenant.groups.clone(),
-            minutes: tenant.minutes,
-            maximum_minutes: tenant.maximum_minutes,
-        };
-        let Inspected { inspection, capabilities, .. } = self.inspect(&wish).await?;
-        shared.store.remember_capabilities(tenant_id, &capabilities).await?;
+        let (tenant_id, Inspected { inspection, capabilities, .. }) = (tenant.tenant_id, inspected);
+        shared.store.remember_capabilities(tenant_id, capabilities).await?;
         if fence::is_due(tenant, shared.clock.now()) {
-            fence::find_out(shared, tenant_id, &shared.session(tenant), &capabilities).await?;
+            fence::find_out(shared, tenant_id, &shared.session(tenant), capabilities).await?;
         }
-        health.problems.extend(inspection.problems);
-        health.remarks.extend(inspection.remarks);
-        health.remarks.extend(inspection.credential.because);
+        health.problems.extend_from_slice(&inspection.problems);
+        health.remarks.extend_from_slice(&inspection.remarks);
+        health.remarks.extend(inspection.credential.because.clone());
         for failure in shared.refresh_names(tenant, true).await? {
             health.problems.push(EngineError::from(failure).in_tenant(&tenant.name).to_body());
         }

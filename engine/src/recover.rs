@@ -12,7 +12,9 @@ use latchkey_protocol::{ErrorBody, cloud::Cloud};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{Caller, DriftOptions, DriftReport, Engine, EngineError, NewCredential, NewTenant, OnEnded, Role};
+use crate::{
+    Caller, DriftOptions, DriftReport, Engine, EngineError, NewCredential, NewTenant, OnEnded, Role, store::TenantRow,
+};
 
 /// Everything that is needed to connect a tenant again, but its secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +37,39 @@ pub struct ListedTenant {
     pub minutes: u32,
     /// The longest a lease may last, in minutes.
     pub maximum_minutes: u32,
+}
+
+impl ListedTenant {
+    /// A connected tenant.
+    pub(crate) fn of(tenant: TenantRow) -> Self {
+        Self {
+            tenant_id: tenant.tenant_id,
+            name: tenant.name,
+            cloud: tenant.cloud,
+            client_id: tenant.client_id,
+            domain: tenant.domain,
+            roles: tenant.roles,
+            groups: tenant.groups,
+            minutes: tenant.minutes,
+            maximum_minutes: tenant.maximum_minutes,
+        }
+    }
+
+    /// What a person would say to connect it again as it is, with what the key store holds for it.
+    pub(crate) fn wish(&self) -> NewTenant {
+        NewTenant {
+            tenant_id: self.tenant_id,
+            client_id: self.client_id,
+            credential: NewCredential::Kept,
+            cloud: self.cloud,
+            name: Some(self.name.clone()),
+            domain: Some(self.domain.clone()),
+            roles: self.roles.iter().map(|role| role.id.to_string()).collect(),
+            groups: self.groups.clone(),
+            minutes: self.minutes,
+            maximum_minutes: self.maximum_minutes,
+        }
+    }
 }
 
 /// The tenants, by directory id.
@@ -74,18 +109,7 @@ impl Engine {
             updated.0.remove(&removed);
         }
         for tenant in store.tenants().await? {
-            let listed = ListedTenant {
-                tenant_id: tenant.tenant_id,
-                name: tenant.name,
-                cloud: tenant.cloud,
-                client_id: tenant.client_id,
-                domain: tenant.domain,
-                roles: tenant.roles,
-                groups: tenant.groups,
-                minutes: tenant.minutes,
-                maximum_minutes: tenant.maximum_minutes,
-            };
-            updated.0.insert(listed.tenant_id, listed);
+            updated.0.insert(tenant.tenant_id, ListedTenant::of(tenant));
         }
         Ok(updated)
     }
@@ -110,19 +134,7 @@ impl Engine {
             if removed.contains(&listed.tenant_id) {
                 continue;
             }
-            let wish = NewTenant {
-                tenant_id: listed.tenant_id,
-                client_id: listed.client_id,
-                credential: NewCredential::Kept,
-                cloud: listed.cloud,
-                name: Some(listed.name.clone()),
-                domain: Some(listed.domain.clone()),
-                roles: listed.roles.iter().map(|role| role.id.to_string()).collect(),
-                groups: listed.groups.clone(),
-                minutes: listed.minutes,
-                maximum_minutes: listed.maximum_minutes,
-            };
-            match self.add_tenant(wish, caller, &|_| {}).await {
+            match self.add_tenant(listed.wish(), caller, &|_| {}).await {
                 Ok(_) => report.connected.push(listed.name.clone()),
                 Err(error) => report.unconnected.push(error.in_tenant(&listed.name).to_body()),
             }

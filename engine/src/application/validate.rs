@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::{credential, registration};
 use crate::{
-    Engine, EngineError, Inspection, Need, NewCredential, NewTenant, TenantHealth,
+    Engine, EngineError, Inspection, Need, TenantHealth,
     graph::{Answer, Capabilities, Page, Priority, Request, Session},
     store::{self, TenantRow, applications},
 };
@@ -81,22 +81,10 @@ impl Engine {
     /// `TenantUnknown`, or the database cannot be used; everything else is in the answer.
     pub async fn validate_tenant(&self, tenant_id: Uuid) -> Result<Validation, EngineError> {
         let shared = self.shared();
-        let health = self.check_tenant(tenant_id).await?;
+        let (health, inspection) = self.check_and_inspect(tenant_id).await?;
         let tenant = shared.store.tenant(tenant_id).await?;
-        let wish = NewTenant {
-            tenant_id,
-            client_id: tenant.client_id,
-            credential: NewCredential::Kept,
-            cloud: tenant.cloud,
-            name: Some(tenant.name.clone()),
-            domain: Some(tenant.domain.clone()),
-            roles: tenant.roles.iter().map(|role| role.id.to_string()).collect(),
-            groups: tenant.groups.clone(),
-            minutes: tenant.minutes,
-            maximum_minutes: tenant.maximum_minutes,
-        };
         let mut checks = Vec::new();
-        match self.inspect_tenant(&wish).await {
+        match inspection {
             Ok(inspection) => {
                 checks.extend(of_inspection(&inspection, &tenant));
                 let session = shared.session(&tenant);
