@@ -7,6 +7,8 @@ export default defineConfig({
   workers: 1,
   fullyParallel: false,
   forbidOnly: !!process.env.CI,
+  // As for everything that starts real programs (.config/nextest.toml): reported as flaky, never silently.
+  retries: process.env.CI ? 1 : 0,
   timeout: 120_000,
   reporter: [['list']],
 });

@@ -88,6 +88,9 @@ fn rust_tests(workspace: &Path) -> anyhow::Result<()> {
     let home = lab::fresh_folder(workspace, "test-home")?;
     let mut arguments =
         if answers("cargo", &["nextest", "--version"]) { vec!["nextest", "run"] } else { vec!["test", "--quiet"] };
+    if arguments.contains(&"nextest") && std::env::var_os("CI").is_some() {
+        arguments.extend(["--profile", "ci"]);
+    }
     arguments.extend(["--workspace", "--features", "latchkey-wasm/brain,latchkey-wasm/popup"]);
     // The home folder of the tests is not where rustup and cargo keep their things.
     let mut tests = lab::in_session(&home, "cargo", &arguments)?;
