@@ -1,13 +1,14 @@
-// The service worker: feeds the brain what happens in the browser and carries out what it answers. It has no opinion
+// The worker (in Firefox and Safari a page without a window): feeds the brain what happens in the browser and carries out what it answers. It has no opinion
 // of its own about sign-in pages, tenants or leases.
 //
 // Who is speaking is taken from the browser's sender record, never from a message. Secrets pass through on their way
 // to one field or to the open popup and are kept nowhere; `storage.session` holds the brain's state, which has none.
 import init, { BrainHandle } from './brain.js';
+import { reloadOncePagesAreAllowed } from './access.js';
 import { clearClipboardNow, clearClipboardLater, CLIPBOARD_ALARM } from './clipboard.js';
+import { openLine } from './host.js';
 import { words } from './words.js';
 
-const HOST = 'com.latchkey.host';
 const POPUP = chrome.runtime.getURL('popup.html');
 const BADGE = {
   calm: { background: '#0b6b43', text: '#ffffff' },
@@ -59,38 +60,29 @@ async function start() {
 const carryOut = {
   connect_host() {
     if (host) return;
-    let port;
     try {
-      port = chrome.runtime.connectNative(HOST);
+      const line = openLine(
+        (frame) => host === line && happened({ type: 'host_message', frame }),
+        (reason) => host === line && lost(reason),
+      );
+      host = line;
     } catch (error) {
-      happened({ type: 'host_gone', reason: error.message });
-      return;
+      lost(error.message);
     }
-    host = port;
-    port.onMessage.addListener((frame) => {
-      if (host === port) happened({ type: 'host_message', frame });
-    });
-    port.onDisconnect.addListener(() => {
-      const reason = chrome.runtime.lastError?.message;
-      if (host !== port) return;
-      host = undefined;
-      happened({ type: 'host_gone', reason });
-    });
   },
 
   ask_host({ frame }) {
     try {
-      host.postMessage(frame);
+      host.send(frame);
     } catch (error) {
-      host = undefined;
-      happened({ type: 'host_gone', reason: error.message });
+      lost(error.message);
     }
   },
 
   disconnect_host() {
-    const port = host;
+    const line = host;
     host = undefined;
-    port?.disconnect();
+    line?.close();
   },
 
   fill: act,
@@ -110,7 +102,7 @@ const carryOut = {
     const { background, text: ink } = BADGE[tone];
     chrome.action.setBadgeText({ tabId: tab_id, text }).catch(ignore);
     chrome.action.setBadgeBackgroundColor({ tabId: tab_id, color: background }).catch(ignore);
-    chrome.action.setBadgeTextColor({ tabId: tab_id, color: ink }).catch(ignore);
+    chrome.action.setBadgeTextColor?.({ tabId: tab_id, color: ink }).catch(ignore);
   },
 
   set_title({ tab_id, title }) {
@@ -147,7 +139,7 @@ const carryOut = {
   },
 
   notify({ text }) {
-    chrome.notifications.create({
+    chrome.notifications?.create({
       type: 'basic',
       iconUrl: '/icons/problem-128.png',
       title: words('extension_name'),
@@ -160,8 +152,8 @@ const carryOut = {
   },
 
   save_passwords({ allowed }) {
-    const { passwordSavingEnabled } = chrome.privacy.services;
-    (allowed ? passwordSavingEnabled.clear({}) : passwordSavingEnabled.set({ value: false })).catch(ignore);
+    const passwordSavingEnabled = chrome.privacy?.services.passwordSavingEnabled;
+    if (passwordSavingEnabled) (allowed ? passwordSavingEnabled.clear({}) : passwordSavingEnabled.set({ value: false })).catch(ignore);
   },
 
   save_state() {
@@ -172,6 +164,11 @@ const carryOut = {
     console.info(message);
   },
 };
+
+function lost(reason) {
+  host = undefined;
+  happened({ type: 'host_gone', reason });
+}
 
 // A fill or a click in exactly one document. The browser refuses an id that is not the tab's current document.
 function act({ tab_id, document_id, act: number, ...order }) {
@@ -241,5 +238,6 @@ chrome.alarms.onAlarm.addListener(({ name }) => {
 // Both wake the worker, so that a lease that is still open is shown again.
 chrome.runtime.onStartup.addListener(ignore);
 chrome.runtime.onInstalled.addListener(ignore);
+reloadOncePagesAreAllowed();
 
 start().catch((error) => console.error('Latchkey did not start:', error));

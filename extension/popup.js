@@ -1,4 +1,5 @@
 // The popup's page: hands views from the worker to the WASM that draws them. See wasm/src/popup/mod.rs.
+import { askForPages } from './access.js';
 import init, { PopupHandle } from './popup_view.js';
 import { connect, words } from './shell.js';
 
@@ -26,6 +27,7 @@ function show(view) {
 }
 
 connect(received);
+askForPages(document.getElementById('access'));
 await init({ module_or_path: chrome.runtime.getURL('popup_view_bg.wasm') });
 popup = new PopupHandle(document.getElementById('app'));
 popup.tick(Date.now());

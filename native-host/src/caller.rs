@@ -140,6 +140,12 @@ mod tests {
     }
 
     #[test]
+    fn our_extension_is_served_in_firefox() {
+        let ours = ExtensionIds::compiled_in().firefox.unwrap();
+        assert!(claim(&["/home/a/.mozilla/native-messaging-hosts/com.latchkey.host.json", &ours]).is_served(Vec::new));
+    }
+
+    #[test]
     fn any_other_claim_is_refused() {
         let ours = ours();
         for arguments in [

@@ -1,42 +1,5 @@
-//! `latchkey`: the native messaging host that a browser starts, and the command line that a person uses.
-//!
-//! Which of the two it is follows from the arguments alone. The host's way to its first reply is kept short: nothing
-//! of the command line runs before it.
+//! The binary `latchkey`. What it is and does is in the library of the same name.
 
-// Errors here end a command or answer a request; none is on a path where 128 bytes matter.
-#![allow(clippy::result_large_err)]
-
-mod caller;
-mod cli;
-mod commands;
-mod configuration;
-mod connection;
-mod directory;
-mod failure;
-mod frame;
-#[cfg(test)]
-mod guides;
-mod host;
-mod install;
-mod key_store;
-mod machine;
-mod output;
-mod request;
-mod session;
-mod settings;
-mod sign_in;
-mod tenant_list;
-mod webhook;
-mod when;
-
-use std::ffi::OsString;
-use std::process::ExitCode;
-
-fn main() -> ExitCode {
-    machine::protect_memory();
-    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
-    match caller::started_by(&arguments) {
-        caller::StartedBy::Browser(claim) => host::serve(&claim),
-        caller::StartedBy::Person => commands::run(),
-    }
+fn main() -> std::process::ExitCode {
+    latchkey_native_host::run()
 }

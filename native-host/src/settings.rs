@@ -1,8 +1,17 @@
 //! Where things are kept: the platform's ordinary folders (on Linux the XDG base directories).
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use latchkey_protocol::{ErrorBody, ErrorCode};
+
+/// Where everything is kept instead, once somebody said so.
+static KEPT_IN: OnceLock<PathBuf> = OnceLock::new();
+
+/// Keeps everything below `folder` for the rest of the process. The first call counts.
+pub(crate) fn keep_in(folder: PathBuf) {
+    KEPT_IN.get_or_init(|| folder);
+}
 
 /// Where things are kept.
 #[derive(Clone, Debug)]
@@ -18,6 +27,9 @@ pub(crate) struct Folders {
 impl Folders {
     /// The folders of the person who runs this process.
     pub(crate) fn of_this_person() -> Result<Self, ErrorBody> {
+        if let Some(folder) = KEPT_IN.get() {
+            return Ok(Self { configuration: folder.clone(), data: folder.clone(), state: folder.clone() });
+        }
         let folders = directories::ProjectDirs::from("", "", "Latchkey").ok_or_else(|| {
             ErrorBody::new(
                 ErrorCode::ConfigurationInvalid,

@@ -107,6 +107,7 @@ export class Machine {
     // Where Chromium keeps its profile; the installer looks for it and puts the host's manifest inside.
     this.profile = path.join(this.home, '.config/chromium');
     fs.mkdirSync(this.profile, { recursive: true });
+    fs.mkdirSync(path.join(this.home, '.mozilla'));
     const { XDG_CONFIG_HOME, XDG_DATA_HOME, XDG_STATE_HOME, ...inherited } = process.env;
     this.environment = {
       ...inherited,

@@ -15,7 +15,16 @@ use serde_json::Value;
 use wasm_bindgen_cli_support::Bindgen;
 
 /// The browsers that a manifest exists for.
-pub const BROWSERS: [&str; 2] = ["chrome", "edge"];
+pub const BROWSERS: [&str; 4] = ["chrome", "edge", "firefox", "safari"];
+
+/// What is not the same in every browser: which browsers, the file in the extension, and the file in `manifests/shell`
+/// that takes its place (none: these browsers have no use for it).
+const DIFFERENCES: [(&[&str], &str, Option<&str>); 4] = [
+    (&["firefox", "safari"], "clipboard.js", Some("clipboard-in-page.js")),
+    (&["firefox", "safari"], "offscreen.html", None),
+    (&["firefox", "safari"], "offscreen.js", None),
+    (&["safari"], "host.js", Some("host-by-message.js")),
+];
 
 /// The WASM modules: the feature of `latchkey-wasm` that builds one, and the name the extension loads it by.
 const MODULES: [(&str, &str); 2] = [("brain", "brain"), ("popup", "popup_view")];
@@ -35,10 +44,18 @@ pub fn build_extension(workspace: &Path, browser: &str) -> Result<PathBuf> {
     ensure!(
         BROWSERS.contains(&browser),
         "there is no extension for '{browser}'; there is one for {}",
-        BROWSERS.join(" and ")
+        BROWSERS.join(", ")
     );
     let mut files = BTreeMap::new();
     collect(&workspace.join("extension"), Path::new(""), &mut files)?;
+    for (_, file, instead) in DIFFERENCES.iter().filter(|(browsers, ..)| browsers.contains(&browser)) {
+        let was = files.remove(Path::new(file));
+        ensure!(was.is_some(), "extension/{file} is not there, but {browser} is to have it in another form");
+        if let Some(instead) = instead {
+            let source = workspace.join("manifests/shell").join(instead);
+            files.insert(PathBuf::from(file), fs::read(&source).with_context(|| source.display().to_string())?);
+        }
+    }
     files.insert(PathBuf::from("manifest.json"), manifest(workspace, browser)?);
     if let Some(script) = files.get_mut(Path::new(IN_EVERY_PAGE)) {
         *script = without_comments(script);
@@ -82,7 +99,9 @@ fn without_comments(script: &[u8]) -> Vec<u8> {
 
 /// The browser's manifest with the version and the sign-in hosts filled in.
 fn manifest(workspace: &Path, browser: &str) -> Result<Vec<u8>> {
-    let path = workspace.join("manifests").join(format!("{browser}.json"));
+    // Safari's stands beside the app that it is shipped in.
+    let name = if browser == "safari" { "safari/manifest.json".to_owned() } else { format!("{browser}.json") };
+    let path = workspace.join("manifests").join(name);
     let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let mut manifest: Value = serde_json::from_str(&text).with_context(|| format!("{} is not JSON", path.display()))?;
     let matches: Vec<Value> =
@@ -217,6 +236,6 @@ mod tests {
     #[test]
     fn a_browser_without_a_manifest_is_refused() {
         let error = build_extension(&workspace(), "netscape").unwrap_err().to_string();
-        assert!(error.contains("chrome and edge"), "{error}");
+        assert!(error.contains("chrome, edge"), "{error}");
     }
 }

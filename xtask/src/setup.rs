@@ -1,14 +1,21 @@
 //! What a fresh Debian or Ubuntu with git, rustup's Rust and Node lacks for the other commands. Each step looks first
 //! and does nothing when its work is done.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
 use crate::command::{answers, command, execute, output};
+use crate::lab;
 
 /// Debian packages: a browser, a real Secret Service and a session bus for it.
 const PACKAGES: &[&str] = &["chromium", "dbus", "gnome-keyring", "libsecret-1-0"];
+
+/// Debian packages of the browsers whose suites are left out where these cannot be had.
+const FIREFOX: &[&str] = &["firefox-esr", "python3"];
+
+/// What drives Firefox. A crate, because Debian has no package of it.
+const GECKODRIVER: (&str, &str) = ("geckodriver", "0.37.1");
 
 /// The folders with a `package.json`.
 const NPM_FOLDERS: &[&str] = &["tests/browser", "tests/conformance"];
@@ -17,6 +24,9 @@ pub fn everything(workspace: &Path) -> anyhow::Result<()> {
     wasm_target()?;
     debian_packages()?;
     npm_packages(workspace)?;
+    for browser in OTHER_BROWSERS {
+        browser.is_there(workspace);
+    }
     Ok(())
 }
 
@@ -35,7 +45,11 @@ pub fn wasm_target() -> anyhow::Result<()> {
 
 /// What the browser tests and the demo run on.
 pub fn debian_packages() -> anyhow::Result<()> {
-    let missing: Vec<_> = PACKAGES.iter().filter(|package| !is_installed(package)).copied().collect();
+    install_debian_packages(PACKAGES)
+}
+
+fn install_debian_packages(packages: &[&str]) -> anyhow::Result<()> {
+    let missing: Vec<_> = packages.iter().filter(|package| !is_installed(package)).copied().collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -55,6 +69,46 @@ pub fn debian_packages() -> anyhow::Result<()> {
     let mut install = vec!["install", "-y", "--no-install-recommends"];
     install.extend(missing);
     apt(&install)
+}
+
+/// A browser beside Chromium that tests can be run in.
+pub struct OtherBrowser {
+    /// What people call it.
+    pub name: &'static str,
+    packages: &'static [&'static str],
+}
+
+pub const OTHER_BROWSERS: [OtherBrowser; 1] = [OtherBrowser { name: "Firefox", packages: FIREFOX }];
+
+impl OtherBrowser {
+    /// Whether everything is there that its suite runs on; installs what is missing if it can be had.
+    pub fn is_there(&self, workspace: &Path) -> bool {
+        let there = install_debian_packages(self.packages).and_then(|()| match self.name {
+            "Firefox" => geckodriver(workspace).map(drop),
+            _ => Ok(()),
+        });
+        if let Err(error) = &there {
+            eprintln!("\nNOTE: nothing is tested in {} here: {error:#}\n", self.name);
+        }
+        there.is_ok()
+    }
+}
+
+/// The program that drives Firefox.
+pub fn geckodriver(workspace: &Path) -> anyhow::Result<PathBuf> {
+    let (name, version) = GECKODRIVER;
+    if answers(name, &["--version"]) {
+        return Ok(PathBuf::from(name));
+    }
+    let tools = lab::target(workspace).join("tools");
+    let program = tools.join("bin").join(name);
+    if !program.exists() {
+        execute(
+            command("cargo", ["install", "--quiet", "--locked", "--debug", name, "--version", version, "--root"])
+                .arg(&tools),
+        )?;
+    }
+    Ok(program)
 }
 
 fn is_installed(package: &str) -> bool {

@@ -31,6 +31,11 @@ pub fn run(workspace: &Path, options: &Options) -> anyhow::Result<()> {
     javascript_tests(workspace)?;
     if !options.no_browser {
         browser_tests(workspace, &browsers[0])?;
+        for browser in setup::OTHER_BROWSERS {
+            if browser.is_there(workspace) {
+                other_browser_tests(workspace, &browser.name.to_lowercase())?;
+            }
+        }
     }
     println!("all checks passed");
     Ok(())
@@ -117,7 +122,15 @@ fn javascript_tests(workspace: &Path) -> anyhow::Result<()> {
         command("node", ["--test", "--test-reporter=dot", "tests/entra-sim/tests/pages.test.mjs"])
             .env("ENTRA_SIM", lab::entra_sim(workspace)),
     )?;
-    execute(command("npm", ["run", "--silent", "unit"]).current_dir(workspace.join("tests/browser")))
+    execute(command("npm", ["run", "--silent", "unit"]).current_dir(workspace.join("tests/browser")))?;
+    // As Mozilla's store looks at it.
+    let firefox = workspace.join("dist/firefox");
+    execute(
+        command("npx", ["web-ext", "lint", "--warnings-as-errors", "--no-config-discovery", "--source-dir"])
+            .arg(firefox)
+            .current_dir(workspace.join("tests/browser"))
+            .env("NO_UPDATE_NOTIFIER", "1"),
+    )
 }
 
 fn browser_tests(workspace: &Path, extension: &Path) -> anyhow::Result<()> {
@@ -128,5 +141,18 @@ fn browser_tests(workspace: &Path, extension: &Path) -> anyhow::Result<()> {
             .env("ENTRA_SIM", lab::entra_sim(workspace))
             .env("LATCHKEY", Build::Quick.latchkey(workspace))
             .env("LATCHKEY_EXTENSION", extension),
+    )
+}
+
+/// The suite of a browser that Playwright cannot load the extension into.
+fn other_browser_tests(workspace: &Path, browser: &str) -> anyhow::Result<()> {
+    let home = lab::fresh_folder(workspace, &format!("{browser}-home"))?;
+    let configuration = format!("{browser}/playwright.config.mjs");
+    execute(
+        lab::in_session(&home, "npx", &["playwright", "test", "--config", &configuration])?
+            .current_dir(workspace.join("tests/browser"))
+            .env("ENTRA_SIM", lab::entra_sim(workspace))
+            .env("LATCHKEY", Build::Quick.latchkey(workspace))
+            .env("GECKODRIVER", setup::geckodriver(workspace)?),
     )
 }

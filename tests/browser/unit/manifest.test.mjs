@@ -4,9 +4,16 @@ import crypto from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
-import { extension, json, root } from './built.mjs';
+import { extension, json } from './built.mjs';
 
 const built = (name) => JSON.parse(fs.readFileSync(path.join(extension, '..', name, 'manifest.json'), 'utf8'));
+
+// What each browser has more or less than Chrome, and why: manifests/README.md.
+const PERMISSIONS = {
+  chrome: ['alarms', 'clipboardWrite', 'nativeMessaging', 'notifications', 'offscreen', 'privacy', 'storage'],
+  firefox: ['alarms', 'clipboardWrite', 'nativeMessaging', 'notifications', 'privacy', 'storage'],
+  safari: ['alarms', 'clipboardWrite', 'nativeMessaging', 'storage'],
+};
 
 for (const browser of ['chrome', 'edge']) {
   const manifest = built(browser);
@@ -16,9 +23,19 @@ for (const browser of ['chrome', 'edge']) {
     const id = digest.replace(/[0-9a-f]/g, (digit) => String.fromCharCode(97 + parseInt(digit, 16)));
     assert.equal(id, json('manifests/extension-ids.json')[browser]);
   });
+}
+
+test('firefox: the id that the host allows, and what leaves the browser is declared', () => {
+  const { gecko } = built('firefox').browser_specific_settings;
+  assert.equal(gecko.id, json('manifests/extension-ids.json').firefox);
+  assert.deepEqual(gecko.data_collection_permissions, { required: ['authenticationInfo', 'browsingActivity'] });
+});
+
+for (const browser of ['chrome', 'edge', 'firefox', 'safari']) {
+  const manifest = built(browser);
 
   test(`${browser}: only these permissions, and only sign-in hosts`, () => {
-    assert.deepEqual(manifest.permissions, ['alarms', 'clipboardWrite', 'nativeMessaging', 'notifications', 'offscreen', 'privacy', 'storage']);
+    assert.deepEqual(manifest.permissions, PERMISSIONS[browser] ?? PERMISSIONS.chrome);
     assert.deepEqual(manifest.content_scripts[0].matches, manifest.host_permissions);
     for (const pattern of manifest.host_permissions) assert.match(pattern, /^https:\/\/login(\.[a-z]+)+\/\*$/);
     assert.ok(!manifest.host_permissions.some((pattern) => /live\.com|windows\.net|\*\./.test(pattern)));
@@ -36,9 +53,9 @@ for (const browser of ['chrome', 'edge']) {
 
   test(`${browser}: every file that it names is there`, () => {
     const named = [
-      manifest.background.service_worker, manifest.action.default_popup, ...Object.values(manifest.icons),
+      ...[manifest.background.service_worker ?? manifest.background.scripts].flat(), manifest.action.default_popup, ...Object.values(manifest.icons),
       ...Object.values(manifest.action.default_icon), ...manifest.content_scripts.flatMap((script) => script.js),
     ];
-    for (const name of named) assert.ok(fs.existsSync(path.join(root, 'dist', browser, name)) || fs.existsSync(path.join(extension, name)), name);
+    for (const name of named) assert.ok(fs.existsSync(path.join(extension, '..', browser, name)), name);
   });
 }

@@ -96,6 +96,10 @@ impl CertificateAuthority {
         }
         let mut params = CertificateParams::new(names)?;
         params.distinguished_name.push(DnType::CommonName, host.chars().take(60).collect::<String>());
+        // One key for all would mean one number for all, which Firefox takes for forgery. (A number is positive.)
+        let mut serial = Sha256::digest(host)[..16].to_vec();
+        serial[0] = serial[0] & 0x3f | 0x40;
+        params.serial_number = Some(serial.into());
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         params.use_authority_key_identifier_extension = true;
