@@ -1,16 +1,22 @@
 //! Rows of JIT accounts, and the loan under which one process at a time works on one.
 
-use sqlx::{Row as _, sqlite::SqliteRow};
+use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
 
-use super::{Store, Write, fault, get, get_id, get_json, json};
+use super::{
+    Store, Write, fault, get, get_id, get_json, json,
+    loan::{self, Statements},
+};
 use crate::{AccountKind, AccountOwner, EngineError, Failure, plan::Observed};
 
-/// How long a loan lasts unless it is renewed: longer than any exchange, so that no answer comes after it has lapsed.
-pub(crate) const LOAN: i64 = 20_000;
-/// A loan that lasts longer than this from now was made under another clock. Twice the usual: whoever asks may have
-/// read the time a moment before whoever renewed.
-const IMPLAUSIBLE: i64 = 2 * LOAN;
+const LOANS: Statements = Statements {
+    borrow: "update accounts set claim_until = ?2, generation = generation + 1
+         where account_id = ?1 and (claim_until is null or claim_until <= ?3 or claim_until > ?4)
+         returning generation",
+    renew: "update accounts set claim_until = ?3 where account_id = ?1 and generation = ?2",
+    give_back: "update accounts set claim_until = null
+         where account_id = ?1 and generation = ?2 and claim_until is not null",
+};
 
 /// A JIT account.
 #[derive(Clone, Debug)]
@@ -148,20 +154,8 @@ impl Store {
 
     /// Borrows the account, if nobody else has. A loan that lasts implausibly long does not count.
     pub(crate) async fn claim(&self, account_id: Uuid, now: i64) -> Result<Option<Claim>, EngineError> {
-        let until = now + LOAN;
-        let row = sqlx::query(
-            "update accounts set claim_until = ?2, generation = generation + 1
-             where account_id = ?1 and (claim_until is null or claim_until <= ?3 or claim_until > ?4)
-             returning generation",
-        )
-        .bind(account_id.to_string())
-        .bind(until)
-        .bind(now)
-        .bind(now + IMPLAUSIBLE)
-        .fetch_optional(&self.pool)
-        .await
-        .map_err(fault)?;
-        row.map(|row| Ok(Claim { account_id, generation: row.try_get(0).map_err(fault)?, until })).transpose()
+        let borrowed = loan::borrow(&self.pool, &LOANS, account_id, now).await?;
+        Ok(borrowed.map(|(generation, until)| Claim { account_id, generation, until }))
     }
 
     /// Whether somebody is working on the account.
@@ -172,24 +166,14 @@ impl Store {
             .await
             .map_err(fault)?;
         let until: Option<i64> = get(&row, "claim_until")?;
-        Ok(until.is_some_and(|until| until > now && until <= now + IMPLAUSIBLE))
+        Ok(until.is_some_and(|until| loan::is_running(until, now)))
     }
 
     /// Renews the loan. `false`: it is somebody else's now.
     pub(crate) async fn renew(&self, claim: &mut Claim, now: i64) -> Result<bool, EngineError> {
-        let until = now + LOAN;
-        let renewed = sqlx::query("update accounts set claim_until = ?3 where account_id = ?1 and generation = ?2")
-            .bind(claim.account_id.to_string())
-            .bind(claim.generation)
-            .bind(until)
-            .execute(&self.pool)
-            .await
-            .map_err(fault)?;
-        let holds = renewed.rows_affected() == 1;
-        if holds {
-            claim.until = until;
-        }
-        Ok(holds)
+        let renewed = loan::renew(&self.pool, &LOANS, claim.account_id, claim.generation, now).await?;
+        claim.until = renewed.unwrap_or(claim.until);
+        Ok(renewed.is_some())
     }
 
     /// Has the next sweep look at the account, whoever has it: something may have been sent under a loan that lapsed.
@@ -204,13 +188,7 @@ impl Store {
 
     /// Gives the account back. Giving it back twice writes nothing.
     pub(crate) async fn release(&self, claim: &Claim) -> Result<(), EngineError> {
-        sqlx::query(RELEASE)
-            .bind(claim.account_id.to_string())
-            .bind(claim.generation)
-            .execute(&self.pool)
-            .await
-            .map_err(fault)?;
-        Ok(())
+        loan::give_back(&self.pool, &LOANS, claim.account_id, claim.generation).await
     }
 
     /// Writes down what is known of the account, if the loan still holds.
@@ -222,18 +200,9 @@ impl Store {
     }
 }
 
-const RELEASE: &str =
-    "update accounts set claim_until = null where account_id = ?1 and generation = ?2 and claim_until is not null";
-
 /// Gives the account back in the transaction that ends the work on it: one commit less to wait for.
 pub(crate) async fn release_in(write: &mut Write, claim: &Claim) -> Result<(), EngineError> {
-    sqlx::query(RELEASE)
-        .bind(claim.account_id.to_string())
-        .bind(claim.generation)
-        .execute(&mut **write)
-        .await
-        .map_err(fault)?;
-    Ok(())
+    loan::give_back(&mut **write, &LOANS, claim.account_id, claim.generation).await
 }
 
 /// Writes down what is known of the account, fenced by the loan.

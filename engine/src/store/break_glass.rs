@@ -1,13 +1,27 @@
 //! Rows of break-glass accounts, and the loan under which one process at a time works on one.
 
 use latchkey_protocol::ErrorBody;
-use sqlx::{Row as _, sqlite::SqliteRow};
+use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
 
-use super::{LOAN, Store, Write, fault, get, get_id, get_json, get_optional_json, json};
+use super::{
+    Store, Write, fault, get, get_id, get_json, get_optional_json, json,
+    loan::{self, Statements},
+};
 use crate::{
     EngineError, Failure,
     break_glass::rules::{LastChange, Passwords},
+};
+
+/// Of an account that is no longer managed there is no loan to be had.
+const LOANS: Statements = Statements {
+    borrow: "update break_glass set claim_until = ?2, generation = generation + 1
+         where account_id = ?1 and removed_at is null
+             and (claim_until is null or claim_until <= ?3 or claim_until > ?4)
+         returning generation",
+    renew: "update break_glass set claim_until = ?3 where account_id = ?1 and generation = ?2",
+    give_back: "update break_glass set claim_until = null
+         where account_id = ?1 and generation = ?2 and claim_until is not null",
 };
 
 /// A break-glass account.
@@ -105,49 +119,20 @@ impl Store {
 
     /// Borrows the row, if nobody else has. A loan that lasts implausibly long does not count.
     pub(crate) async fn borrow_break_glass(&self, account_id: Uuid, now: i64) -> Result<Option<Loan>, EngineError> {
-        let until = now + LOAN;
-        let row = sqlx::query(
-            "update break_glass set claim_until = ?2, generation = generation + 1
-             where account_id = ?1 and removed_at is null
-                 and (claim_until is null or claim_until <= ?3 or claim_until > ?4)
-             returning generation",
-        )
-        .bind(account_id.to_string())
-        .bind(until)
-        .bind(now)
-        .bind(now + 2 * LOAN)
-        .fetch_optional(&self.pool)
-        .await
-        .map_err(fault)?;
-        row.map(|row| Ok(Loan { account_id, generation: row.try_get(0).map_err(fault)?, until })).transpose()
+        let borrowed = loan::borrow(&self.pool, &LOANS, account_id, now).await?;
+        Ok(borrowed.map(|(generation, until)| Loan { account_id, generation, until }))
     }
 
     /// Renews the loan. `false`: it is somebody else's now.
     pub(crate) async fn renew_break_glass(&self, loan: &mut Loan, now: i64) -> Result<bool, EngineError> {
-        let until = now + LOAN;
-        let renewed = sqlx::query("update break_glass set claim_until = ?3 where account_id = ?1 and generation = ?2")
-            .bind(loan.account_id.to_string())
-            .bind(loan.generation)
-            .bind(until)
-            .execute(&self.pool)
-            .await
-            .map_err(fault)?;
-        let holds = renewed.rows_affected() == 1;
-        if holds {
-            loan.until = until;
-        }
-        Ok(holds)
+        let renewed = loan::renew(&self.pool, &LOANS, loan.account_id, loan.generation, now).await?;
+        loan.until = renewed.unwrap_or(loan.until);
+        Ok(renewed.is_some())
     }
 
     /// Gives the row back.
     pub(crate) async fn return_break_glass(&self, loan: &Loan) -> Result<(), EngineError> {
-        sqlx::query("update break_glass set claim_until = null where account_id = ?1 and generation = ?2")
-            .bind(loan.account_id.to_string())
-            .bind(loan.generation)
-            .execute(&self.pool)
-            .await
-            .map_err(fault)?;
-        Ok(())
+        loan::give_back(&self.pool, &LOANS, loan.account_id, loan.generation).await
     }
 
     /// Has rotations that failed tried again at the next sweep.

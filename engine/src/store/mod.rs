@@ -9,15 +9,17 @@ pub(crate) mod applications;
 mod audit;
 pub(crate) mod break_glass;
 pub(crate) mod leases;
+mod loan;
 mod lockdown;
 mod names;
 mod outbox;
 mod tenants;
 
-pub(crate) use accounts::{AccountRow, Claim, LOAN, ensure, forget, release_in, save_known};
+pub(crate) use accounts::{AccountRow, Claim, ensure, forget, release_in, save_known};
 pub(crate) use audit::{LeaseFacts, NewEntry, WrittenEntry, append, entry as audit_entry, prunable, remove_up_to};
 pub(crate) use break_glass::{BreakGlassRow, Loan};
 pub(crate) use leases::{LeaseRow, NewLease};
+pub(crate) use loan::LOAN;
 pub(crate) use lockdown::{lift, lock_down, look_at_everything, refuse_in_lockdown};
 pub(crate) use names::{NameKind, NameRow};
 pub(crate) use outbox::{Message, Outcome};

@@ -319,14 +319,7 @@ impl TokenIssuer {
         let audience = audience(scope, tenant)?;
         let application = usable_application(tenant, &client_id, clock, knobs)?;
         let registration = directory.registration(tenant, application);
-        let proof = self.prove(request, registration, tenant, clock, knobs)?.ok_or_else(|| {
-            TokenError::new(
-                401,
-                "invalid_client",
-                7_000_218,
-                "The request body must contain the following parameter: 'client_assertion' or 'client_secret'.",
-            )
-        })?;
+        let proof = self.prove(request, registration, tenant, clock, knobs)?.ok_or_else(unproven)?;
         check_enabled(application)?;
         let now = clock.now().as_second();
         let claims = Claims {
@@ -448,14 +441,7 @@ impl TokenIssuer {
                 Some(home) => self.prove(request, &client, home, clock, knobs)?,
                 None => None,
             };
-            proof.ok_or_else(|| {
-                TokenError::new(
-                    401,
-                    "invalid_client",
-                    7_000_218,
-                    "The request body must contain the following parameter: 'client_assertion' or 'client_secret'.",
-                )
-            })?;
+            proof.ok_or_else(unproven)?;
         }
         let grant = match asked {
             DelegatedGrant::Code => self.people.redeem_code(
@@ -750,6 +736,16 @@ pub fn instance_discovery(base: &str, authorization_endpoint: Option<&str>) -> V
 fn names(tenant: &Tenant, segment: &str) -> bool {
     tenant.id.eq_ignore_ascii_case(segment)
         || tenant.domains.iter().any(|domain| domain.verified && domain.name.eq_ignore_ascii_case(segment))
+}
+
+/// The client did not even try to prove that it is the application.
+fn unproven() -> TokenError {
+    TokenError::new(
+        401,
+        "invalid_client",
+        7_000_218,
+        "The request body must contain the following parameter: 'client_assertion' or 'client_secret'.",
+    )
 }
 
 fn missing(name: &str) -> TokenError {

@@ -101,6 +101,21 @@ pub struct Session {
     pub expires: Timestamp,
 }
 
+impl Session {
+    /// One that was opened with a password: it lives for a day unless it is ended.
+    fn of_password(tenant_id: String, user: &User, now: Timestamp) -> Self {
+        Self {
+            id: new_id(),
+            tenant_id,
+            user_id: user.id.clone(),
+            credential: CredentialKind::Password,
+            access_pass_id: None,
+            issued: now,
+            expires: now.checked_add(Duration::from_secs(24 * 3600)).unwrap_or(Timestamp::MAX),
+        }
+    }
+}
+
 /// One attempt to sign in.
 #[derive(Clone, Debug, Serialize)]
 pub struct SignInRecord {
@@ -259,15 +274,7 @@ impl Directory {
             if !usable(user, clock, knobs) {
                 return Err(SignInError::Disabled);
             }
-            Ok(Session {
-                id: new_id(),
-                tenant_id,
-                user_id: user.id.clone(),
-                credential: CredentialKind::Password,
-                access_pass_id: None,
-                issued: now,
-                expires: now.checked_add(Duration::from_secs(24 * 3600)).unwrap_or(Timestamp::MAX),
-            })
+            Ok(Session::of_password(tenant_id, user, now))
         });
         self.conclude(user_name, CredentialKind::Password, result, clock)
     }
@@ -330,15 +337,7 @@ impl Directory {
         if user.must_change_password {
             return Err(SignInError::PasswordExpired);
         }
-        Ok(Session {
-            id: new_id(),
-            tenant_id,
-            user_id: user.id.clone(),
-            credential: CredentialKind::Password,
-            access_pass_id: None,
-            issued: now,
-            expires: now.checked_add(Duration::from_secs(24 * 3600)).unwrap_or(Timestamp::MAX),
-        })
+        Ok(Session::of_password(tenant_id, user, now))
     }
 
     fn check_access_pass(
