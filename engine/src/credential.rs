@@ -49,9 +49,13 @@ pub(crate) fn choose(tenant: &TenantRow, capabilities: &Capabilities, now: i64) 
 }
 
 /// The credential as a step of a plan.
-pub(crate) const fn issue(kind: CredentialKind) -> Issue {
+///
+/// Where the directory has refused to let us replace a password, the account is made with one: making an account is not
+/// among the actions that take a directory role.
+pub(crate) const fn issue(kind: CredentialKind, passwords_allowed: bool) -> Issue {
     match kind {
         CredentialKind::TemporaryAccessPass => Issue::Pass,
+        CredentialKind::Password if !passwords_allowed => Issue::NewAccount,
         CredentialKind::Password => Issue::Password,
     }
 }

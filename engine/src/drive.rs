@@ -19,12 +19,13 @@ use uuid::Uuid;
 use crate::{
     AuditEvent, Caller, EXCHANGE_TIMEOUT, EngineError, Failure, OnProgress,
     clock::milliseconds,
+    credential,
     engine::Shared,
     fence,
-    graph::{self, Answer, Deadline, Fence, FoundAccount, PassLifetime, Priority, Session, Trouble, Verdict, judge},
+    graph::{self, Answer, Deadline, FoundAccount, PassLifetime, Priority, Session, Trouble, Verdict, judge},
     guards::{Guard, holds},
     password::{PasswordLength, random_password},
-    plan::{Action, Desired, Issue, Observed, Password, Purpose, Share, plan},
+    plan::{Action, Desired, Ends, Issue, Observed, Password, Purpose, Share, plan},
     store::{AccountRow, Claim, LOAN, LeaseRow, TenantRow},
 };
 use std::sync::Arc;
@@ -45,8 +46,21 @@ const PASSWORD_TRIES: u32 = 4;
 pub(crate) enum Goal {
     /// Make the account active for one lease, and issue a credential.
     Activate(Activation),
+    /// Have the roles that end by themselves last as long as the live leases, of which one was made longer.
+    Extend { lease_id: Uuid, until: i64 },
     /// Leave the account no more than the live leases need: dormant when there are none. Read back.
     Settle,
+}
+
+impl Goal {
+    /// When the lease for which something is granted is over; `None`: nothing is granted.
+    const fn until(&self) -> Option<i64> {
+        match self {
+            Self::Activate(activation) => Some(activation.until),
+            Self::Extend { until, .. } => Some(*until),
+            Self::Settle => None,
+        }
+    }
 }
 
 /// An activation under way.
@@ -63,7 +77,7 @@ pub(crate) struct Activation {
     /// Why a better credential was not issued.
     pub(crate) because: Option<String>,
     /// Roles are to end by themselves, each when the last lease that needs it is over: then that is here.
-    pub(crate) fences: Option<BTreeMap<Uuid, i64>>,
+    pub(crate) fences: Option<Ends>,
     /// What was issued. Only ever in memory.
     pub(crate) issued: Option<Issued>,
 }
@@ -76,6 +90,12 @@ pub(crate) struct Issued {
     pub(crate) minutes: Option<u32>,
     /// Whether it signs in only once.
     pub(crate) once: bool,
+}
+
+impl Issued {
+    const fn password(value: SecretString) -> Self {
+        Self { kind: CredentialKind::Password, value, minutes: None, once: false }
+    }
 }
 
 /// A drive of one account under a loan.
@@ -93,6 +113,10 @@ pub(crate) struct Drive<'a> {
     pub(crate) on_progress: OnProgress<'a>,
     /// The directory did not let us replace a password that nobody was told.
     pub(crate) password_refused: bool,
+    /// It did not let us replace one that somebody was told: then the account has to go.
+    pub(crate) has_to_go: bool,
+    /// When an ending of the account was verified last, as it was before this drive began.
+    pub(crate) ended_at: Option<i64>,
     /// An account of our name that is somebody else's was found.
     pub(crate) not_ours: bool,
     /// The store says already that something may have been granted.
@@ -187,24 +211,27 @@ impl Drive<'_> {
             }
             let desired = self.desired(goal).await?;
             let mut actions = if pace.plain_removals {
-                plan(&desired, &Observed { timed: BTreeSet::new(), ..self.account.known.clone() })
+                plan(&desired, &Observed { ends: BTreeMap::new(), ..self.account.known.clone() })
             } else {
                 plan(&desired, &self.account.known)
             };
             actions.truncate(BATCH_LIMIT);
+            if let Some(place) = actions.iter().position(Action::stands_alone) {
+                actions.truncate(place.max(1));
+            }
             if actions.is_empty() {
-                if read_back || matches!(goal, Goal::Activate(_)) {
+                if read_back || goal.until().is_some() {
                     return Ok(());
                 }
                 self.account.certain = false;
                 continue;
             }
             read_back = false;
-            if let Goal::Activate(activation) = goal {
-                self.check_deadline(activation)?;
+            if let Some(until) = goal.until() {
+                self.check_deadline(until)?;
             }
-            let round = if matches!(actions.first(), Some(Action::Create)) {
-                self.create(&mut pace).await?
+            let round = if let Some(Action::Create(purpose)) = actions.first() {
+                self.create(*purpose, goal, &mut pace).await?
             } else {
                 self.write_intent(&actions).await?;
                 self.carry_out(&actions, goal, &mut pace).await?
@@ -235,7 +262,7 @@ impl Drive<'_> {
             if self.account.known.exists {
                 return Ok(false);
             }
-            match self.create(&mut pace).await? {
+            match self.create(Purpose::Forget, &mut Goal::Settle, &mut pace).await? {
                 Some(setback) => self.pause(&mut pace, setback).await?,
                 None if self.account.known.exists => return Ok(true),
                 None => {}
@@ -288,22 +315,38 @@ impl Drive<'_> {
                 if let Some(fences) = &mut activation.fences {
                     *fences = fence::ends(&live);
                 }
-                Ok(Desired::active(activation.issue, &shares, activation.fences.is_some()))
+                let ends = activation.fences.as_ref().map(|fences| self.by_microsofts_clock(fences));
+                Ok(Desired::active(activation.issue, &shares, ends))
+            }
+            Goal::Extend { lease_id, .. } => {
+                if !live.iter().any(|lease| lease.lease_id == *lease_id) {
+                    return Err(Failure::LeaseOver.into());
+                }
+                Ok(Desired::Extended { ends: self.by_microsofts_clock(&fence::ends(&live)) })
             }
             Goal::Settle if !holds(Guard::CountNotFlag) && leases.iter().any(LeaseRow::is_ending) => {
                 Ok(Desired::Dormant)
+            }
+            Goal::Settle if shares.is_empty() && self.has_to_go && self.account.known.password == Password::Issued => {
+                Ok(Desired::Gone)
             }
             Goal::Settle => Ok(Desired::settled(&shares)),
         }
     }
 
+    /// The same ends by Microsoft's clock. One that is behind keeps nothing for longer: leases end by the later of the two.
+    fn by_microsofts_clock(&self, ends: &Ends) -> Ends {
+        let behind = self.shared.http.offset().unwrap_or(0).min(0);
+        ends.iter().map(|(role, end)| (*role, end + behind)).collect()
+    }
+
     /// Nothing that grants is sent when the lease would be over, or the loan lost, by the time it could arrive.
-    fn check_deadline(&self, activation: &Activation) -> Result<(), EngineError> {
+    fn check_deadline(&self, until: i64) -> Result<(), EngineError> {
         if !holds(Guard::DeadlineBeforeTheSend) {
             return Ok(());
         }
         let arrives = i64::try_from(EXCHANGE_TIMEOUT.as_millis()).unwrap_or(i64::MAX);
-        if self.shared.now() + arrives >= activation.until || self.shared.clock.now() + arrives >= self.claim.until {
+        if self.shared.now() + arrives >= until || self.shared.clock.now() + arrives >= self.claim.until {
             return Err(Failure::LeaseOver.into());
         }
         Ok(())
@@ -335,8 +378,14 @@ impl Drive<'_> {
         };
         let lifetime = match goal {
             Goal::Activate(activation) => activation.lifetime,
-            Goal::Settle => PassLifetime::AsThePolicySays,
+            Goal::Extend { .. } | Goal::Settle => PassLifetime::AsThePolicySays,
         };
+        if actions.contains(&Action::Delete) {
+            let detail = json!({ "why": "its password cannot be replaced" });
+            let (tenant_id, user_name) = (self.tenant.tenant_id, Some(self.account.user_name.as_str()));
+            self.shared.audit(tenant_id, AuditEvent::AccountDeleting, &self.caller, None, user_name, detail).await?;
+        }
+        let now = self.shared.clock.now() + self.shared.http.offset().unwrap_or(0);
         let mut credential = None;
         let mut requests = Vec::with_capacity(actions.len());
         for action in actions {
@@ -350,18 +399,15 @@ impl Drive<'_> {
                 }
                 _ => None,
             };
-            let fence = self.fence(action, goal);
-            requests.push(graph::action_request(action, object_id, self.session.cloud(), password, lifetime, fence));
+            requests.push(graph::action_request(action, object_id, self.session.cloud(), password, lifetime, now));
         }
         // What grants is always a chain: roles must not be there before the credential and the enabling are.
-        let chain = pace.chain || matches!(goal, Goal::Activate(_));
+        let chain = pace.chain || goal.until().is_some();
         self.report_all(actions, StepState::Started);
-        let deadline = match goal {
-            Goal::Activate(activation) if holds(Guard::DeadlineBeforeTheSend) => {
-                Some(Deadline { lease: activation.until, loan: self.claim.until })
-            }
-            _ => None,
-        };
+        let deadline = goal
+            .until()
+            .filter(|_| holds(Guard::DeadlineBeforeTheSend))
+            .map(|lease| Deadline { lease, loan: self.claim.until });
         let answers = match self.session.batch_in_time(&requests, chain, self.priority, deadline).await {
             Ok(answers) => answers,
             Err(trouble) => {
@@ -389,6 +435,10 @@ impl Drive<'_> {
                 }
                 let id = take_result(action, answer, &mut credential, goal);
                 self.account.known.apply(action, id);
+                if matches!(action, Action::Delete) {
+                    self.account.object_id = None;
+                    self.account.created_at = None;
+                }
                 self.report(action.step(), StepState::Done);
                 continue;
             }
@@ -448,7 +498,7 @@ impl Drive<'_> {
                 if pace.unclear <= 1 {
                     return Ok(None);
                 }
-                if let (Goal::Activate(activation), Action::AssignRole { timed: true, .. }) = (&mut *goal, action) {
+                if let (Goal::Activate(activation), Action::AssignRole { ends: Some(_), .. }) = (&mut *goal, action) {
                     // It is said to be there and is not: what is left of an earlier one.
                     activation.fences = None;
                     return Ok(None);
@@ -494,6 +544,17 @@ impl Drive<'_> {
                 self.password_refused = true;
                 return Ok(None);
             }
+            if matches!(action, Action::SetPassword(_))
+                && self.account.known.password == Password::Issued
+                && self.is_about_us(pace)
+                && (!self.tenant.passwords_allowed || self.has_been_ending_for_long().await?)
+            {
+                // Somebody was told it. What is not in the directory cannot sign in; the next lease makes it anew.
+                tracing::warn!(account = %self.account.user_name, "the password cannot be replaced: the account goes");
+                self.has_to_go = true;
+                self.shared.store.remember_passwords_allowed(self.tenant.tenant_id, false).await?;
+                return Ok(None);
+            }
         }
         // Somebody may have made the account an administrator: then its roles must go first, and reading shows them.
         if denied {
@@ -508,7 +569,12 @@ impl Drive<'_> {
         }
         match goal {
             Goal::Activate(activation) => {
-                if matches!(action, Action::AssignRole { timed: true, .. }) {
+                if matches!(action, Action::ExtendRole { .. }) {
+                    // It ends when it was to end at first.
+                    activation.fences = None;
+                    return Ok(None);
+                }
+                if matches!(action, Action::AssignRole { ends: Some(_), .. }) {
                     activation.fences = None;
                     let now = self.shared.clock.now();
                     self.shared.store.remember_timed_roles(self.tenant.tenant_id, false, now).await?;
@@ -520,7 +586,7 @@ impl Drive<'_> {
                         activation.lifetime = PassLifetime::AsThePolicySays;
                         return Ok(None);
                     }
-                    activation.issue = Issue::Password;
+                    activation.issue = credential::issue(CredentialKind::Password, self.tenant.passwords_allowed);
                     activation.because = Some(
                         "The tenant refused a Temporary Access Pass (switch the method on for all users under \
                          Authentication methods), so a password is used: the portals will ask to register MFA."
@@ -533,8 +599,15 @@ impl Drive<'_> {
                     pace.denied = 0;
                     return Ok(None);
                 }
+                if denied && matches!(action, Action::SetPassword(_)) && self.is_about_us(pace) {
+                    activation.issue = Issue::NewAccount;
+                    self.shared.store.remember_passwords_allowed(self.tenant.tenant_id, false).await?;
+                    pace.denied = 0;
+                    return Ok(None);
+                }
                 Err(self.refused(action, &trouble).await)
             }
+            Goal::Extend { .. } => Err(self.refused(action, &trouble).await),
             Goal::Settle => {
                 self.account.certain = false;
                 Ok(Some(Setback { trouble, action: name, replication: false }))
@@ -547,9 +620,30 @@ impl Drive<'_> {
     fn may_keep_password(&self, action: &Action, pace: &Pace) -> bool {
         matches!(action, Action::SetPassword(Purpose::Forget))
             && self.account.known.password == Password::Suspect
-            && self.account.known.roles.is_empty()
+            && self.is_about_us(pace)
+    }
+
+    /// Whether a refusal of a password is about what we may do, and not about an administrator: nothing makes the
+    /// account one, nor did a moment ago.
+    fn is_about_us(&self, pace: &Pace) -> bool {
+        let known = &self.account.known;
+        known.roles.is_empty()
+            && !known.groups.values().any(|assignable| *assignable)
             && (!self.tenant.passwords_allowed
-                || pace.denied > 0 && !pace.was_administrator(self.shared.clock.elapsed()))
+                || pace.denied > 0
+                    && !pace.was_administrator(self.shared.clock.elapsed())
+                    && self.ended_at.is_none_or(|at| self.is_long_ago(at)))
+    }
+
+    /// Whether an earlier drive may not just have removed the roles that the directory still takes it to hold.
+    async fn has_been_ending_for_long(&self) -> Result<bool, EngineError> {
+        let leases = self.shared.store.open_leases_of(self.account.account_id).await?;
+        Ok(leases.iter().filter_map(|lease| lease.ending_since).all(|since| self.is_long_ago(since)))
+    }
+
+    /// Whether every replica must have heard of roles that were removed then.
+    fn is_long_ago(&self, at: i64) -> bool {
+        !(0..ROLE_REMOVAL_LAG).contains(&(self.shared.clock.now() - at))
     }
 
     /// How long passwords are in this tenant.
@@ -562,11 +656,14 @@ impl Drive<'_> {
         let needed: &[&str] = match action {
             Action::SetPassword(_) => &["User-PasswordProfile.ReadWrite.All"],
             Action::Enable | Action::Disable => &["User.EnableDisableAccount.All", "User.ReadWrite.All"],
-            Action::AssignRole { .. } | Action::RemoveRole { .. } => &["RoleManagement.ReadWrite.Directory"],
+            Action::AssignRole { .. } | Action::ExtendRole { .. } | Action::RemoveRole { .. } => {
+                &["RoleManagement.ReadWrite.Directory"]
+            }
             Action::AddGroup(_) | Action::RemoveGroup(_) => {
                 &["Directory.ReadWrite.All", "GroupMember.ReadWrite.All", "Group.ReadWrite.All"]
             }
-            Action::Create | Action::RevokeSessions => &["User.ReadWrite.All"],
+            Action::Create(_) | Action::RevokeSessions => &["User.ReadWrite.All"],
+            Action::Delete => &["User.ReadWrite.All", "User.DeleteRestore.All"],
             Action::IssuePass | Action::DeletePass(_) => &["UserAuthMethod-TAP.ReadWrite.All"],
         };
         let capabilities = self.session.capabilities().await.unwrap_or_default();
@@ -581,22 +678,13 @@ impl Drive<'_> {
         error.with_request_id(trouble.request_id.clone())
     }
 
-    /// When the role that a step assigns is to end by itself, by Microsoft's clock.
-    fn fence(&self, action: &Action, goal: &Goal) -> Fence {
-        // A clock that is behind keeps nothing for longer: the difference is what the leases' end is measured by, too.
-        let offset = self.shared.http.offset().unwrap_or(0);
-        let now = self.shared.clock.now() + offset;
-        let until = match (goal, action) {
-            (Goal::Activate(Activation { fences: Some(fences), until, .. }), Action::AssignRole { role, .. }) => {
-                fences.get(role).unwrap_or(until) + offset.min(0)
-            }
-            _ => now,
-        };
-        Fence { now, until }
-    }
-
-    /// Makes the account: disabled, marked as ours, its password random and forgotten.
-    async fn create(&mut self, pace: &mut Pace) -> Result<Option<Setback>, EngineError> {
+    /// Makes the account: disabled, marked as ours, its password random, and forgotten unless it is the credential.
+    async fn create(
+        &mut self,
+        purpose: Purpose,
+        goal: &mut Goal,
+        pace: &mut Pace,
+    ) -> Result<Option<Setback>, EngineError> {
         if self.not_ours {
             return Err(Failure::AccountNotOurs(self.account.user_name.clone()).into());
         }
@@ -615,7 +703,8 @@ impl Drive<'_> {
                 json!({}),
             )
             .await?;
-        let request = graph::create_account(&name, random_password(self.password_length())?);
+        let password = random_password(self.password_length())?;
+        let request = graph::create_account(&name, password.clone());
         let answer = match self.session.send(&request, self.priority).await {
             Ok(answer) => answer,
             Err(trouble) => {
@@ -630,7 +719,10 @@ impl Drive<'_> {
                 .map_err(|_| Failure::Internal("Graph created an account without an id".to_owned()))?;
             self.account.object_id = Some(created.id);
             self.account.created_at = Some(self.shared.clock.now());
-            self.account.known = Observed::created();
+            self.account.known.apply(&Action::Create(purpose), None);
+            if let (Goal::Activate(activation), Purpose::Credential) = (goal, purpose) {
+                activation.issued = Some(Issued::password(password));
+            }
             self.account.certain = true;
             let mut written = self.account.clone();
             written.certain = !self.intent_written;
@@ -658,7 +750,7 @@ impl Drive<'_> {
                 return Ok(None);
             }
         }
-        Err(self.refused(&Action::Create, &trouble).await)
+        Err(self.refused(&Action::Create(purpose), &trouble).await)
     }
 
     /// Reads the account, its roles, groups and passes.
@@ -688,7 +780,7 @@ impl Drive<'_> {
             Ok(groups) => groups.into_iter().chain(self.tenant.groups.iter().copied()).collect(),
             Err(error) => return Err(Trouble::before_sending(error.failure().clone(), None)),
         };
-        let schedules = self.tenant.timed_roles == Some(true) || !self.account.known.timed.is_empty();
+        let schedules = self.tenant.timed_roles == Some(true) || !self.account.known.ends.is_empty();
         let requests = graph::members_of_account(object_id, passes, schedules);
         let mut answers = self.session.batch(&requests, false, self.priority).await?.into_iter();
         let mut next = || answers.next().ok_or_else(|| Trouble::silence("an answer is missing".to_owned(), true));
@@ -725,7 +817,7 @@ impl Drive<'_> {
         known.enabled = found.account_enabled.unwrap_or(true);
         let passes_answer = if passes { Some(next()?) } else { None };
         let schedules = if schedules { Some(next()?) } else { None };
-        (known.roles, known.timed) = graph::timed(roles, schedules).ok_or_else(unreadable)?;
+        (known.roles, known.ends) = graph::timed(roles, schedules).ok_or_else(unreadable)?;
         known.groups = graph::memberships(groups, &ours).ok_or_else(unreadable)?;
         known.passes = passes_answer.map(|answer| self.read_passes(answer)).transpose()?.unwrap_or_default();
         if let Some(fresh) = &known.fresh_pass {
@@ -839,7 +931,9 @@ pub(crate) fn expect_grant(account: &mut AccountRow, actions: &[Action]) {
     account.certain = false;
     for action in actions {
         match action {
-            Action::SetPassword(Purpose::Credential) => account.known.password = Password::Issued,
+            Action::SetPassword(Purpose::Credential) | Action::Create(Purpose::Credential) => {
+                account.known.password = Password::Issued;
+            }
             Action::Enable => {
                 account.known.sessions = true;
                 if account.known.password == Password::Forgotten {
@@ -862,12 +956,7 @@ fn take_result(
     if let Goal::Activate(activation) = goal {
         match action {
             Action::SetPassword(Purpose::Credential) => {
-                activation.issued = credential.take().map(|value| Issued {
-                    kind: CredentialKind::Password,
-                    value,
-                    minutes: None,
-                    once: false,
-                });
+                activation.issued = credential.take().map(Issued::password);
             }
             Action::IssuePass => {
                 if let serde_json::Value::String(code) = answer.body["temporaryAccessPass"].take() {
@@ -905,12 +994,14 @@ fn worse(one: Option<Setback>, other: Option<Setback>) -> Option<Setback> {
 /// What a step does, for "Graph refused to …".
 const fn describe(action: &Action) -> &'static str {
     match action {
-        Action::Create => "create the account",
+        Action::Create(_) => "create the account",
+        Action::Delete => "delete the account",
         Action::SetPassword(_) => "set the account's password",
         Action::Enable => "enable the account",
         Action::IssuePass => "issue a Temporary Access Pass",
         Action::AddGroup(_) => "add the account to a group",
         Action::AssignRole { .. } => "assign a role",
+        Action::ExtendRole { .. } => "let a role last longer",
         Action::RemoveRole { .. } => "remove a role",
         Action::RemoveGroup(_) => "remove the account from a group",
         Action::Disable => "disable the account",

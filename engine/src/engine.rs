@@ -412,8 +412,8 @@ impl Engine {
     }
 
     /// Lets an open lease last so many minutes longer, within the maximum measured from its beginning. Audited before.
-    /// Sends nothing: a pass that was issued for the shorter time ends with it (`credential_until` says when), and
-    /// asking for the lease again issues a new one then.
+    /// Roles that end by themselves are made to last as long. A pass that was issued for the shorter time ends with it
+    /// (`credential_until` says when), and asking for the lease again issues a new one then.
     ///
     /// # Errors
     /// `LeaseUnknown`, `LeaseOver`, `NotEntitled`, `DurationNotAllowed`, `ReasonMissing`.
@@ -680,7 +680,7 @@ impl Engine {
         };
         let account = self.shared.store.account(lease.account_id).await?;
         let held = self.shared.held.get(lease_id, account.credential_generation).ok_or(Failure::CredentialGone)?;
-        if held.lasts_until.is_some_and(|end| end <= self.shared.now()) {
+        if held.lasts_until.into_iter().chain(account.credential_until).any(|end| end <= self.shared.now()) {
             self.shared.held.forget(lease_id);
             return Err(Failure::CredentialGone.into());
         }

@@ -503,7 +503,8 @@ impl Failure {
             Self::PermissionMissing(_) => "In the app registration, add the permission (application, Microsoft Graph) \
                 and grant admin consent; it counts from the next token on."
                 .to_owned(),
-            Self::PasswordNotAllowed(_) => "Give the application the directory role User Administrator, or allow \
+            Self::PasswordNotAllowed(_) => "Leases with a password make the account anew each time, which takes \
+                longer. To have it kept, give the application the directory role User Administrator, or allow \
                 Temporary Access Passes and grant UserAuthMethod-TAP.ReadWrite.All."
                 .to_owned(),
             Self::AccountNotOurs(_) => {

@@ -3,9 +3,15 @@
 //! Where the tenant has the licence for Privileged Identity Management (Entra ID P2 or ID Governance), a lease's roles
 //! are assigned with an end. It is a second fence and never the first: the lease is ended by us all the same, and where
 //! the service refuses, the role is assigned without an end, which is remembered for a day. A lease shorter than five
-//! minutes gets plain roles: the service neither assigns for less nor takes back earlier.
+//! minutes gets plain roles: the service neither assigns for less nor takes back earlier. A lease that is extended has
+//! the end of its roles moved (`adminUpdate`); where that is refused they end when they were to end at first.
 //!
-//! Facts: Microsoft Graph, unifiedRoleAssignmentScheduleRequest: AadPremiumLicenseRequired, ActiveDurationTooShort.
+//! Memberships of groups have no such fence. The service has one for them too, but it takes a permission of its own
+//! (PrivilegedAssignmentSchedule.ReadWrite.AzureADGroup) beyond the documented ones and each group to be brought under
+//! it; no enabled feature uses either. What ends a membership when this machine is gone is the credential's own end.
+//!
+//! Facts: Microsoft Graph, unifiedRoleAssignmentScheduleRequest: its actions, AadPremiumLicenseRequired,
+//! ActiveDurationTooShort.
 
 use std::collections::BTreeMap;
 
@@ -15,6 +21,7 @@ use crate::{
     EngineError,
     engine::Shared,
     graph::{self, Capabilities, Priority, Session},
+    plan::Ends,
     store::{LeaseRow, TenantRow},
 };
 
@@ -30,7 +37,7 @@ pub(crate) fn wanted(shared: &Shared, tenant: &TenantRow, minutes: u32) -> bool 
 }
 
 /// When the last lease that needs a role is over, for each role.
-pub(crate) fn ends(live: &[&LeaseRow]) -> BTreeMap<Uuid, i64> {
+pub(crate) fn ends(live: &[&LeaseRow]) -> Ends {
     let mut ends = BTreeMap::new();
     for lease in live {
         for role in &lease.roles {

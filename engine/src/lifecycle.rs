@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use latchkey_protocol::{LeaseState, LeaseSummary, Step, StepState};
+use latchkey_protocol::{CredentialKind, LeaseState, LeaseSummary, Step, StepState};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -175,6 +175,7 @@ async fn start_claimed(
     let generation = drive.account.credential_generation;
     let own = open.iter().find(|lease| ask.is(lease));
     if let Some(lease) = own
+        && drive.account.credential_until.is_none_or(|end| end >= shared.now())
         && shared.held.get(lease.lease_id, generation).is_some_and(|held| held.lasts(shared.now()))
         && lease.state != LeaseState::Activating
     {
@@ -197,7 +198,7 @@ async fn start_claimed(
     // One credential serves every lease of the account: it lasts as long as the last of them.
     let last = open.iter().map(|lease| lease.until).fold(until, i64::max);
     let lasts = u32::try_from((last - from) / 60_000).unwrap_or(ask.minutes).max(1);
-    let otherwise = credential::issue(choice.kind);
+    let otherwise = credential::issue(choice.kind, drive.tenant.passwords_allowed);
     let mut activation = Activation {
         lease_id,
         until,
@@ -258,6 +259,7 @@ async fn write_intent(
     let mut intent = drive.account.clone();
     let granting: &[Action] = match activation.issue {
         Issue::Password => &[Action::Enable, Action::SetPassword(Purpose::Credential)],
+        Issue::NewAccount => &[Action::Enable, Action::Create(Purpose::Credential)],
         Issue::Pass => &[Action::Enable, Action::IssuePass],
         Issue::Keep => &[Action::Enable],
     };
@@ -334,15 +336,19 @@ async fn record_granted(
     let generation = drive.account.credential_generation;
     let (held, issued) = match (activation.issued.take(), kept) {
         (Some(Issued { kind, value, minutes, once }), _) => {
-            // Where the roles end by themselves too, the credential is worth nothing after that: with a new one they
-            // are made anew, for as long as the lease lasts then.
-            let fenced = activation.fences.is_some().then_some(activation.until);
-            let lasts_until = minutes.map(|minutes| from + i64::from(minutes) * 60_000).into_iter().chain(fenced).min();
-            drive.account.credential_until = lasts_until;
+            let lasts_until = minutes.map(|minutes| from + i64::from(minutes) * 60_000);
+            // Where the roles end by themselves too, the credential is worth nothing after that.
+            drive.account.credential_until = lasts_until.into_iter().chain(last_fence(activation)).min();
             let user_name = drive.account.user_name.clone();
             (Held::new(kind, value, user_name, generation).ending(lasts_until, once), true)
         }
-        (None, Some(kept)) => (kept.for_another(), false),
+        (None, Some(kept)) => {
+            // Where roles could not be made to last longer, what is on record of their end stays true.
+            if activation.fences.is_some() || drive.account.known.ends.is_empty() {
+                drive.account.credential_until = kept.lasts_until.into_iter().chain(last_fence(activation)).min();
+            }
+            (kept.for_another(), false)
+        }
         (None, None) => return Err(Failure::Internal("nothing was issued".to_owned()).into()),
     };
     let mut write = shared.store.write().await?;
@@ -401,7 +407,54 @@ pub(crate) async fn extend(
         store::commit(write).await?;
     }
     outcome.map_err(named)?;
+    let lease = shared.store.lease(lease_id).await?;
+    if let Err(error) = extend_roles(shared, &tenant, &lease, caller).await {
+        // The lease lasts longer all the same. When its credential and its roles end is in the summary, and asking for
+        // the lease again then issues what lasts until its end.
+        tracing::warn!(%error, "roles that end by themselves could not be made to last longer");
+    }
     summary(shared, &shared.store.lease(lease_id).await?).await
+}
+
+/// Has roles that end by themselves last as long as the lease does now. Nothing is sent where there are none.
+async fn extend_roles(
+    shared: &Shared,
+    tenant: &TenantRow,
+    lease: &LeaseRow,
+    caller: &Caller,
+) -> Result<(), EngineError> {
+    if shared.store.account(lease.account_id).await?.known.ends.is_empty() {
+        return Ok(());
+    }
+    let Some(claim) = claim_patiently(shared, lease.account_id, Some(lease.lease_id)).await? else {
+        return Err(Failure::Busy("the account".to_owned()).into());
+    };
+    let quiet = |_| {};
+    let mut drive = drive(shared, tenant, claim, caller, Priority::High, &quiet).await?;
+    let outcome = drive.drive(&mut Goal::Extend { lease_id: lease.lease_id, until: lease.until }).await;
+    if outcome.is_ok() && drive.account.credential_until.is_some() {
+        let held = shared.held.get(lease.lease_id, drive.account.credential_generation);
+        let by_itself = match held {
+            Some(held) => Some(held.lasts_until),
+            // Another process holds it. A password does not end by itself; when a pass does is what is on record.
+            None if lease.credential == Some(CredentialKind::Password) => Some(None),
+            None => None,
+        };
+        if let Some(by_itself) = by_itself {
+            let leases = shared.store.open_leases_of(lease.account_id).await?;
+            let last = leases.iter().filter(|lease| lease.is_live()).map(|lease| lease.until).max();
+            drive.account.credential_until = by_itself.into_iter().chain(last).min();
+        }
+    }
+    shared.store.save_known(&drive.claim, &drive.account).await?;
+    shared.store.release(&claim).await?;
+    shared.remember_clock().await?;
+    outcome
+}
+
+/// When the last of the roles ends by itself, if they do.
+fn last_fence(activation: &Activation) -> Option<i64> {
+    activation.fences.as_ref()?.values().copied().max()
 }
 
 async fn extend_live(
@@ -639,12 +692,14 @@ pub(crate) async fn drive<'a>(
     priority: Priority,
     on_progress: OnProgress<'a>,
 ) -> Result<Drive<'a>, EngineError> {
+    // Read after the loan was given: what was true before may not be any more.
+    let account = shared.store.account(claim.account_id).await?;
     Ok(Drive {
         shared,
         session: shared.session(tenant),
-        // Read after the loan was given: what was true before may not be any more.
         tenant: shared.store.tenant(tenant.tenant_id).await?,
-        account: shared.store.account(claim.account_id).await?,
+        ended_at: account.settle_from,
+        account,
         claim,
         priority,
         patience: shared.settings.patience.fault,
@@ -652,6 +707,7 @@ pub(crate) async fn drive<'a>(
         caller: caller.clone(),
         on_progress,
         password_refused: false,
+        has_to_go: false,
         not_ours: false,
         intent_written: false,
     })
@@ -686,10 +742,9 @@ pub(crate) async fn summarize(
         roles: lease.roles.iter().map(|role| role.name.clone()).collect(),
         state: lease.state,
         credential: lease.credential,
-        credential_held: shared
-            .held
-            .get(lease.lease_id, account.credential_generation)
-            .is_some_and(|held| held.lasts_until.is_none_or(|end| end > shared.now())),
+        credential_held: shared.held.get(lease.lease_id, account.credential_generation).is_some_and(|held| {
+            held.lasts_until.into_iter().chain(account.credential_until).all(|end| end > shared.now())
+        }),
         from: lease.from,
         until: lease.until,
         problem: lease.problem.clone(),

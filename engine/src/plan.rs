@@ -19,9 +19,20 @@ pub(crate) enum Desired {
     /// No more than these roles and groups. Grants nothing: what a lease needs is left, the rest is taken.
     AtMost { roles: BTreeSet<Uuid>, groups: BTreeSet<Uuid> },
     /// Enabled, with a credential issued now and exactly these roles and groups.
-    /// `timed`: the roles are to end by themselves, whatever becomes of us.
-    Active { credential: Issue, roles: BTreeSet<Uuid>, groups: BTreeSet<Uuid>, timed: bool },
+    /// `ends`: the roles are to end by themselves, whatever becomes of us: each then.
+    Active { credential: Issue, roles: BTreeSet<Uuid>, groups: BTreeSet<Uuid>, ends: Option<Ends> },
+    /// As it is; roles that end by themselves do so no earlier than these. What is not held is not given.
+    Extended { ends: Ends },
+    /// Not in the directory: what becomes of an account whose password somebody was told and we may not replace.
+    Gone,
 }
+
+/// When roles end by themselves: role definition → Unix time in milliseconds by Microsoft's clock.
+pub(crate) type Ends = BTreeMap<Uuid, i64>;
+
+/// A role that ends so little too early, in milliseconds, is left: the service counts in minutes, and how far two clocks
+/// differ is not known more exactly.
+const CLOSE_ENOUGH: i64 = 30_000;
 
 /// What one live lease needs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,9 +53,9 @@ impl Share {
 
 impl Desired {
     /// While an activation is under way; `shares` are the live leases, the one that is being activated among them.
-    pub(crate) fn active(credential: Issue, shares: &[Share], timed: bool) -> Self {
+    pub(crate) fn active(credential: Issue, shares: &[Share], ends: Option<Ends>) -> Self {
         let Share { roles, groups } = Share::union(shares);
-        Self::Active { credential, roles, groups, timed }
+        Self::Active { credential, roles, groups, ends }
     }
 
     /// At any other time: what the live leases leave, and dormant when there are none.
@@ -61,6 +72,8 @@ impl Desired {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Issue {
     Password,
+    /// A password that the account is made with: the directory does not let us replace that of an account that is there.
+    NewAccount,
     Pass,
     /// None: the one that another lease of the account was given is good for this one too.
     Keep,
@@ -80,9 +93,10 @@ pub(crate) struct Observed {
     pub(crate) sessions: bool,
     /// Role assignments: id of the assignment → role definition.
     pub(crate) roles: BTreeMap<String, Uuid>,
-    /// Those among them that end by themselves: they are taken back through the service that made them.
+    /// Those among them that end by themselves, and when (Unix time in milliseconds by Microsoft's clock): they are taken
+    /// back through the service that made them.
     #[serde(default)]
-    pub(crate) timed: BTreeSet<String>,
+    pub(crate) ends: BTreeMap<String, i64>,
     /// Memberships that are ours to take away: group → whether roles can be assigned to it.
     pub(crate) groups: BTreeMap<Uuid, bool>,
     /// Ids of Temporary Access Passes.
@@ -101,7 +115,7 @@ impl Observed {
             password: Password::Forgotten,
             sessions: false,
             roles: BTreeMap::new(),
-            timed: BTreeSet::new(),
+            ends: BTreeMap::new(),
             groups: BTreeMap::new(),
             passes: BTreeSet::new(),
             fresh_pass: None,
@@ -118,7 +132,12 @@ impl Observed {
     /// What is true once `action` has been done. `id` is what the directory answered: of the assignment or pass.
     pub(crate) fn apply(&mut self, action: &Action, id: Option<String>) {
         match action {
-            Action::Create => *self = Self::created(),
+            Action::Create(Purpose::Forget) => *self = Self::created(),
+            Action::Create(Purpose::Credential) => {
+                *self = Self::created();
+                self.password = Password::Fresh;
+            }
+            Action::Delete => *self = Self::absent(),
             Action::SetPassword(Purpose::Credential) => self.password = Password::Fresh,
             Action::SetPassword(Purpose::Forget) => self.password = Password::Forgotten,
             Action::Enable => {
@@ -139,17 +158,20 @@ impl Observed {
             Action::AddGroup(group) => {
                 self.groups.insert(*group, false);
             }
-            Action::AssignRole { role, timed } => {
+            Action::AssignRole { role, ends } => {
                 if let Some(id) = id {
-                    if *timed {
-                        self.timed.insert(id.clone());
+                    if let Some(end) = ends {
+                        self.ends.insert(id.clone(), *end);
                     }
                     self.roles.insert(id, *role);
                 }
             }
+            Action::ExtendRole { assignment, ends, .. } => {
+                self.ends.insert(assignment.clone(), *ends);
+            }
             Action::RemoveRole { assignment, .. } => {
                 self.roles.remove(assignment);
-                self.timed.remove(assignment);
+                self.ends.remove(assignment);
             }
             Action::RemoveGroup(group) => {
                 self.groups.remove(group);
@@ -189,15 +211,22 @@ fn as_stored<S: serde::Serializer>(password: &Password, serializer: S) -> Result
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
-    Create,
+    /// Made with a password that is forgotten, or that is the credential.
+    Create(Purpose),
     SetPassword(Purpose),
     Enable,
     IssuePass,
     AddGroup(Uuid),
-    /// `timed`: so that the directory ends it by itself.
+    /// `ends`: so that the directory ends it by itself, then.
     AssignRole {
         role: Uuid,
-        timed: bool,
+        ends: Option<i64>,
+    },
+    /// One that ends by itself does so only then.
+    ExtendRole {
+        assignment: String,
+        role: Uuid,
+        ends: i64,
     },
     /// `timed`: by asking the service that ends it by itself.
     RemoveRole {
@@ -209,6 +238,7 @@ pub(crate) enum Action {
     Disable,
     RevokeSessions,
     DeletePass(String),
+    Delete,
 }
 
 /// Why a password is set.
@@ -224,15 +254,15 @@ impl Action {
     /// The step that a person follows.
     pub(crate) const fn step(&self) -> Step {
         match self {
-            Self::Create => Step::CreateAccount,
+            Self::Create(_) => Step::CreateAccount,
             Self::SetPassword(_) => Step::SetPassword,
             Self::Enable => Step::Enable,
             Self::IssuePass => Step::IssuePass,
             Self::AddGroup(_) => Step::AddGroups,
-            Self::AssignRole { .. } => Step::AssignRoles,
+            Self::AssignRole { .. } | Self::ExtendRole { .. } => Step::AssignRoles,
             Self::RemoveRole { .. } => Step::RemoveRoles,
             Self::RemoveGroup(_) => Step::RemoveGroups,
-            Self::Disable => Step::Disable,
+            Self::Disable | Self::Delete => Step::Disable,
             Self::RevokeSessions => Step::RevokeSessions,
             Self::DeletePass(_) => Step::DeletePass,
         }
@@ -243,16 +273,26 @@ impl Action {
         matches!(
             self,
             Self::SetPassword(Purpose::Credential)
+                | Self::Create(Purpose::Credential)
                 | Self::Enable
                 | Self::IssuePass
                 | Self::AddGroup(_)
                 | Self::AssignRole { .. }
+                | Self::ExtendRole { .. }
         )
     }
 
     /// Whether the directory may refuse it while the account holds a role.
     pub(crate) const fn is_sensitive(&self) -> bool {
-        matches!(self, Self::SetPassword(_) | Self::Enable | Self::Disable | Self::IssuePass | Self::DeletePass(_))
+        matches!(
+            self,
+            Self::SetPassword(_) | Self::Enable | Self::Disable | Self::IssuePass | Self::DeletePass(_) | Self::Delete
+        )
+    }
+
+    /// Whether it goes out by itself: before it the others must have arrived, or after it nothing is as it was.
+    pub(crate) const fn stands_alone(&self) -> bool {
+        matches!(self, Self::Create(_) | Self::Delete)
     }
 }
 
@@ -266,7 +306,11 @@ pub(crate) fn plan(desired: &Desired, observed: &Observed) -> Vec<Action> {
             actions.extend(remove_groups(observed, |group, _| !groups.contains(&group)));
             actions
         }
-        Desired::Active { credential, roles, groups, timed } => to_active(*credential, roles, groups, *timed, observed),
+        Desired::Active { credential, roles, groups, ends } => {
+            to_active(*credential, roles, groups, ends.as_ref(), observed)
+        }
+        Desired::Extended { ends } => extend_roles(observed, ends),
+        Desired::Gone => to_gone(observed),
     }
 }
 
@@ -289,23 +333,41 @@ fn to_dormant(observed: &Observed) -> Vec<Action> {
     actions
 }
 
+/// It cannot be deleted while it holds a role. Disabling it first would keep it disabled should somebody restore it, and
+/// is what was tried before this is wanted.
+fn to_gone(observed: &Observed) -> Vec<Action> {
+    if !observed.exists {
+        return Vec::new();
+    }
+    let mut actions = remove_roles(observed, |_| true);
+    actions.extend(remove_groups(observed, |_, _| true));
+    actions.push(Action::Delete);
+    actions
+}
+
 fn to_active(
     credential: Issue,
     roles: &BTreeSet<Uuid>,
     groups: &BTreeSet<Uuid>,
-    timed: bool,
+    ends: Option<&Ends>,
     observed: &Observed,
 ) -> Vec<Action> {
     let mut actions = Vec::new();
     let mut held = observed.clone();
-    if !observed.exists {
-        actions.push(Action::Create);
-        held = Observed::created();
+    if credential == Issue::NewAccount && held.password != Password::Fresh {
+        actions.extend(to_gone(&held));
+        held = Observed::absent();
+    }
+    if !held.exists {
+        let with = if credential == Issue::NewAccount { Purpose::Credential } else { Purpose::Forget };
+        let create = Action::Create(with);
+        held.apply(&create, None);
+        actions.push(create);
     }
     let issue = match credential {
         Issue::Password => held.password != Password::Fresh,
         Issue::Pass => held.fresh_pass.is_none(),
-        Issue::Keep => false,
+        Issue::NewAccount | Issue::Keep => false,
     };
     // While a sensitive step is ahead, everything that makes the account an administrator goes first and comes back
     // last; otherwise only what nobody asked for goes.
@@ -329,9 +391,26 @@ fn to_active(
         actions.push(Action::IssuePass);
     }
     actions.extend(groups.iter().filter(|group| !held.groups.contains_key(group)).copied().map(Action::AddGroup));
+    actions.extend(ends.map(|ends| extend_roles(&held, ends)).unwrap_or_default());
     let assigned: BTreeSet<_> = held.roles.values().copied().collect();
-    actions.extend(roles.difference(&assigned).map(|role| Action::AssignRole { role: *role, timed }));
+    actions.extend(roles.difference(&assigned).map(|role| Action::AssignRole {
+        role: *role,
+        ends: ends.map(|ends| ends.get(role).copied().unwrap_or_default()),
+    }));
     actions
+}
+
+/// Roles that end by themselves too early. One that somebody gave without an end needs none.
+fn extend_roles(observed: &Observed, wanted: &Ends) -> Vec<Action> {
+    let too_early = observed.roles.iter().filter_map(|(assignment, role)| {
+        let (end, wanted) = (*observed.ends.get(assignment)?, *wanted.get(role)?);
+        (end.saturating_add(CLOSE_ENOUGH) < wanted).then(|| Action::ExtendRole {
+            assignment: assignment.clone(),
+            role: *role,
+            ends: wanted,
+        })
+    });
+    too_early.collect()
 }
 
 fn remove_roles(observed: &Observed, unwanted: impl Fn(Uuid) -> bool) -> Vec<Action> {
@@ -342,7 +421,7 @@ fn remove_roles(observed: &Observed, unwanted: impl Fn(Uuid) -> bool) -> Vec<Act
         .map(|(assignment, role)| Action::RemoveRole {
             assignment: assignment.clone(),
             role: *role,
-            timed: observed.timed.contains(assignment),
+            timed: observed.ends.contains_key(assignment),
         })
         .collect()
 }
@@ -389,20 +468,28 @@ mod tests {
                     return Observed::absent();
                 }
                 let fresh_pass = passes.first().cloned().filter(|_| fresh);
-                let timed = roles.keys().take(usize::from(timed)).cloned().collect();
-                Observed { exists, enabled, password, sessions, roles, timed, groups, passes, fresh_pass }
+                let ends = roles.keys().take(usize::from(timed)).map(|id| (id.clone(), 3_600_000)).collect();
+                Observed { exists, enabled, password, sessions, roles, ends, groups, passes, fresh_pass }
             })
     }
 
     fn desired() -> impl Strategy<Value = Desired> {
         let roles = collection::btree_set(id(), 0..4);
         let groups = collection::btree_set(id(), 0..4);
+        let issue = prop_oneof![Just(Issue::Password), Just(Issue::NewAccount), Just(Issue::Pass), Just(Issue::Keep)];
         prop_oneof![
             Just(Desired::Dormant),
+            Just(Desired::Gone),
             (roles.clone(), groups.clone()).prop_map(|(roles, groups)| Desired::AtMost { roles, groups }),
-            (prop_oneof![Just(Issue::Password), Just(Issue::Pass), Just(Issue::Keep)], roles, groups, any::<bool>())
-                .prop_map(|(credential, roles, groups, timed)| Desired::Active { credential, roles, groups, timed }),
+            ends().prop_map(|ends| Desired::Extended { ends }),
+            (issue, roles, groups, proptest::option::of(ends()))
+                .prop_map(|(credential, roles, groups, ends)| Desired::Active { credential, roles, groups, ends }),
         ]
+    }
+
+    /// When each role that there is is to end.
+    fn ends() -> impl Strategy<Value = Ends> {
+        (0_i64..7_200_000).prop_map(|end| (1_u128..7).map(|role| (Uuid::from_u128(role), end)).collect())
     }
 
     /// Carries a plan out on a model of the directory; the number is that of sensitive steps taken on an administrator.
@@ -454,7 +541,7 @@ mod tests {
                     prop_assert_eq!(roles_of(&account), roles);
                     prop_assert_eq!(account.groups.keys().copied().collect::<BTreeSet<_>>(), groups);
                     match credential {
-                        Issue::Password => prop_assert_eq!(account.password, Password::Fresh),
+                        Issue::Password | Issue::NewAccount => prop_assert_eq!(account.password, Password::Fresh),
                         Issue::Pass => prop_assert!(account.fresh_pass.is_some()),
                         Issue::Keep if start.exists => {
                             prop_assert_eq!(account.passes, start.passes);
@@ -462,6 +549,15 @@ mod tests {
                         }
                         Issue::Keep => {}
                     }
+                }
+                Desired::Gone => prop_assert!(!account.exists),
+                Desired::Extended { ends } => {
+                    prop_assert_eq!(&account.roles, &start.roles);
+                    for (assignment, end) in &account.ends {
+                        let (wanted, before) = (ends[&account.roles[assignment]], start.ends[assignment]);
+                        prop_assert!(*end + CLOSE_ENOUGH >= wanted && *end >= before);
+                    }
+                    prop_assert!(account.ends.len() == start.ends.len() && account.enabled == start.enabled);
                 }
             }
         }
@@ -482,19 +578,22 @@ mod tests {
             }
             let last_removal = actions.iter().rposition(|action| matches!(action, Action::RemoveRole { .. }));
             if let Some(last) = last_removal {
-                let before = |action: &Action| matches!(action, Action::RemoveRole { .. } | Action::Create);
+                let before = |action: &Action| matches!(action, Action::RemoveRole { .. } | Action::Create(_));
                 prop_assert!(actions[..last].iter().all(before));
             }
         }
 
         #[test]
         fn a_role_is_taken_back_the_way_it_was_given(start in observed(), desired in desired()) {
-            let asked = matches!(desired, Desired::Active { timed: true, .. });
+            let asked = matches!(desired, Desired::Active { ends: Some(_), .. });
             for action in plan(&desired, &start) {
                 match action {
-                    Action::AssignRole { timed, .. } => prop_assert_eq!(timed, asked),
+                    Action::AssignRole { ends, .. } => prop_assert_eq!(ends.is_some(), asked),
                     Action::RemoveRole { assignment, timed, .. } => {
-                        prop_assert_eq!(timed, start.timed.contains(&assignment));
+                        prop_assert_eq!(timed, start.ends.contains_key(&assignment));
+                    }
+                    Action::ExtendRole { assignment, .. } => {
+                        prop_assert!(start.ends.contains_key(&assignment), "only what ends by itself is extended");
                     }
                     _ => {}
                 }
@@ -502,16 +601,27 @@ mod tests {
             // What is on record of assignments that end by themselves never outlives them.
             let mut account = start.clone();
             carry_out(&plan(&desired, &start), &mut account);
-            prop_assert!(account.timed.iter().all(|id| account.roles.contains_key(id)));
+            prop_assert!(account.ends.keys().all(|id| account.roles.contains_key(id)));
             carry_out(&plan(&Desired::Dormant, &account.clone()), &mut account);
-            prop_assert!(account.timed.is_empty());
+            prop_assert!(account.ends.is_empty());
         }
 
         #[test]
-        fn only_an_activation_grants(start in observed(), desired in desired()) {
-            let grants = plan(&desired, &start).iter().any(Action::grants);
-            let activation = matches!(desired, Desired::Active { .. });
-            prop_assert!(activation || !grants);
+        fn only_an_activation_or_an_extension_grants(start in observed(), desired in desired()) {
+            let actions = plan(&desired, &start);
+            let extends = |action: &Action| matches!(action, Action::ExtendRole { .. });
+            match desired {
+                Desired::Active { .. } => {}
+                Desired::Extended { .. } => prop_assert!(actions.iter().all(extends)),
+                _ => prop_assert!(!actions.iter().any(Action::grants)),
+            }
+        }
+
+        #[test]
+        fn an_account_is_deleted_only_to_be_gone_or_made_anew(start in observed(), desired in desired()) {
+            let deletes = plan(&desired, &start).contains(&Action::Delete);
+            let anew = matches!(desired, Desired::Gone | Desired::Active { credential: Issue::NewAccount, .. });
+            prop_assert!(anew || !deletes);
         }
 
         #[test]
@@ -521,7 +631,7 @@ mod tests {
         ) {
             let mut shares: Vec<Share> = sets.into_iter().map(|(roles, groups)| Share { roles, groups }).collect();
             let mut account = Observed::created();
-            carry_out(&plan(&Desired::active(Issue::Password, &shares, false), &account.clone()), &mut account);
+            carry_out(&plan(&Desired::active(Issue::Password, &shares, None), &account.clone()), &mut account);
             shares.swap_remove(ends.index(shares.len()));
             carry_out(&plan(&Desired::settled(&shares), &account.clone()), &mut account);
             let rest = Share::union(&shares);
@@ -547,7 +657,7 @@ mod tests {
             credential: Issue::Password,
             roles: BTreeSet::from([Uuid::from_u128(1)]),
             groups: BTreeSet::new(),
-            timed: false,
+            ends: None,
         };
         carry_out(&plan(&active, &account.clone()), &mut account);
         let steps: Vec<_> = plan(&Desired::Dormant, &account).iter().map(Action::step).collect();

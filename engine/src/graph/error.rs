@@ -124,13 +124,18 @@ pub(crate) fn judge(action: &Action, answer: &Answer) -> Verdict {
     }
     let trouble = Trouble::of_answer(answer);
     match answer.status {
-        400 | 403 | 404 if matches!(action, Action::AssignRole { timed: true, .. }) => judge_timed_assignment(trouble),
+        400 | 403 | 404 if matches!(action, Action::AssignRole { ends: Some(_), .. }) => {
+            judge_timed_assignment(trouble)
+        }
+        400 | 403 | 404 if matches!(action, Action::ExtendRole { .. }) => judge_extension(trouble),
         400 | 403 if matches!(action, Action::RemoveRole { timed: true, .. }) => judge_timed_removal(trouble),
         424 => Verdict::Skipped,
         401 => Verdict::TokenRejected(trouble),
         404 => match action {
             // What is to be removed is gone: that is what was wanted.
-            Action::RemoveRole { .. } | Action::RemoveGroup(_) | Action::DeletePass(_) => Verdict::Done,
+            Action::RemoveRole { .. } | Action::RemoveGroup(_) | Action::DeletePass(_) | Action::Delete => {
+                Verdict::Done
+            }
             _ => Verdict::NotFound(trouble),
         },
         400 if &*trouble.code == ROLE_TOO_YOUNG => Verdict::Later(trouble),
@@ -139,7 +144,7 @@ pub(crate) fn judge(action: &Action, answer: &Answer) -> Verdict {
             // same code, so the directory is read instead of the sentence.
             Action::AssignRole { .. } | Action::AddGroup(_) => Verdict::Unclear(trouble),
             Action::RemoveRole { .. } | Action::RemoveGroup(_) => Verdict::Unclear(trouble),
-            Action::SetPassword(_) | Action::Create => Verdict::PasswordRejected(trouble),
+            Action::SetPassword(_) | Action::Create(_) => Verdict::PasswordRejected(trouble),
             _ => Verdict::Refused(trouble),
         },
         _ if trouble.passes() => Verdict::Later(trouble),
@@ -156,6 +161,18 @@ fn judge_timed_assignment(trouble: Trouble) -> Verdict {
         "SubjectNotFound" => Verdict::NotFound(trouble),
         _ if trouble.status == 404 => Verdict::NotFound(trouble),
         // No licence, or the tenant's rules for the role: then the role is assigned the plain way.
+        _ => Verdict::Refused(trouble),
+    }
+}
+
+/// The same about letting one last longer.
+fn judge_extension(trouble: Trouble) -> Verdict {
+    match &*trouble.code {
+        "PendingRoleAssignmentRequest" => Verdict::Later(trouble),
+        // It is over, or somebody took it away: reading tells.
+        "RoleAssignmentDoesNotExist" | "SubjectNotFound" => Verdict::Unclear(trouble),
+        _ if trouble.status == 404 => Verdict::Unclear(trouble),
+        // The tenant's rules for the role: it ends when it was to end at first.
         _ => Verdict::Refused(trouble),
     }
 }
@@ -217,7 +234,7 @@ mod tests {
 
     #[test]
     fn what_ends_roles_by_itself_is_asked_and_never_relied_upon() {
-        let assign = Action::AssignRole { role: Uuid::nil(), timed: true };
+        let assign = Action::AssignRole { role: Uuid::nil(), ends: Some(0) };
         let remove = Action::RemoveRole { assignment: "a".to_owned(), role: Uuid::nil(), timed: true };
         let refused = |action: &Action, code: &str| judge(action, &answer(400, code));
         assert!(matches!(refused(&assign, "RoleAssignmentExists"), Verdict::Unclear(_)));
@@ -227,6 +244,9 @@ mod tests {
         assert!(matches!(refused(&remove, "RoleAssignmentDoesNotExist"), Verdict::Done));
         assert!(matches!(refused(&remove, "ActiveDurationTooShort"), Verdict::OtherWay(_)));
         assert!(matches!(refused(&remove, "AadPremiumLicenseRequired"), Verdict::OtherWay(_)));
+        let extend = Action::ExtendRole { assignment: "a".to_owned(), role: Uuid::nil(), ends: 0 };
+        assert!(matches!(refused(&extend, "RoleAssignmentDoesNotExist"), Verdict::Unclear(_)));
+        assert!(matches!(refused(&extend, "RoleAssignmentRequestPolicyValidationFailed"), Verdict::Refused(_)));
         assert!(matches!(judge(&remove, &answer(503, "serviceNotAvailable")), Verdict::Later(_)));
     }
 

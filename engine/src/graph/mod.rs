@@ -28,7 +28,7 @@ pub(crate) use operations::{
     memberships, pass_policy, passes, read_account, read_domains, read_group, read_memberships, read_organization,
     read_role_assignments, read_role_definitions,
 };
-pub(crate) use schedules::{Fence, allowed as schedules_allowed, read as read_schedules, timed};
+pub(crate) use schedules::{allowed as schedules_allowed, read as read_schedules, timed};
 pub(crate) use token::Capabilities;
 
 use secrecy::{ExposeSecret, SecretString};

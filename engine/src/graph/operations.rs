@@ -194,20 +194,21 @@ pub(crate) fn members_of_account(object_id: Uuid, passes: bool, schedules: bool)
     requests
 }
 
-/// The request for one step on an account that is there.
+/// The request for one step on an account that is there. `now`: Microsoft's time, Unix milliseconds.
 pub(crate) fn action_request(
     action: &Action,
     object_id: Uuid,
     cloud: Cloud,
     password: Option<SecretString>,
     lifetime: PassLifetime,
-    fence: Fence,
+    now: i64,
 ) -> Request {
     let user = format!("/users/{object_id}");
     let enabled = |enabled: bool| Some(Body::plain(json!({ "accountEnabled": enabled })));
     match action {
         // An account is never made in a batch with what needs it: a new one takes seconds to arrive everywhere.
-        Action::Create => read_account(object_id),
+        Action::Create(_) => read_account(object_id),
+        Action::Delete => delete_account(object_id),
         Action::SetPassword(_) => {
             Request::with("PATCH", user, Some(Body { members: serde_json::Map::new(), password }))
         }
@@ -236,9 +237,12 @@ pub(crate) fn action_request(
         Action::RemoveGroup(group) => {
             Request::with("DELETE", format!("/groups/{group}/members/{object_id}/$ref"), None)
         }
-        Action::AssignRole { role, timed: true } => schedules::assign(object_id, *role, fence),
+        Action::AssignRole { role, ends: Some(until) } => {
+            schedules::assign(object_id, *role, Fence { now, until: *until })
+        }
+        Action::ExtendRole { role, ends, .. } => schedules::extend(object_id, *role, Fence { now, until: *ends }),
         Action::RemoveRole { role, timed: true, .. } => schedules::remove(object_id, *role),
-        Action::AssignRole { role, timed: false } => {
+        Action::AssignRole { role, ends: None } => {
             let body = json!({ "roleDefinitionId": role, "principalId": object_id, "directoryScopeId": "/" });
             Request::with("POST", "/roleManagement/directory/roleAssignments".to_owned(), Some(Body::plain(body)))
         }

@@ -3,7 +3,7 @@
 //! Facts: Microsoft Graph v1.0 reference of unifiedRoleAssignmentScheduleRequest and
 //! unifiedRoleAssignmentScheduleInstance; the enumerations have the casing of the schema.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -39,15 +39,25 @@ impl Fence {
 }
 
 pub(super) fn assign(principal: Uuid, role: Uuid, fence: Fence) -> Request {
+    // Many policies ask for a justification.
+    schedule("adminAssign", principal, role, fence, "Latchkey: just-in-time access, ends with its lease")
+}
+
+/// Changes when an assignment that is there ends. `adminExtend` is not for this: it serves assignments that are about to
+/// expire.
+pub(super) fn extend(principal: Uuid, role: Uuid, fence: Fence) -> Request {
+    schedule("adminUpdate", principal, role, fence, "Latchkey: the lease was extended")
+}
+
+fn schedule(action: &str, principal: Uuid, role: Uuid, fence: Fence, justification: &str) -> Request {
     let begins = fence.now.saturating_sub(HEAD_START).div_euclid(1000);
     let begins = Timestamp::from_second(begins).unwrap_or(Timestamp::UNIX_EPOCH);
     let body = json!({
-        "action": "adminAssign",
+        "action": action,
         "principalId": principal,
         "roleDefinitionId": role,
         "directoryScopeId": WHOLE_DIRECTORY,
-        // Many policies ask for one.
-        "justification": "Latchkey: just-in-time access, ends with its lease",
+        "justification": justification,
         "scheduleInfo": {
             "startDateTime": begins.to_string(),
             "expiration": { "type": "afterDuration", "duration": format!("PT{}M", fence.minutes()) },
@@ -96,27 +106,27 @@ struct FoundInstance {
     #[serde(default)]
     directory_scope_id: Option<String>,
     #[serde(default)]
-    end_date_time: Option<String>,
+    end_date_time: Option<Timestamp>,
 }
 
-/// Role assignments (id → role definition), and which of them end by themselves. `instances` that cannot be read make
+/// Role assignments (id → role definition), and when those end that end by themselves (Unix milliseconds). `instances` that cannot be read make
 /// none of them so: then each is removed like any other assignment.
 pub(crate) fn timed(
     assignments: Answer,
     instances: Option<Answer>,
-) -> Option<(BTreeMap<String, Uuid>, BTreeSet<String>)> {
+) -> Option<(BTreeMap<String, Uuid>, BTreeMap<String, i64>)> {
     let assignments = Page::<FoundAssignment>::of(assignments)?;
     let instances = instances.and_then(Page::<FoundInstance>::of).unwrap_or_default();
     let whole = |scope: &Option<String>| scope.as_deref() == Some(WHOLE_DIRECTORY);
-    let ending: BTreeSet<Uuid> = instances
+    let ending: BTreeMap<Uuid, i64> = instances
         .iter()
-        .filter(|instance| instance.end_date_time.is_some() && whole(&instance.directory_scope_id))
-        .map(|instance| instance.role_definition_id)
+        .filter(|instance| whole(&instance.directory_scope_id))
+        .filter_map(|instance| Some((instance.role_definition_id, instance.end_date_time?.as_millisecond())))
         .collect();
     let timed = assignments
         .iter()
-        .filter(|assignment| ending.contains(&assignment.role_definition_id) && whole(&assignment.directory_scope_id))
-        .map(|assignment| assignment.id.clone())
+        .filter(|assignment| whole(&assignment.directory_scope_id))
+        .filter_map(|assignment| Some((assignment.id.clone(), *ending.get(&assignment.role_definition_id)?)))
         .collect();
     Some((assignments.into_iter().map(|assignment| (assignment.id, assignment.role_definition_id)).collect(), timed))
 }
@@ -150,9 +160,10 @@ mod tests {
             { "roleDefinitionId": two, "directoryScopeId": "/", "endDateTime": null },
         ]);
         let found = timed(answer(assignments.clone()), Some(answer(instances)));
-        let ids =
-            |found: Option<(BTreeMap<String, Uuid>, BTreeSet<String>)>| found.map(|(all, timed)| (all.len(), timed));
-        assert_eq!(ids(found), Some((4, BTreeSet::from(["a".to_owned()]))));
-        assert_eq!(ids(timed(answer(assignments), None)), Some((4, BTreeSet::new())));
+        let ids = |found: Option<(BTreeMap<String, Uuid>, BTreeMap<String, i64>)>| {
+            found.map(|(all, timed)| (all.len(), timed))
+        };
+        assert_eq!(ids(found), Some((4, BTreeMap::from([("a".to_owned(), 1_795_370_400_000)]))));
+        assert_eq!(ids(timed(answer(assignments), None)), Some((4, BTreeMap::new())));
     }
 }

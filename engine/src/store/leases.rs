@@ -21,6 +21,8 @@ pub(crate) struct LeaseRow {
     pub(crate) from: i64,
     pub(crate) until: i64,
     pub(crate) attempts: u32,
+    /// Since when it is to be taken back.
+    pub(crate) ending_since: Option<i64>,
     pub(crate) problem: Option<ErrorBody>,
     /// Local part of whose it is.
     pub(crate) technician: String,
@@ -44,6 +46,7 @@ impl LeaseRow {
             from: get(row, "from_at")?,
             until: get(row, "until_at")?,
             attempts: get(row, "attempts")?,
+            ending_since: get(row, "ending_since")?,
             problem: get_optional_json(row, "problem")?,
             technician: get(row, "technician")?,
             technician_name: get(row, "technician_name")?,

@@ -2,7 +2,7 @@
 //! back before that.
 
 use entra_sim::directory::{Group, Licence, RoleAssignment, roles, seed};
-use latchkey_engine::{AuditQuery, Engine, Rules};
+use latchkey_engine::{ALL_ADMINS, AuditQuery, Engine, Entitlement, Rules};
 use latchkey_protocol::{ErrorCode, LeaseState};
 use serde_json::json;
 use uuid::Uuid;
@@ -15,12 +15,13 @@ async fn with_licence(lab: &Lab, tenant: Uuid) -> Engine {
     lab.connected(tenant).await
 }
 
-/// The JIT account's role assignments, as the directory keeps them.
+/// The JIT account's role assignments that are not over, as the directory keeps them.
 fn assignments(lab: &Lab, tenant: Uuid) -> Vec<RoleAssignment> {
     let id = lab.account(tenant).id;
+    let now = lab.sim().clock.now();
     let directory = lab.sim().directory();
     let tenant = directory.tenant(&tenant.to_string()).unwrap();
-    tenant.assignments.iter().filter(|assignment| assignment.principal == id).cloned().collect()
+    tenant.assignments.iter().filter(|one| one.principal == id && one.active(now)).cloned().collect()
 }
 
 /// When its only role ends by itself, Unix milliseconds.
@@ -145,6 +146,103 @@ async fn an_application_that_may_touch_administrators_disables_the_account_at_on
     lab.advance(301);
     lab.sweep_until_quiet(&engine).await;
     lab.assert_dormant(CONTOSO, &during);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_roles_of_a_lease_that_is_extended_last_as_long() {
+    for tenant in [CONTOSO, FABRIKAM] {
+        let lab = Lab::new().await;
+        let engine = with_licence(&lab, tenant).await;
+        let lease = lab.start(&engine, tenant).await.unwrap();
+        let before = lab.account(tenant);
+        lab.forget_exchanges();
+        let extended = engine.extend_lease(lease.lease_id, 30, Some("not done"), &PERSON).await.unwrap();
+        assert_eq!(extended.until, lease.until + 30 * 60_000);
+        assert_eq!(lab.round_trips(), ["POST /v1.0/$batch"]);
+        let end = ends_by_itself(&lab, tenant).unwrap();
+        assert!((0..=65_000).contains(&(end - extended.until)), "never before the lease: {}", end - extended.until);
+        let after = lab.account(tenant);
+        assert_eq!((after.password, after.pass), (before.password, before.pass.clone()), "nobody is signed out");
+
+        // A pass ends with the first end, and that is said; a password goes on.
+        lab.advance(3_700);
+        assert_eq!(extended.credential_until.is_some(), before.pass.is_some());
+        assert_eq!(engine.reveal_credential(lease.lease_id, &PERSON).await.is_ok(), before.pass.is_none());
+        assert!(engine.sweep().await.unwrap().changed.is_empty(), "the role is there");
+        let again = lab.start(&engine, tenant).await.unwrap();
+        assert_eq!((again.lease_id, again.credential_held), (lease.lease_id, true));
+
+        lab.advance(1_801);
+        assert_eq!(engine.sweep().await.unwrap().ended.len(), 1);
+        lab.assert_nothing_is_left(&engine).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_extension_of_roles_that_is_refused_or_interrupted_leaves_the_lease_usable() {
+    let faults = [
+        json!({ "kind": "status", "status": 400 }),
+        json!({ "kind": "status", "status": 503, "times": 1 }),
+        json!({ "kind": "status", "status": 500, "after_effect": true, "times": 1 }),
+    ];
+    for (number, kind) in faults.into_iter().enumerate() {
+        let lab = Lab::new().await;
+        let engine = with_licence(&lab, FABRIKAM).await;
+        let lease = lab.start(&engine, FABRIKAM).await.unwrap();
+        let mut fault = json!({ "match": { "method": "POST", "path_contains": "roleAssignmentScheduleRequests", "in_batch": true } });
+        fault.as_object_mut().unwrap().extend(kind.as_object().unwrap().clone());
+        lab.sim().faults.add(serde_json::from_value(fault).unwrap());
+        // From another process than the one that holds the credential.
+        let other = lab.engine().await;
+        let extended = other.extend_lease(lease.lease_id, 30, Some("not done"), &PERSON).await.unwrap();
+        lab.sim().faults.replace(Vec::new());
+        let refused = number == 0;
+        assert_eq!(extended.credential_until.is_some(), refused);
+        let end = ends_by_itself(&lab, FABRIKAM).unwrap();
+        assert_eq!(end >= extended.until, !refused);
+        // What was refused comes with the next credential.
+        lab.advance(3_660);
+        assert_eq!(engine.reveal_credential(lease.lease_id, &PERSON).await.is_err(), refused);
+        let again = lab.start(&engine, FABRIKAM).await.unwrap();
+        assert_eq!((again.lease_id, again.until), (lease.lease_id, extended.until));
+        assert!(ends_by_itself(&lab, FABRIKAM).unwrap() >= extended.until);
+        engine.reveal_credential(lease.lease_id, &PERSON).await.unwrap();
+        engine.end_lease(lease.lease_id, &PERSON, QUIET).await.unwrap();
+        lab.assert_nothing_is_left(&engine).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_that_two_leases_need_ends_with_the_later_one() {
+    let lab = Lab::new().await;
+    drop(with_licence(&lab, FABRIKAM).await);
+    let profile = |name: &str| Entitlement {
+        group: ALL_ADMINS.to_owned(),
+        tenants: Vec::new(),
+        profile: name.to_owned(),
+        roles: vec!["User Administrator".to_owned()],
+        groups: Vec::new(),
+        maximum_minutes: None,
+    };
+    let mut settings = lab.settings();
+    settings.policy.entitlements = vec![profile("Helpdesk"), profile("Migration")];
+    let engine = lab.try_engine(settings).await.unwrap();
+    let wish = |profile: &str, minutes| {
+        let mut wish = start(FABRIKAM);
+        (wish.profile, wish.minutes) = (Some(profile.to_owned()), Some(minutes));
+        wish
+    };
+    engine.start_lease(wish("Helpdesk", 60), QUIET).await.unwrap();
+    let password = lab.account(FABRIKAM).password;
+    let long = engine.start_lease(wish("Migration", 120), QUIET).await.unwrap();
+    assert_eq!(lab.account(FABRIKAM).password, password, "one credential serves both");
+    assert!(ends_by_itself(&lab, FABRIKAM).unwrap() >= long.until);
+    lab.advance(3_700);
+    assert_eq!(engine.sweep().await.unwrap().ended.len(), 1);
+    assert_eq!(lab.account(FABRIKAM).roles.len(), 1);
+    engine.reveal_credential(long.lease_id, &PERSON).await.unwrap();
+    engine.end_lease(long.lease_id, &PERSON, QUIET).await.unwrap();
+    lab.assert_nothing_is_left(&engine).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -326,11 +326,15 @@ impl Lab {
     /// I1: no account of ours is enabled without a live lease, whatever happened.
     pub(crate) async fn assert_nothing_is_left(&self, engine: &Engine) {
         let live = !engine.leases(false).await.unwrap().is_empty();
+        let now = self.sim().clock.now();
         for tenant in &self.sim().directory().tenants {
             for user in tenant.users.values().filter(|user| user.user_principal_name.starts_with("jit-alex")) {
                 assert!(live || !user.account_enabled, "{} is enabled without a lease", user.user_principal_name);
                 assert!(
-                    live || tenant.assignments.iter().all(|assignment| assignment.principal != user.id),
+                    live || tenant
+                        .assignments
+                        .iter()
+                        .all(|assignment| assignment.principal != user.id || !assignment.active(now)),
                     "{} holds a role without a lease",
                     user.user_principal_name
                 );

@@ -45,12 +45,7 @@ pub(super) fn request(tenant: &mut Tenant, context: &Context<'_>) -> Handled {
     });
     let schedule_id = match action {
         "adminAssign" => {
-            if body.get("justification").and_then(Value::as_str).is_none_or(str::is_empty) {
-                return Err(refused(
-                    "RoleAssignmentRequestPolicyValidationFailed",
-                    "The following policy rules failed: [\"JustificationRule\"]",
-                ));
-            }
+            justified(body)?;
             if existing.is_some() {
                 return Err(refused("RoleAssignmentExists", "The Role assignment already exists."));
             }
@@ -64,6 +59,20 @@ pub(super) fn request(tenant: &mut Tenant, context: &Context<'_>) -> Handled {
                 schedule: Some(schedule),
             });
             id
+        }
+        // Changes an assignment that is there. One that was made without PIM is none of its own.
+        "adminUpdate" => {
+            justified(body)?;
+            let held = existing.and_then(|position| tenant.assignments[position].schedule.as_mut());
+            let held =
+                held.ok_or_else(|| refused("RoleAssignmentDoesNotExist", "The Role assignment does not exist."))?;
+            let changed = schedule(body.get("scheduleInfo"), context.now)?;
+            if changed.end.is_some_and(|end| end <= context.now) {
+                return Err(expiration());
+            }
+            // The first five minutes are counted from when it was assigned.
+            held.end = changed.end;
+            held.id.clone()
         }
         "adminRemove" => {
             let position =
@@ -91,6 +100,16 @@ pub(super) fn request(tenant: &mut Tenant, context: &Context<'_>) -> Handled {
     });
     tenant.schedule_requests.push(made.clone());
     Ok(Reply::created(made))
+}
+
+fn justified(body: &serde_json::Map<String, Value>) -> Result<(), GraphError> {
+    if body.get("justification").and_then(Value::as_str).is_some_and(|text| !text.is_empty()) {
+        return Ok(());
+    }
+    Err(refused(
+        "RoleAssignmentRequestPolicyValidationFailed",
+        "The following policy rules failed: [\"JustificationRule\"]",
+    ))
 }
 
 /// Not in the first five minutes of an assignment that PIM made.
