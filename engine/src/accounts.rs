@@ -3,7 +3,7 @@
 //! An account that is only prepared here belongs to the machine of whoever signs in with it: this store does not know
 //! its leases, so that nothing here may make it dormant unless a person says that its owner is to go.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use latchkey_protocol::ErrorBody;
 use serde_json::json;
@@ -21,6 +21,27 @@ use crate::{
     plan::{Observed, Password},
     store::{self, AccountRow, TenantRow},
 };
+
+/// As one of many, work waits for Graph's limits for as long as it takes.
+const BULK_PATIENCE: Duration = Duration::from_secs(3_600);
+
+/// Who waits for an account to be prepared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hurry {
+    /// A person.
+    Person,
+    /// Nobody: it is one of many.
+    Bulk,
+}
+
+impl Hurry {
+    const fn priority(self) -> Priority {
+        match self {
+            Self::Person => Priority::High,
+            Self::Bulk => Priority::Low,
+        }
+    }
+}
 
 impl Shared {
     /// Whose account the technician's leases in the tenant activate.
@@ -98,13 +119,25 @@ impl Engine {
         caller: &Caller,
         on_progress: OnProgress<'_>,
     ) -> Result<PreparedAccount, EngineError> {
+        self.prepare_account_hurrying(tenant_id, technician, caller, on_progress, Hurry::Person).await
+    }
+
+    /// The same, for a person who waits or as one of many.
+    pub(crate) async fn prepare_account_hurrying(
+        &self,
+        tenant_id: Uuid,
+        technician: &Technician,
+        caller: &Caller,
+        on_progress: OnProgress<'_>,
+        hurry: Hurry,
+    ) -> Result<PreparedAccount, EngineError> {
         let shared = self.shared();
         let tenant = shared.store.tenant(tenant_id).await?;
         let owner = shared.owner_for(&tenant, technician);
         let here = owner == shared.owner_for(&tenant, &shared.settings.technician);
         let prepared = async {
             let account_id = shared.ensure_account(&tenant, &owner, here).await?;
-            let mut prepared = prepare(shared, &tenant, account_id, caller, on_progress).await?;
+            let mut prepared = prepare(shared, &tenant, account_id, caller, on_progress, hurry).await?;
             for failure in shared.refresh_names(&tenant, false).await? {
                 prepared.problems.push(EngineError::from(failure).in_tenant(&tenant.name).to_body());
             }
@@ -187,18 +220,29 @@ impl Engine {
         caller: &Caller,
         on_progress: OnProgress<'_>,
     ) -> Result<(), EngineError> {
+        self.remove_account_if_there(account_id, caller, on_progress).await.map(|_| ())
+    }
+
+    /// The same; tells whether there was one in the directory.
+    pub(crate) async fn remove_account_if_there(
+        &self,
+        account_id: Uuid,
+        caller: &Caller,
+        on_progress: OnProgress<'_>,
+    ) -> Result<bool, EngineError> {
         let shared = self.shared();
         let account = shared.store.account(account_id).await?;
         let tenant = shared.store.tenant(account.tenant_id).await?;
         for lease in shared.store.open_leases_of(account_id).await? {
             lifecycle::end(shared, lease.lease_id, caller, on_progress).await?;
         }
-        delete_account(shared, &tenant, account_id, caller, on_progress)
+        let existed = delete_account(shared, &tenant, account_id, caller, on_progress)
             .await
             .map_err(|error| error.in_tenant(&tenant.name))?;
         let mut write = shared.store.write().await?;
         store::forget(&mut write, account_id, shared.clock.now()).await?;
-        store::commit(write).await
+        store::commit(write).await?;
+        Ok(existed)
     }
 }
 
@@ -209,11 +253,15 @@ async fn prepare(
     account_id: Uuid,
     caller: &Caller,
     on_progress: OnProgress<'_>,
+    hurry: Hurry,
 ) -> Result<PreparedAccount, EngineError> {
     let Some(claim) = lifecycle::claim_patiently(shared, account_id, None).await? else {
         return Err(Failure::Busy("the account".to_owned()).into());
     };
-    let mut drive = lifecycle::drive(shared, tenant, claim, caller, Priority::High, on_progress).await?;
+    let mut drive = lifecycle::drive(shared, tenant, claim, caller, hurry.priority(), on_progress).await?;
+    if hurry == Hurry::Bulk {
+        drive.patience = BULK_PATIENCE;
+    }
     let outcome = async {
         let created = drive.ensure_exists().await?;
         let mut problems: Vec<ErrorBody> = Vec::new();
@@ -246,14 +294,14 @@ async fn prepare(
 }
 
 /// Deletes the account in the directory, under a loan. What another machine decides about is made dormant first: a
-/// role that it holds would forbid us to delete it.
+/// role that it holds would forbid us to delete it. Returns whether there was one.
 pub(crate) async fn delete_account(
     shared: &Shared,
     tenant: &TenantRow,
     account_id: Uuid,
     caller: &Caller,
     on_progress: OnProgress<'_>,
-) -> Result<(), EngineError> {
+) -> Result<bool, EngineError> {
     let Some(claim) = lifecycle::claim_patiently(shared, account_id, None).await? else {
         return Err(Failure::Busy("the account".to_owned()).into());
     };
@@ -268,13 +316,13 @@ async fn delete_claimed(
     claim: store::Claim,
     caller: &Caller,
     on_progress: OnProgress<'_>,
-) -> Result<(), EngineError> {
+) -> Result<bool, EngineError> {
     let mut drive = lifecycle::drive(shared, tenant, claim, caller, Priority::High, on_progress).await?;
     if !drive.account.here || drive.account.object_id.is_none() {
         drive.account.certain = false;
         drive.drive(&mut Goal::Settle).await?;
     }
-    let Some(object_id) = drive.account.object_id else { return Ok(()) };
+    let Some(object_id) = drive.account.object_id else { return Ok(false) };
     let user_name = drive.account.user_name.clone();
     shared.audit(tenant.tenant_id, AuditEvent::AccountDeleting, caller, None, Some(&user_name), json!({})).await?;
     drive.hold().await?;
@@ -293,5 +341,5 @@ async fn delete_claimed(
     drive.account.known = Observed::absent();
     drive.account.certain = true;
     shared.store.save_known(&drive.claim, &drive.account).await?;
-    Ok(())
+    Ok(answer.is_success())
 }

@@ -13,6 +13,7 @@ mod accounts;
 mod application;
 mod audit;
 mod break_glass;
+mod bulk;
 mod clock;
 mod credential;
 mod drift;
@@ -50,6 +51,7 @@ pub use break_glass::{
     MOST_BREAK_GLASS_ACCOUNTS, PreparedBreakGlass, RevealInterval, RevealedBreakGlass, RevealedPassword,
     RotationInterval, RotationReport,
 };
+pub use bulk::{BulkStep, PrepareAll, PreparedAll, RemovedTechnician};
 pub use clock::{Clock, SystemClock};
 pub use drift::{Drift, DriftKind, DriftOptions, DriftReport};
 pub use engine::{Engine, OnProgress};

@@ -20,7 +20,7 @@ use crate::{
     guards::{Guard, holds},
     lifecycle::{begin_ending, drive, settle, summarize},
     plan::{Desired, Observed, plan},
-    store::{AccountRow, LOAN, LeaseRow},
+    store::{LOAN, LeaseRow, Looks},
 };
 use std::{sync::Arc, time::Duration};
 
@@ -33,7 +33,7 @@ const ASK_AGAIN: i64 = 60_000;
 /// A lease that begins later than this from now was written under another clock.
 const FUTURE: i64 = 120_000;
 /// How many accounts are worked on at once.
-const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 32;
 /// How long one account may take before it is left to the next sweep.
 const PATIENCE: Duration = Duration::from_secs(8);
 
@@ -74,15 +74,7 @@ pub(crate) async fn sweep(engine: &Engine) -> Result<SweepReport, EngineError> {
     crate::application::credential::warn_of_ends(shared).await?;
     let mut accounts: BTreeSet<Uuid> = ending.iter().map(|lease| lease.account_id).collect();
     let now = shared.clock.now();
-    accounts.extend(
-        shared
-            .store
-            .accounts_to_watch()
-            .await?
-            .iter()
-            .filter(|account| next_look(account, now) <= now)
-            .map(|account| account.account_id),
-    );
+    accounts.extend(shared.store.accounts_due(now, &looks()).await?);
 
     let mut report = SweepReport::default();
     let mut changed = Vec::new();
@@ -135,8 +127,7 @@ pub(crate) async fn sweep(engine: &Engine) -> Result<SweepReport, EngineError> {
 pub(crate) async fn next_due(shared: &Shared) -> Result<Option<i64>, EngineError> {
     let now = shared.clock.now();
     let lease = shared.store.first_due().await?.map(|due| due - (shared.now() - now));
-    let accounts = shared.store.accounts_to_watch().await?;
-    let look = accounts.iter().map(|account| next_look(account, now)).min();
+    let look = shared.store.first_look(now, &looks()).await?;
     let rotation = break_glass::next_due(shared).await?;
     Ok(lease.into_iter().chain(look).chain(rotation).min().map(|due| due.max(now + 1_000)))
 }
@@ -187,19 +178,9 @@ async fn begin_what_is_lost(shared: &Shared) -> Result<(), EngineError> {
     Ok(())
 }
 
-/// When an account is to be looked at next.
-fn next_look(account: &AccountRow, now: i64) -> i64 {
-    let settle = account.settle_from.and_then(|from| {
-        let stage = usize::try_from(account.settle_stage).ok()?;
-        // Under a clock that was set back nothing waits for the future to come again.
-        Some(if from > now { now } else { from + SETTLE_CHECKS.get(stage)? })
-    });
-    let scan = match account.looked_at {
-        _ if !holds(Guard::ReconcileScan) => i64::MAX,
-        Some(at) if at <= now => at + SCAN_EVERY,
-        _ => now,
-    };
-    settle.map_or(scan, |settle| settle.min(scan))
+/// When accounts are looked at.
+fn looks() -> Looks {
+    Looks { after_ending: SETTLE_CHECKS, scan_every: holds(Guard::ReconcileScan).then_some(SCAN_EVERY) }
 }
 
 async fn look_after(shared: &Shared, account_id: Uuid) -> Result<Look, EngineError> {

@@ -54,8 +54,12 @@ pub(crate) enum Command {
     /// Connect, list, check and disconnect customers' tenants
     #[command(subcommand, visible_alias = "tenants")]
     Tenant(TenantCommand),
-    /// Make the dormant account in tenants where it is missing
-    #[command(after_help = "Examples:\n  latchkey prepare              in every tenant\n  latchkey prepare Contoso")]
+    /// Make dormant accounts ahead, in tenants where they are missing
+    #[command(
+        after_help = "Examples:\n  latchkey prepare                     yours, in every tenant\n  latchkey prepare \
+            Contoso\n  latchkey prepare --all-technicians   everybody's, wherever each may get something\n\n\
+            Can be interrupted and run again: what is there is skipped."
+    )]
     Prepare(Prepare),
     /// Activate your account in a tenant
     #[command(after_help = "Examples:\n  latchkey start Contoso --reason 'INC-1042: mailbox rights'\n  \
@@ -521,6 +525,15 @@ pub(crate) struct TenantRemove {
 pub(crate) struct Prepare {
     /// Tenants: names, domains or directory ids; all of them when absent
     pub(crate) tenants: Vec<String>,
+    /// The accounts of everybody in the configuration, in the tenants where each may get something
+    #[arg(long, conflicts_with = "technicians")]
+    pub(crate) all_technicians: bool,
+    /// The account of this technician instead of yours; may be repeated
+    #[arg(long = "technician", value_name = "NAME")]
+    pub(crate) technicians: Vec<String>,
+    /// Look after accounts too that are known to be there and dormant
+    #[arg(long)]
+    pub(crate) again: bool,
 }
 
 /// `start`.
@@ -703,10 +716,17 @@ pub(crate) enum TechnicianCommand {
     },
     /// List technicians
     List,
-    /// Take a technician out of the configuration
+    /// End a technician's leases, delete the accounts in every tenant, and take the name out of the configuration
+    #[command(after_help = "What could not be done is listed; run it again then.")]
     Remove {
         /// User name at your own company
         name: String,
+        /// Only take the name out of the configuration
+        #[arg(long)]
+        keep_accounts: bool,
+        /// Do not ask
+        #[arg(long, short)]
+        yes: bool,
     },
 }
 

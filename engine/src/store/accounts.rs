@@ -75,6 +75,33 @@ pub(crate) struct Claim {
     pub(crate) until: i64,
 }
 
+/// When accounts are looked at: so long after an ending was verified, and every so often. In milliseconds. Under a clock
+/// that was set back nothing waits for the future to come again.
+pub(crate) struct Looks {
+    pub(crate) after_ending: [i64; 3],
+    pub(crate) scan_every: Option<i64>,
+}
+
+impl Looks {
+    fn bind<'q>(&self, query: Query<'q>, now: i64) -> Query<'q> {
+        let [first, second, third] = self.after_ending;
+        query.bind(now).bind(self.scan_every.unwrap_or(i64::MAX)).bind(first).bind(second).bind(third)
+    }
+}
+
+type Query<'q> = sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>;
+
+/// Accounts of connected tenants that this store decides about. Asked account by account, so that whatever chooses them
+/// can use its index.
+const WATCHED: &str = "accounts.removed_at is null
+    and exists (select 1 from tenants where tenants.tenant_id = accounts.tenant_id and tenants.removed_at is null)
+    and (accounts.here = 1 or exists (
+        select 1 from leases where leases.account_id = accounts.account_id and leases.state not in ('ended', 'failed')
+    ))";
+
+/// How long after its ending was verified an account is looked at again: never, once it has been often enough.
+const SETTLE_WAIT: &str = "case settle_stage when 0 then ?3 when 1 then ?4 when 2 then ?5 end";
+
 impl Store {
     pub(crate) async fn account(&self, account_id: Uuid) -> Result<AccountRow, EngineError> {
         let row = sqlx::query("select * from accounts where account_id = ?1")
@@ -116,13 +143,47 @@ impl Store {
         self.accounts_where("true").await
     }
 
-    /// Accounts of connected tenants that this store decides about: what settle checks and the scan look at.
-    pub(crate) async fn accounts_to_watch(&self) -> Result<Vec<AccountRow>, EngineError> {
-        self.accounts_where(
-            "(accounts.here = 1 or exists (select 1 from leases where leases.account_id = accounts.account_id
-                 and leases.state not in ('ended', 'failed')))",
-        )
-        .await
+    /// Accounts of connected tenants that this store decides about and that are to be looked at now.
+    pub(crate) async fn accounts_due(&self, now: i64, looks: &Looks) -> Result<Vec<Uuid>, EngineError> {
+        let scan = if looks.scan_every.is_some() {
+            "looked_at is null or looked_at > ?1 or looked_at <= ?1 - ?2 or"
+        } else {
+            ""
+        };
+        let statement = format!(
+            "select account_id from accounts where {WATCHED} and ({scan}
+                 (settle_from is not null and (settle_from > ?1 or settle_from + {SETTLE_WAIT} <= ?1)))"
+        );
+        let rows = looks.bind(sqlx::query(sqlx::AssertSqlSafe(statement)), now).fetch_all(&self.pool);
+        rows.await.map_err(fault)?.iter().map(|row| get_id(row, "account_id")).collect()
+    }
+
+    /// When the first of them is to be looked at; not before `now`.
+    pub(crate) async fn first_look(&self, now: i64, looks: &Looks) -> Result<Option<i64>, EngineError> {
+        // Both ends of an index: never seen or seen in the future, and seen longest ago.
+        let scan = if looks.scan_every.is_some() {
+            format!(
+                "select ?1 as at where exists (
+                     select 1 from accounts where {WATCHED} and (looked_at is null or looked_at > ?1)
+                 )
+                 union all select * from (
+                     select looked_at + ?2 as at from accounts where {WATCHED} and looked_at is not null
+                     order by looked_at limit 1
+                 )
+                 union all"
+            )
+        } else {
+            String::new()
+        };
+        let statement = format!(
+            "select min(at) as at from (
+                 {scan}
+                 select case when settle_from > ?1 then ?1 else settle_from + {SETTLE_WAIT} end as at
+                 from accounts where settle_from is not null and {WATCHED}
+             )"
+        );
+        let row = looks.bind(sqlx::query(sqlx::AssertSqlSafe(statement)), now).fetch_one(&self.pool);
+        get(&row.await.map_err(fault)?, "at")
     }
 
     async fn accounts_where(&self, condition: &'static str) -> Result<Vec<AccountRow>, EngineError> {

@@ -3,6 +3,7 @@
 
 mod audit;
 mod break_glass;
+mod bulk;
 mod certificates;
 mod drift;
 mod faults;

@@ -23,7 +23,7 @@ use latchkey_protocol::{ErrorBody, ErrorCode, Progress, Step, TenantSummary};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::cli::{Command, CommandLine, ConfigCommand, TenantCommand};
+use crate::cli::{Command, CommandLine, ConfigCommand, TechnicianCommand, TenantCommand};
 use crate::key_store::Prompting;
 use crate::output::{Output, Spinner};
 use crate::{failure, install, machine};
@@ -71,7 +71,9 @@ fn carry_out(command: Command, output: Output) -> Result<ExitCode, ErrorBody> {
         Command::Config(ConfigCommand::Set { key, value }) => return config::set(&key, &value, output),
         Command::Config(ConfigCommand::Unset { key }) => return config::unset(&key, output),
         Command::Config(ConfigCommand::Show) => return config::show(output),
-        Command::Technician(command) => return technician::carry_out(command, output),
+        Command::Technician(command) if !matches!(command, TechnicianCommand::Remove { .. }) => {
+            return technician::carry_out(command, output);
+        }
         Command::Entitlement(command) => return entitlement::carry_out(command, output),
         Command::Install(install) => return install::install(&install, output).map(|()| ExitCode::SUCCESS),
         _ => {}
@@ -134,6 +136,9 @@ async fn with_engine(command: Command, output: Output) -> Result<ExitCode, Error
             install::uninstall(&uninstall, output).map(done)
         }
         Command::Config(ConfigCommand::Check { file }) => config::check(file, output).await,
+        Command::Technician(TechnicianCommand::Remove { name, keep_accounts, yes }) => {
+            technician::remove(&engine().await?, &name, keep_accounts, yes, output).await
+        }
         Command::Config(_)
         | Command::Technician(_)
         | Command::Entitlement(_)
@@ -158,6 +163,20 @@ async fn engine_to_end(output: Output) -> Result<Engine, ErrorBody> {
 
 /// Who asks, for the audit.
 const CALLER: Caller = Caller::CommandLine;
+
+/// Whether the person says yes: asked in a terminal, or said beforehand with `--yes`.
+fn agreed(question: &str, yes: bool, output: Output) -> Result<bool, ErrorBody> {
+    if yes {
+        return Ok(true);
+    }
+    if !output.can_ask() {
+        return Err(failure::usage("Your word for that is missing.", "Say it with --yes, or run this in a terminal."));
+    }
+    let answer = output
+        .ask(question, Some("no"))
+        .map_err(|error| failure::usage(format!("No answer: {error}."), "Say --yes instead."))?;
+    Ok(matches!(answer.as_str(), "yes" | "y"))
+}
 
 /// The tenant that a person means: directory id, name, domain, or the beginning of a name that fits only one.
 async fn tenant_named(engine: &Engine, said: &str) -> Result<TenantSummary, ErrorBody> {

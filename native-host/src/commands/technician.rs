@@ -2,10 +2,11 @@
 
 use std::process::ExitCode;
 
+use latchkey_engine::{BulkStep, Engine, RemovedTechnician, Technician};
 use latchkey_protocol::{ErrorBody, ErrorCode};
 use serde_json::json;
 
-use super::table;
+use super::{CALLER, table};
 use crate::cli::TechnicianCommand;
 use crate::configuration::edit::{Edit, texts};
 use crate::configuration::values::TechnicianName;
@@ -18,12 +19,7 @@ pub(super) fn carry_out(command: TechnicianCommand, output: Output) -> Result<Ex
     match command {
         TechnicianCommand::Add { name, groups } => add(&name, &groups, output),
         TechnicianCommand::List => list(output),
-        TechnicianCommand::Remove { name } => {
-            remove_from_configuration(&name)?;
-            output.document(&json!({"removed": name}));
-            output.marked(Mark::Good, format_args!("{name} is no technician any more"));
-            Ok(())
-        }
+        TechnicianCommand::Remove { .. } => Err(failure::internal("a command came to the wrong place")),
     }
     .map(|()| ExitCode::SUCCESS)
 }
@@ -84,6 +80,54 @@ fn list(output: Output) -> Result<(), ErrorBody> {
         .collect();
     table(&rows).into_iter().for_each(|line| output.line(line));
     Ok(())
+}
+
+/// Ends what a technician has, everywhere, and forgets her or him. Can be run again while something is left.
+pub(super) async fn remove(
+    engine: &Engine,
+    said: &str,
+    keep_accounts: bool,
+    yes: bool,
+    output: Output,
+) -> Result<ExitCode, ErrorBody> {
+    let name = parse(said)?;
+    let tenants = if keep_accounts { Vec::new() } else { engine.tenants().await? };
+    let settings = Settings::load(&Folders::of_this_person()?.configuration_file())?;
+    let another = |known: &&Technician| known.local_part == name.local_part() && !is(&known.name, said);
+    if let Some(other) = settings.policy.technicians.iter().find(another).filter(|_| !tenants.is_empty()) {
+        return Err(failure::usage(
+            format!("The accounts of {} have the same names as those of {}.", name.as_str(), other.name),
+            "Say --keep-accounts to take the name out of the configuration alone.",
+        ));
+    }
+    let question = format!("Delete the accounts of {} in {} tenants? (yes/no)", name.as_str(), tenants.len());
+    if !tenants.is_empty() && !super::agreed(&question, yes, output)? {
+        output.line("Nothing was changed.");
+        return Ok(ExitCode::SUCCESS);
+    }
+    // First of all: nothing new begins. Whoever is not in the file may have accounts all the same.
+    let in_configuration = settings.policy.technicians.iter().any(|known| is(&known.name, said));
+    if in_configuration || tenants.is_empty() {
+        remove_from_configuration(said)?;
+    }
+    let mut report = RemovedTechnician::default();
+    if !tenants.is_empty() {
+        let spinner = output.progress("taking accounts back");
+        let on_step = |step: BulkStep| {
+            spinner.say(format!("taking accounts back: {} of {} tenants, {}", step.done, step.total, step.tenant_name));
+        };
+        let technician = settings.technician(&name);
+        report = engine.remove_technician(&technician, &CALLER, &on_step).await?;
+    }
+    output.document(&json!({"removed": name.as_str(), "accounts": report.removed, "left": report.left}));
+    report.removed.iter().for_each(|account| output.marked(Mark::Good, format_args!("{account} is deleted")));
+    if report.left.is_empty() {
+        output.marked(Mark::Good, format_args!("{} is no technician any more", name.as_str()));
+        return Ok(ExitCode::SUCCESS);
+    }
+    report.left.iter().for_each(|error| output.error(error));
+    output.note(format_args!("something is left in {} tenants: run this again", report.left.len()));
+    Ok(ExitCode::from(failure::exit_code(&report.left[0])))
 }
 
 /// Takes a technician out of the configuration file. What she or he has in tenants is not touched.

@@ -6,7 +6,10 @@
 use std::io::Read as _;
 use std::process::ExitCode;
 
-use latchkey_engine::{AccountFound, Engine, Inspection, Need, NewCredential, NewTenant, PreparedAccount};
+use latchkey_engine::{
+    AccountFound, BulkStep, Engine, Inspection, Need, NewCredential, NewTenant, PrepareAll, PreparedAccount,
+    PreparedAll, Technician,
+};
 use latchkey_protocol::{CredentialKind, ErrorBody, TenantSummary};
 use secrecy::SecretString;
 use serde_json::json;
@@ -351,29 +354,60 @@ pub(super) async fn remove(engine: &Engine, remove: &TenantRemove, output: Outpu
 pub(super) async fn prepare(engine: &Engine, prepare: &Prepare, output: Output) -> Result<ExitCode, ErrorBody> {
     let mut tenants = Vec::new();
     for said in &prepare.tenants {
-        tenants.push(tenant_named(engine, said).await?);
+        tenants.push(tenant_named(engine, said).await?.tenant_id);
     }
-    if prepare.tenants.is_empty() {
-        tenants = engine.tenants().await?;
-    }
-    let mut prepared = Vec::new();
-    let mut failed: Vec<ErrorBody> = Vec::new();
-    for tenant in &tenants {
-        let spinner = output.progress(&format!("preparing {}", tenant.user_name));
-        let result = engine.prepare_account(tenant.tenant_id, &CALLER, &follow(&spinner)).await;
-        drop(spinner);
-        match result {
-            Ok(account) => {
-                show_prepared(&account, output);
-                prepared.push(account);
-            }
-            Err(error) => failed.push(error.to_body()),
+    let known = engine.technicians();
+    let bulk = prepare.all_technicians || !prepare.technicians.is_empty();
+    let technicians = match (prepare.all_technicians, prepare.technicians.as_slice()) {
+        (true, _) => known,
+        (false, []) => vec![engine.acting_technician()],
+        (false, said) => said.iter().map(|said| technician_among(&known, said)).collect::<Result<_, _>>()?,
+    };
+    // A person who asks for single accounts wants them looked after; of many, those that are there are skipped.
+    let wish = PrepareAll { technicians, tenants, again: prepare.again || !bulk };
+    let spinner = output.progress("preparing accounts");
+    let on_step = |step: BulkStep| {
+        spinner.say(format!("preparing accounts: {} of {}, {}", step.done, step.total, step.tenant_name));
+    };
+    let report = engine.prepare_all(&wish, &CALLER, &on_step).await?;
+    drop(spinner);
+    output.document(&report);
+    let PreparedAll { prepared, skipped, failed, not_tried } = report;
+    if prepared.len() <= LISTED {
+        prepared.iter().for_each(|account| show_prepared(account, output));
+    } else {
+        let created = prepared.iter().filter(|account| account.created).count();
+        output.marked(
+            Mark::Good,
+            format_args!("{} accounts are there and dormant, {created} of them new", prepared.len()),
+        );
+        for account in prepared.iter().filter(|account| !account.problems.is_empty()) {
+            show_prepared(account, output);
         }
     }
-    output.document(&json!({"prepared": prepared, "failed": failed}));
-    if tenants.is_empty() {
-        output.line("No tenant is connected.");
+    if skipped > 0 {
+        output.marked(Mark::Good, format_args!("{skipped} were there already"));
+    }
+    if prepared.is_empty() && skipped == 0 && failed.is_empty() {
+        output.line("No tenant is connected in which anybody of them may get something.");
     }
     failed.iter().for_each(|error| output.error(error));
+    if not_tried > 0 {
+        output.note(format_args!("{not_tried} more were not tried in those tenants; run it again afterwards"));
+    }
     Ok(failed.first().map_or(ExitCode::SUCCESS, |error| ExitCode::from(failure::exit_code(error))))
+}
+
+/// More accounts than this are counted and not listed.
+const LISTED: usize = 20;
+
+fn technician_among(known: &[Technician], said: &str) -> Result<Technician, ErrorBody> {
+    let said = said.trim().to_lowercase();
+    let found = known.iter().find(|one| one.name.to_lowercase() == said).cloned();
+    found.ok_or_else(|| {
+        failure::usage(
+            format!("{said} is not among the technicians."),
+            "See 'latchkey technician list'; add one with 'latchkey technician add'.",
+        )
+    })
 }
