@@ -1,7 +1,7 @@
 //! The door to the engine.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -338,11 +338,18 @@ impl Engine {
     /// # Errors
     /// When the database cannot be read.
     pub async fn tenants(&self) -> Result<Vec<TenantSummary>, EngineError> {
-        let mut summaries = Vec::new();
-        for tenant in self.shared.store.tenants().await? {
-            summaries.push(self.tenant_summary(&tenant).await?);
+        // Few questions for however many tenants: a browser asks at every sign-in page.
+        let store = &self.shared.store;
+        let mut open: HashMap<Uuid, Vec<LeaseRow>> = HashMap::new();
+        for lease in store.open_leases().await? {
+            open.entry(lease.tenant_id).or_default().push(lease);
         }
-        Ok(summaries)
+        let (accounts, ends) = (store.accounts_in_use().await?, store.ends_of_keys().await?);
+        let summarize = |tenant: &TenantRow| {
+            let open = open.get(&tenant.tenant_id).map(Vec::as_slice).unwrap_or_default();
+            self.tenant_summary_on(tenant, open, &accounts, &ends)
+        };
+        store.tenants().await?.iter().map(summarize).collect()
     }
 
     /// Which tenant a sign-in page's address means.
@@ -506,14 +513,19 @@ impl Engine {
     /// # Errors
     /// When the database cannot be read.
     pub async fn leases(&self, include_closed: bool) -> Result<Vec<LeaseSummary>, EngineError> {
-        let mut rows = self.shared.store.open_leases().await?;
+        let store = &self.shared.store;
+        let mut rows = store.open_leases().await?;
         if include_closed {
-            rows.extend(self.shared.store.closed_leases().await?);
+            rows.extend(store.closed_leases().await?);
         }
-        let mut names = BTreeMap::new();
+        let mut names = store.tenant_names().await?;
+        let accounts = store.accounts_in_use().await?;
         let mut summaries = Vec::with_capacity(rows.len());
         for row in &rows {
-            summaries.push(lifecycle::summarize(&self.shared, row, &mut names).await?);
+            summaries.push(match (accounts.get(&row.account_id), names.get(&row.tenant_id)) {
+                (Some(account), Some(name)) => lifecycle::summary_on(&self.shared, row, account, name.clone()),
+                _ => lifecycle::summarize(&self.shared, row, &mut names).await?,
+            });
         }
         Ok(summaries)
     }
@@ -615,12 +627,28 @@ impl Engine {
 
     async fn tenant_summary(&self, tenant: &TenantRow) -> Result<TenantSummary, EngineError> {
         let shared = &self.shared;
-        let name = shared.account_name(tenant, &shared.owner_for(tenant, &shared.settings.technician))?;
-        let open = match shared.account_of(tenant, &shared.settings.technician).await? {
-            Some(account) => shared.store.open_leases_of(account.account_id).await?,
-            None => Vec::new(),
-        };
+        let mut accounts = HashMap::new();
+        let mut open = Vec::new();
+        if let Some(account) = shared.account_of(tenant, &shared.settings.technician).await? {
+            open = shared.store.open_leases_of(account.account_id).await?;
+            accounts.insert(account.account_id, account);
+        }
         let key = shared.store.application_key(shared.key_entry(tenant.tenant_id, tenant.client_id)).await?;
+        let ends = key.expires_at.map(|end| (key.entry, end)).into_iter().collect();
+        self.tenant_summary_on(tenant, &open, &accounts, &ends)
+    }
+
+    /// A tenant's summary from open leases in it, the accounts that have such, and when what proves applications ends.
+    fn tenant_summary_on(
+        &self,
+        tenant: &TenantRow,
+        open: &[LeaseRow],
+        accounts: &HashMap<Uuid, AccountRow>,
+        ends: &HashMap<Uuid, i64>,
+    ) -> Result<TenantSummary, EngineError> {
+        let shared = &self.shared;
+        let owner = shared.owner_for(tenant, &shared.settings.technician);
+        let name = shared.account_name(tenant, &owner)?;
         let acting = &shared.settings.technician;
         let policy = shared.policy();
         let rules = policy.rules(tenant.identity());
@@ -633,10 +661,11 @@ impl Engine {
             Some(first) => (first.roles.clone(), first.minutes, first.maximum_minutes),
             None => (Vec::new(), 0, 0),
         };
-        let lease = match open.iter().find(|lease| acting.is(&lease.technician)) {
-            Some(lease) => Some(lifecycle::summary(shared, lease).await?),
-            None => None,
-        };
+        let lease = open.iter().find_map(|lease| {
+            let account = accounts.get(&lease.account_id)?;
+            let own = account.owner == owner && account.user_name == name.user_name && acting.is(&lease.technician);
+            own.then(|| lifecycle::summary_on(shared, lease, account, tenant.name.clone()))
+        });
         Ok(TenantSummary {
             tenant_id: tenant.tenant_id,
             name: tenant.name.clone(),
@@ -647,7 +676,7 @@ impl Engine {
             minutes,
             maximum_minutes,
             credential: credential::choose(tenant, &tenant.capabilities, shared.clock.now()),
-            credential_expires: key.expires_at,
+            credential_expires: ends.get(&shared.key_entry(tenant.tenant_id, tenant.client_id)).copied(),
             lease,
             last_used: tenant.last_used,
             profiles,

@@ -17,7 +17,7 @@ use crate::{
     graph::{Priority, read_organization},
     guards::{Guard, holds},
     plan::{self, Action, Issue, Purpose},
-    store::{self, Claim, LeaseRow, NewLease, TenantRow, leases},
+    store::{self, AccountRow, Claim, LeaseRow, NewLease, TenantRow, leases},
 };
 
 /// A lease is not started on a clock that is wrong by more.
@@ -734,11 +734,16 @@ pub(crate) async fn summarize(
             name
         }
     };
-    Ok(LeaseSummary {
+    Ok(summary_on(shared, lease, &account, tenant_name))
+}
+
+/// The same, with everything read already.
+pub(crate) fn summary_on(shared: &Shared, lease: &LeaseRow, account: &AccountRow, tenant_name: String) -> LeaseSummary {
+    LeaseSummary {
         lease_id: lease.lease_id,
         tenant_id: lease.tenant_id,
         tenant_name,
-        user_name: account.user_name,
+        user_name: account.user_name.clone(),
         roles: lease.roles.iter().map(|role| role.name.clone()).collect(),
         state: lease.state,
         credential: lease.credential,
@@ -752,5 +757,5 @@ pub(crate) async fn summarize(
         technician: Some(lease.technician_name.clone()).filter(|name| !name.is_empty()),
         ticket: lease.ticket.clone(),
         credential_until: account.credential_until.filter(|end| lease.is_live() && *end < lease.until),
-    })
+    }
 }

@@ -1,5 +1,7 @@
 //! Rows of JIT accounts, and the loan under which one process at a time works on one.
 
+use std::collections::HashMap;
+
 use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
 
@@ -91,13 +93,14 @@ impl Looks {
 
 type Query<'q> = sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>;
 
-/// Accounts of connected tenants that this store decides about. Asked account by account, so that whatever chooses them
-/// can use its index.
-const WATCHED: &str = "accounts.removed_at is null
+/// Accounts of connected tenants that this store decides about, by their index.
+const HERE: &str = "accounts.removed_at is null and accounts.here = 1
+    and exists (select 1 from tenants where tenants.tenant_id = accounts.tenant_id and tenants.removed_at is null)";
+
+/// Others that have an open lease all the same. They are found by that.
+const LEASED: &str = "accounts.removed_at is null and accounts.here = 0
     and exists (select 1 from tenants where tenants.tenant_id = accounts.tenant_id and tenants.removed_at is null)
-    and (accounts.here = 1 or exists (
-        select 1 from leases where leases.account_id = accounts.account_id and leases.state not in ('ended', 'failed')
-    ))";
+    and accounts.account_id in (select leases.account_id from leases where leases.state not in ('ended', 'failed'))";
 
 /// How long after its ending was verified an account is looked at again: never, once it has been often enough.
 const SETTLE_WAIT: &str = "case settle_stage when 0 then ?3 when 1 then ?4 when 2 then ?5 end";
@@ -143,45 +146,62 @@ impl Store {
         self.accounts_where("true").await
     }
 
+    /// Every account that has an open lease.
+    pub(crate) async fn accounts_in_use(&self) -> Result<HashMap<Uuid, AccountRow>, EngineError> {
+        let rows = sqlx::query(
+            "select * from accounts
+             where account_id in (select account_id from leases where state not in ('ended', 'failed'))",
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(fault)?;
+        rows.iter().map(|row| AccountRow::of(row).map(|account| (account.account_id, account))).collect()
+    }
+
     /// Accounts of connected tenants that this store decides about and that are to be looked at now.
     pub(crate) async fn accounts_due(&self, now: i64, looks: &Looks) -> Result<Vec<Uuid>, EngineError> {
-        let scan = if looks.scan_every.is_some() {
-            "looked_at is null or looked_at > ?1 or looked_at <= ?1 - ?2 or"
-        } else {
-            ""
-        };
-        let statement = format!(
-            "select account_id from accounts where {WATCHED} and ({scan}
-                 (settle_from is not null and (settle_from > ?1 or settle_from + {SETTLE_WAIT} <= ?1)))"
-        );
+        let mut reasons = vec![
+            "settle_from is not null and settle_from > ?1".to_owned(),
+            format!("settle_from is not null and settle_from + {SETTLE_WAIT} <= ?1"),
+        ];
+        if looks.scan_every.is_some() {
+            reasons.extend(["looked_at is null", "looked_at > ?1", "looked_at <= ?1 - ?2"].map(ToOwned::to_owned));
+        }
+        // One question for each reason, so that each has an index to ask.
+        let questions: Vec<_> = reasons
+            .iter()
+            .flat_map(|reason| {
+                [HERE, LEASED].map(|which| format!("select account_id from accounts where {which} and {reason}"))
+            })
+            .collect();
+        let statement = questions.join(" union ");
         let rows = looks.bind(sqlx::query(sqlx::AssertSqlSafe(statement)), now).fetch_all(&self.pool);
         rows.await.map_err(fault)?.iter().map(|row| get_id(row, "account_id")).collect()
     }
 
     /// When the first of them is to be looked at; not before `now`.
     pub(crate) async fn first_look(&self, now: i64, looks: &Looks) -> Result<Option<i64>, EngineError> {
-        // Both ends of an index: never seen or seen in the future, and seen longest ago.
-        let scan = if looks.scan_every.is_some() {
-            format!(
-                "select ?1 as at where exists (
-                     select 1 from accounts where {WATCHED} and (looked_at is null or looked_at > ?1)
-                 )
-                 union all select * from (
-                     select looked_at + ?2 as at from accounts where {WATCHED} and looked_at is not null
-                     order by looked_at limit 1
-                 )
-                 union all"
-            )
-        } else {
-            String::new()
-        };
-        let statement = format!(
-            "select min(at) as at from (
-                 {scan}
-                 select case when settle_from > ?1 then ?1 else settle_from + {SETTLE_WAIT} end as at
-                 from accounts where settle_from is not null and {WATCHED}
-             )"
-        );
+        let mut questions = Vec::new();
+        for which in [HERE, LEASED] {
+            questions.push(format!(
+                "select min(case when settle_from > ?1 then ?1 else settle_from + {SETTLE_WAIT} end) as at
+                 from accounts where {which} and settle_from is not null"
+            ));
+            if looks.scan_every.is_some() {
+                // Both ends of an index: never seen or seen in the future, and seen longest ago.
+                questions.push(format!(
+                    "select ?1 as at where exists (select 1 from accounts where {which} and looked_at is null)
+                         or exists (select 1 from accounts where {which} and looked_at > ?1)"
+                ));
+                questions.push(format!(
+                    "select * from (
+                         select looked_at + ?2 as at from accounts where {which} and looked_at is not null
+                         order by looked_at limit 1
+                     )"
+                ));
+            }
+        }
+        let statement = format!("select min(at) as at from ({})", questions.join(" union all "));
         let row = looks.bind(sqlx::query(sqlx::AssertSqlSafe(statement)), now).fetch_one(&self.pool);
         get(&row.await.map_err(fault)?, "at")
     }

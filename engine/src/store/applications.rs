@@ -1,5 +1,7 @@
 //! Rows of what proves that applications are themselves: the public halves, and when they end.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 use sqlx::{Sqlite, sqlite::SqliteRow};
 use uuid::Uuid;
@@ -99,6 +101,15 @@ impl Store {
     /// What is known of an entry; nothing when there is no row.
     pub(crate) async fn application_key(&self, entry: Uuid) -> Result<KeyRow, EngineError> {
         find(&self.pool, entry).await
+    }
+
+    /// When what is in use ends, by entry; entries for which that is not known are left out.
+    pub(crate) async fn ends_of_keys(&self) -> Result<HashMap<Uuid, i64>, EngineError> {
+        let rows = sqlx::query("select entry, expires_at from application_credentials where expires_at is not null")
+            .fetch_all(&self.pool)
+            .await
+            .map_err(fault)?;
+        rows.iter().map(|row| Ok((get_id(row, "entry")?, get(row, "expires_at")?))).collect()
     }
 
     /// Every entry whose end comes before `before` and that no warning has been written down for.

@@ -1,5 +1,7 @@
 //! Rows of connected tenants.
 
+use std::collections::BTreeMap;
+
 use latchkey_protocol::cloud::Cloud;
 use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
@@ -85,6 +87,12 @@ impl Store {
             .await
             .map_err(fault)?;
         row.as_ref().map_or_else(|| Err(Failure::TenantUnknown(tenant_id).into()), |row| get(row, "name"))
+    }
+
+    /// The names of all tenants, connected or removed.
+    pub(crate) async fn tenant_names(&self) -> Result<BTreeMap<Uuid, String>, EngineError> {
+        let rows = sqlx::query("select tenant_id, name from tenants").fetch_all(&self.pool).await.map_err(fault)?;
+        rows.iter().map(|row| Ok((get_id(row, "tenant_id")?, get(row, "name")?))).collect()
     }
 
     /// Tenants that were disconnected on purpose.

@@ -3,6 +3,8 @@
 use entra_sim::directory::seed::TenantRecipe;
 use latchkey_engine::{ALL_ADMINS, BulkStep, Engine, Entitlement, Policy, PrepareAll, Technician, TenantName};
 
+use serde_json::json;
+
 use crate::lab::{CONTOSO, FABRIKAM, Lab, PERSON, QUIET, USER_ADMINISTRATOR};
 
 fn technician(local_part: &str, groups: &[&str]) -> Technician {
@@ -77,6 +79,39 @@ async fn everybody_gets_an_account_where_something_may_be_had_and_a_second_run_c
     let rest = engine.prepare_all(&everybody(&engine), &PERSON, SILENT).await.unwrap();
     assert_eq!((rest.prepared.len(), rest.skipped), (1, 3));
     lab.assert_nothing_is_left(&engine).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_interrupted_goes_on_where_it_was() {
+    let lab = Lab::new().await;
+    let engine = engine(&lab).await;
+    // Contoso's accounts are made; Fabrikam's is, too, but nobody hears of it before it is interrupted.
+    let fault = json!({ "match": { "method": "POST", "path_contains": "/users", "tenant": FABRIKAM.to_string() },
+                        "kind": "hold_after" });
+    lab.sim().faults.add(serde_json::from_value(fault).unwrap());
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let wish = everybody(&engine);
+    let note = |step: BulkStep| tell.send(step.done).unwrap();
+    tokio::select! {
+        report = engine.prepare_all(&wish, &PERSON, &note) => unreachable!("it came to its end: {report:?}"),
+        () = async {
+            while told.recv().await != Some(2) {}
+            lab.sim().faults.wait_for_held().await;
+        } => {}
+    }
+    lab.sim().faults.replace(Vec::new());
+    lab.sim().faults.release();
+    // (Whoever had the loan on the account is dead: it lapses.)
+    lab.advance(30);
+    let again = engine.prepare_all(&wish, &PERSON, SILENT).await.unwrap();
+    assert!(again.failed.is_empty(), "{again:?}");
+    let prepared: Vec<_> = again.prepared.iter().map(|account| account.user_name.as_str()).collect();
+    assert_eq!((prepared.as_slice(), again.skipped), (["jit-kim@fabrikam.onmicrosoft.com"].as_slice(), 3));
+    let account = lab.find_account(FABRIKAM, "jit-kim@").unwrap();
+    assert!(!account.enabled && account.roles.is_empty());
+    let third = engine.prepare_all(&wish, &PERSON, SILENT).await.unwrap();
+    assert_eq!((third.prepared.len(), third.skipped), (0, 4));
+    assert!(engine.verify_audit().await.unwrap().is_whole());
 }
 
 #[tokio::test(flavor = "multi_thread")]
