@@ -2,7 +2,6 @@
 
 use entra_sim::directory::seed::TenantRecipe;
 use latchkey_engine::{ALL_ADMINS, BulkStep, Engine, Entitlement, Policy, PrepareAll, Technician, TenantName};
-
 use serde_json::json;
 
 use crate::lab::{CONTOSO, FABRIKAM, Lab, PERSON, QUIET, USER_ADMINISTRATOR};
