@@ -1,16 +1,18 @@
-//! What to do on a page: one pure function from a sign-in and a look at its page to one decision.
+//! What to do on a page: one pure function from a sign-in and a look at its page to one decision, by the first line of
+//! the table ([`super::table`]) that fits.
 //!
-//! This is the table of sign-in pages that a reader can check against the facts. It is asked only for a page whose
-//! origin and frame have passed ([`super::machine`]), only after a click, and it errs on the side of doing nothing.
+//! It is asked only for a page whose origin and frame have passed ([`super::machine`]), only after a click, and it
+//! errs on the side of doing nothing.
 
 use latchkey_protocol::{CredentialKind, FillField, cloud::SignInOrigin};
 use uuid::Uuid;
 
 use super::{
     address::hint,
-    flow::{Flow, Purpose, Reason, key_of},
+    flow::{DocumentRecord, Flow, Purpose, Reason, key_of},
     page::View,
     snapshot::{Element, Snapshot},
+    table::{After, Meaning, NO_REFUSAL, NUMBERS, ROWS, Row, Then, When},
 };
 use crate::{
     elements::ElementKey as Key,
@@ -75,82 +77,36 @@ pub enum Decision {
 pub const UNKNOWN_AFTER_MS: i64 = 8_000;
 /// How long a page may be busy, or leave a click without an answer.
 pub const STALLED_AFTER_MS: i64 = 20_000;
+/// How often one sign-in looks in lists and goes back for its pass.
+const MAXIMUM_DETOURS: u32 = 6;
+/// AADSTS: there is no such user.
+const UNKNOWN_USER: u32 = 50034;
 
 /// The decision for a page.
 #[must_use]
 pub fn decide(flow: &Flow, grant: Grant, page: &Page, now: i64) -> Decision {
-    if !flow.cloud.signs_in_at(&page.origin) {
-        return tell_with(Word::PageWrongCloud, &flow.tenant_name);
-    }
-    if flow.acting.is_some() {
-        return wait(Word::StatusFilling);
-    }
-    if flow.is_looping(&page.document_id) {
-        return tell(Word::PageLoop);
-    }
-    let stalled = |limit: i64| now.saturating_sub(page.since) >= limit;
-    match page.view {
-        View::Loading | View::Unknown if stalled(UNKNOWN_AFTER_MS) => return tell(Word::PageUnknown),
-        View::Busy | View::Sliding if stalled(STALLED_AFTER_MS) => return tell(Word::PageChanging),
-        View::Loading | View::Unknown | View::Busy | View::Sliding => {
-            return wait(if flow.pressed.is_some() { Word::StatusSubmitted } else { Word::StatusPage });
-        }
-        _ => {}
-    }
+    line(flow, grant, page, now).map_or_else(|| tell(Word::PageUnknown), |(_, decision)| decision)
+}
+
+/// The line of the table that counts, and what it comes to.
+#[must_use]
+pub fn line(flow: &Flow, grant: Grant, page: &Page, now: i64) -> Option<(&'static Row, Decision)> {
     let here = flow.document(&page.document_id);
-    let unanswered = flow
-        .pressed
-        .as_ref()
-        .is_some_and(|pressed| pressed.document_id == page.document_id && pressed.view == page.view);
-    match page.view {
-        View::UserName => on_user_name(flow, grant, page, here.map_or(0, |document| document.nexts), now),
-        _ if unanswered && stalled(STALLED_AFTER_MS) => tell(Word::PageChanging),
-        _ if unanswered => wait(Word::StatusSubmitted),
-        View::Password => on_credential(flow, grant, page, FillField::Password, now),
-        View::AccessPass => on_credential(flow, grant, page, FillField::AccessPass, now),
-        View::Picker => on_picker(flow, page),
-        View::WorkOrPersonal => press_or(page, Key::WorkTile, Purpose::WorkTile, Word::PageWorkOrPersonal),
-        View::Credentials => on_credentials(flow, grant, page),
-        View::StaySignedIn => on_stay_signed_in(flow, page),
-        View::Methods if credential(flow, grant) == CredentialKind::TemporaryAccessPass => {
-            press_or(page, Key::AccessPassTile, Purpose::AccessPassTile, Word::PageMethods)
-        }
-        View::Error | View::ConditionalAccess => on_error_page(page),
-        other => tell(what_to_do(other)),
-    }
+    let look = Look { flow, grant, page, now, here, snapshot: &page.snapshot };
+    ROWS.iter()
+        .filter(|row| (row.on.is_empty() || row.on.contains(&page.view)) && look.holds(row.when))
+        .find_map(|row| Some((row, look.carry_out(row.then)?)))
 }
 
 /// What the person must do on a page on which there is nothing to fill.
 #[must_use]
-pub const fn what_to_do(view: View) -> Word {
-    match view {
-        View::Code => Word::PageCode,
-        View::Methods => Word::PageMethods,
-        View::Approval => Word::PageApproval,
-        View::ApprovalOver => Word::PageApprovalOver,
-        View::ProofUp => Word::PageProofUp,
-        View::ChangePassword => Word::PageChangePassword,
-        View::Consent => Word::PageConsent,
-        View::ConditionalAccess => Word::PageConditionalAccess,
-        View::DeviceCode => Word::PageDeviceCode,
-        View::ConfirmApplication => Word::PageConfirmApplication,
-        View::Federated => Word::PageFederated,
-        View::Captcha => Word::PageCaptcha,
-        View::Passkey => Word::PagePasskey,
-        View::SignOut => Word::PageSignOut,
-        View::Picker => Word::PageNoTile,
-        View::WorkOrPersonal => Word::PageWorkOrPersonal,
-        View::Error => Word::RefusedNoNumber,
-        View::Loading
-        | View::Busy
-        | View::Sliding
-        | View::UserName
-        | View::Password
-        | View::AccessPass
-        | View::Credentials
-        | View::StaySignedIn
-        | View::Unknown => Word::PageUnknown,
-    }
+pub fn what_to_do(view: View) -> Word {
+    let said = ROWS.iter().rev().filter(|row| row.on.contains(&view)).find_map(|row| match row.then {
+        Then::Tell(word) | Then::TellNumber(word) => Some(word),
+        Then::ByNumber(_) => Some(Word::RefusedNoNumber),
+        _ => None,
+    });
+    said.unwrap_or(Word::PageUnknown)
 }
 
 /// Whether two user principal names are the same.
@@ -229,289 +185,264 @@ fn is_for_us(flow: &Flow, page: &Page, field: FillField) -> bool {
     field == FillField::AccessPass && (named_by_us || named_in_address())
 }
 
-fn credential(flow: &Flow, grant: Grant) -> CredentialKind {
-    match grant {
-        Grant::Held { credential, .. } => credential,
-        Grant::Pending | Grant::None => flow.credential,
-    }
+/// Everything that a line of the table may ask about.
+struct Look<'a> {
+    flow: &'a Flow,
+    grant: Grant,
+    page: &'a Page,
+    now: i64,
+    here: Option<&'a DocumentRecord>,
+    snapshot: &'a Snapshot,
 }
 
-fn on_user_name(flow: &Flow, grant: Grant, page: &Page, nexts: u32, now: i64) -> Decision {
-    let snapshot = &page.snapshot;
-    let Some(field) = snapshot.visible(Key::UserName) else {
-        return wait(Word::StatusPage);
-    };
-    if field.visible != 1 {
-        return tell(Word::PageManyFields);
-    }
-    if !field.enabled || field.read_only {
-        return wait(Word::StatusPage);
-    }
-    if snapshot.form_origin.as_deref().is_some_and(|origin| !leads_home(flow, origin)) {
-        return tell(Word::PageForeignForm);
-    }
-    let is_ours = field.value.as_deref().is_some_and(|value| is_same_account(value, &flow.user_name));
-    let filled = flow.document(&page.document_id).is_some_and(|document| document.user_name_filled);
-    if !is_ours {
-        // A value that was ours and is not any more was changed by somebody: hands off.
-        return if filled { tell(Word::PageRefusesValue) } else { Decision::FillUserName };
-    }
-    let pressed_here = flow.pressed.as_ref().is_some_and(|pressed| {
-        pressed.document_id == page.document_id && pressed.view == View::UserName && pressed.purpose == Purpose::Next
-    });
-    let refused = snapshot.visible(Key::UserNameError).is_some() || code(snapshot) == Some("50034");
-    let may_try_again = flow.allowed.as_deref() == Some(page.document_id.as_str());
-    if refused && !may_try_again && (pressed_here || nexts == 0) {
-        let unknown = Text::of(Word::RefusedUnknownUser);
-        // The page may have been asked before the account was there.
-        match grant {
-            Grant::Pending => return wait(Word::StatusActivating),
-            Grant::Held { created: true, .. } => {}
-            Grant::Held { .. } if nexts == 0 => {}
-            Grant::Held { .. } | Grant::None => return Decision::Tell(unknown, true),
-        }
-        if nexts > 0 || code(snapshot) == Some("50034") {
-            match waited(flow, Reason::UnknownUser, about(page, nexts), unknown, now) {
-                None => {}
-                Some(decision) => return decision,
+impl Look<'_> {
+    fn holds(&self, when: When) -> bool {
+        let (flow, page) = (self.flow, self.page);
+        let wants_pass = || self.credential() == CredentialKind::TemporaryAccessPass;
+        match when {
+            When::Always => true,
+            When::OtherCloud => !flow.cloud.signs_in_at(&page.origin),
+            When::Acting => flow.acting.is_some(),
+            When::Looping => flow.is_looping(&page.document_id),
+            When::EmptyForLong => self.lasts(UNKNOWN_AFTER_MS),
+            When::StalledForLong => self.lasts(STALLED_AFTER_MS),
+            When::AfterClick => flow.pressed.is_some(),
+            When::SeveralBoxes => self.name_box().is_some_and(|field| field.visible != 1),
+            When::NotWritable => self.name_box().is_none_or(|field| !field.enabled || field.read_only),
+            // A user name is no secret; a form that leads nowhere yet may still become one that leads home.
+            When::ForeignForm => self.snapshot.form_origin.as_deref().is_some_and(|origin| !leads_home(flow, origin)),
+            // A value that was ours and is not any more was changed by somebody: hands off.
+            When::NameTakenAway => !self.is_ours() && self.here.is_some_and(|document| document.user_name_filled),
+            When::OtherName => !self.is_ours(),
+            // The page may have been asked before the account was there.
+            When::UnknownWhileActivating => self.is_unknown() && self.grant == Grant::Pending,
+            When::UnknownForGood => {
+                self.is_unknown()
+                    && match self.grant {
+                        Grant::Held { created, .. } => !created && self.nexts() > 0,
+                        Grant::Pending | Grant::None => true,
+                    }
             }
+            When::UnknownYet => self.is_unknown() && (self.nexts() > 0 || code(self.snapshot) == Some(UNKNOWN_USER)),
+            When::UnknownOnce => self.is_unknown(),
+            When::UnansweredForLong => self.is_unanswered() && self.lasts(STALLED_AFTER_MS),
+            When::Unanswered => self.is_unanswered(),
+            When::NobodyForLong => self.is_nobody() && self.lasts(UNKNOWN_AFTER_MS),
+            When::Nobody => self.is_nobody(),
+            When::OtherAccount => self.is_other_account() && self.backs() == 0,
+            When::OtherAccountAgain => self.is_other_account(),
+            When::WantsPass => wants_pass(),
+            When::WantsPassNotYet => wants_pass() && !self.is_held(),
+            When::WantsPassListed => wants_pass() && flow.detours == 0,
+            // Microsoft decides after Next what it offers: a pass that was made later is offered only when it is
+            // asked again. The first time at once: most often the pass is there by now.
+            When::WantsPassFirst => wants_pass() && self.backs() == 0 && flow.wait(Reason::PassNotOffered).tries == 0,
+            When::WantsPassLater => wants_pass() && self.sees(Key::Back),
+            When::WantsPassInList => wants_pass() && flow.detours < MAXIMUM_DETOURS,
+            When::WantsPassword => !wants_pass(),
+            When::Submitted => self.is_written() && self.here.is_some_and(|document| document.submitted),
+            When::Emptied => self.is_written() && self.is_empty(),
+            When::Written => self.is_written(),
+            When::Refused => !self.may_try_again() && self.is_refused(),
+            When::AsksAgain => {
+                !self.may_try_again()
+                    && code(self.snapshot).is_none()
+                    && self.field().is_some_and(|field| flow.was_submitted_before(&page.document_id, field))
+            }
+            When::NotYet => !self.is_held(),
+            When::Asking => self.was_asked() && flow.asking.is_some(),
+            When::Asked => self.was_asked(),
+            When::OwnTile => self.own_tiles().count() == 1,
+            When::OwnTiles => self.own_tiles().count() > 1,
+            When::StayOfOther => match identity(page) {
+                Some(identity) => !is_same_account(identity, &flow.user_name),
+                None => !flow.submitted,
+            },
         }
-    } else if pressed_here && !may_try_again {
-        return if now.saturating_sub(page.since) >= STALLED_AFTER_MS {
-            tell(Word::PageChanging)
-        } else {
-            wait(Word::StatusSubmitted)
+    }
+
+    /// Nothing when the line does not count after all: what it would click is not there, or the wait is over.
+    fn carry_out(&self, then: Then) -> Option<Decision> {
+        Some(match then {
+            Then::Wait(word) => Decision::Wait(Text::of(word)),
+            Then::Tell(word) => tell(word),
+            Then::TellTenant(word) => tell_with(word, &self.flow.tenant_name),
+            Then::TellName(word) => tell_with(word, identity(self.page).unwrap_or_default()),
+            Then::TellNumber(word) => Decision::Tell(with_number(word, code(self.snapshot)), false),
+            Then::Offer(word) => Decision::Tell(Text::of(word), !self.flow.allowed_once),
+            Then::Again(reason, word) => return self.again(reason, Text::of(word)),
+            Then::ByNumber(otherwise) => return self.by_number(otherwise),
+            Then::FillUserName => Decision::FillUserName,
+            Then::FillSecret => self.secret()?,
+            Then::Click(key, purpose) => self.sees(key).then_some(Decision::Press(key, None, purpose))?,
+            Then::ClickOwnTile => {
+                let tile = self.own_tiles().next()?.clone();
+                Decision::Press(Key::Tiles, Some(tile), Purpose::AccountTile)
+            }
+        })
+    }
+
+    fn secret(&self) -> Option<Decision> {
+        let (Grant::Held { lease_id, .. }, Some(field)) = (self.grant, self.field()) else {
+            return None;
         };
-    }
-    press_or(page, Key::Primary, Purpose::Next, Word::PageUnknown)
-}
-
-fn on_credential(flow: &Flow, grant: Grant, page: &Page, field: FillField, now: i64) -> Decision {
-    let snapshot = &page.snapshot;
-    match identity(page) {
-        None if is_for_us(flow, page, field) => {}
-        None if now.saturating_sub(page.since) >= UNKNOWN_AFTER_MS => return tell(Word::PageUnknown),
-        None => return wait(Word::StatusPage),
-        Some(identity) if !is_same_account(identity, &flow.user_name) => {
-            let other = tell_with(Word::PageOtherAccount, identity);
-            let went_back = flow.document(&page.document_id).is_some_and(|document| document.backs > 0);
-            return if went_back { other } else { press(page, Key::Back, Purpose::BackForAccount).unwrap_or(other) };
-        }
-        Some(_) => {}
-    }
-    let credential = credential(flow, grant);
-    if credential != field.takes() {
-        return match credential {
-            CredentialKind::TemporaryAccessPass => towards_pass(flow, grant, page, now),
-            CredentialKind::Password => {
-                press(page, Key::ToPassword, Purpose::ToPassword).unwrap_or_else(|| not_offered(credential))
+        Some(match field_for_secret(self.flow, self.page, field) {
+            Ok(()) => Decision::AskSecret(lease_id, field),
+            Err(text) if text.key == Word::StatusPage.key() || text.key == Word::StatusHidden.key() => {
+                Decision::Wait(text)
             }
+            Err(text) => Decision::Tell(text, false),
+        })
+    }
+
+    /// What a number means: on an error page the end, on the page of a credential what [`NUMBERS`] says.
+    fn by_number(&self, otherwise: Word) -> Option<Decision> {
+        let is_field = self.field().is_some();
+        let offered = is_field && !self.flow.allowed_once;
+        let Some(number) = code(self.snapshot) else {
+            return Some(Decision::Tell(Text::of(Word::RefusedNoNumber), offered));
         };
-    }
-    let here = flow.document(&page.document_id);
-    if let Some(document) = here
-        && document.secret_filled == Some(field)
-    {
-        let is_empty = snapshot.visible(key_of(field)).is_none_or(|element| element.empty);
-        return if document.submitted {
-            wait(Word::StatusSubmitted)
-        } else if is_empty {
-            tell(Word::PageRefusesValue)
-        } else {
-            press_or(page, Key::Primary, Purpose::Submit, Word::PageUnknown)
+        let Some(meaning) = meaning(number) else {
+            return Some(Decision::Tell(with_number(otherwise, Some(number)), false));
         };
-    }
-    let may_try_again = flow.allowed.as_deref() == Some(page.document_id.as_str());
-    if !may_try_again && let Some(decision) = refused(flow, page, now) {
-        return decision;
-    }
-    if !may_try_again && code(snapshot).is_none() && flow.was_submitted_before(&page.document_id, field) {
-        return Decision::Tell(Text::of(Word::PageAsksAgain), !flow.allowed_once);
-    }
-    let Grant::Held { lease_id, .. } = grant else {
-        return wait(Word::StatusActivating);
-    };
-    if here.is_some_and(|document| document.secret_asked.is_some()) {
-        return if flow.asking.is_some() { wait(Word::StatusFilling) } else { tell(Word::PageChanging) };
-    }
-    match field_for_secret(flow, page, field) {
-        Ok(()) => Decision::AskSecret(lease_id, field),
-        Err(text) if text.key == Word::StatusPage.key() || text.key == Word::StatusHidden.key() => Decision::Wait(text),
-        Err(text) => Decision::Tell(text, false),
-    }
-}
-
-/// From the password to the pass. Microsoft decides after Next what it offers: a pass that was made later is offered
-/// only when it is asked again.
-fn towards_pass(flow: &Flow, grant: Grant, page: &Page, now: i64) -> Decision {
-    if let Some(decision) = press(page, Key::ToAccessPass, Purpose::ToAccessPass)
-        .or_else(|| press(page, Key::AccessPassTile, Purpose::AccessPassTile))
-    {
-        return decision;
-    }
-    if !matches!(grant, Grant::Held { .. }) {
-        return wait(Word::StatusActivating);
-    }
-    if flow.detours == 0
-        && let Some(decision) = press(page, Key::ToCredentials, Purpose::ToCredentials)
-    {
-        return decision;
-    }
-    let Some(back) = press(page, Key::Back, Purpose::BackForPass) else {
-        return tell(Word::PageNoPass);
-    };
-    let backs = flow.document(&page.document_id).map_or(0, |document| document.backs);
-    if backs == 0 && flow.wait(Reason::PassNotOffered).tries == 0 {
-        // The first time at once: most often the pass is there by now.
-        return back;
-    }
-    waited(flow, Reason::PassNotOffered, about(page, backs), Text::of(Word::PageNoPass), now).unwrap_or(back)
-}
-
-fn on_credentials(flow: &Flow, grant: Grant, page: &Page) -> Decision {
-    match credential(flow, grant) {
-        CredentialKind::TemporaryAccessPass => {
-            if let Some(decision) = press(page, Key::AccessPassTile, Purpose::AccessPassTile) {
-                return decision;
-            }
-            if !matches!(grant, Grant::Held { .. }) {
-                return wait(Word::StatusActivating);
-            }
-            press(page, Key::Back, Purpose::BackForPass)
-                .filter(|_| flow.detours < 6)
-                .unwrap_or_else(|| not_offered(CredentialKind::TemporaryAccessPass))
-        }
-        CredentialKind::Password => {
-            press(page, Key::ToPassword, Purpose::ToPassword).unwrap_or_else(|| not_offered(CredentialKind::Password))
+        let text = with_number(meaning.word, Some(number));
+        match meaning.after {
+            After::Again(reason) if is_field => self.again(reason, text),
+            After::Once => Some(Decision::Tell(text, offered)),
+            _ => Some(Decision::Tell(text, false)),
         }
     }
-}
 
-fn on_picker(flow: &Flow, page: &Page) -> Decision {
-    let mut own = page.snapshot.tiles.iter().filter(|tile| is_same_account(tile, &flow.user_name));
-    match (own.next(), own.next()) {
-        (Some(tile), None) => Decision::Press(Key::Tiles, Some(tile.clone()), Purpose::AccountTile),
-        (None, _) => press_or(page, Key::OtherTile, Purpose::OtherTile, Word::PageNoTile),
-        (Some(_), Some(_)) => tell(Word::PageNoTile),
-    }
-}
-
-fn on_stay_signed_in(flow: &Flow, page: &Page) -> Decision {
-    let is_ours = match page.snapshot.identity.as_deref() {
-        Some(identity) if !identity.is_empty() => is_same_account(identity, &flow.user_name),
-        _ => flow.submitted,
-    };
-    if !is_ours {
-        return tell_with(Word::PageOtherAccount, page.snapshot.identity.as_deref().unwrap_or_default());
-    }
-    press_or(page, Key::Back, Purpose::DoNotStay, Word::PageUnknown)
-}
-
-fn on_error_page(page: &Page) -> Decision {
-    let word = match (page.view, code(&page.snapshot)) {
-        (View::ConditionalAccess, Some(number)) => return tell_with(Word::PageConditionalAccess, number),
-        (View::ConditionalAccess, None) => return tell_with(Word::PageConditionalAccess, ""),
-        (_, None) => Word::RefusedNoNumber,
-        (_, Some(number)) => {
-            let text = refusal(number);
-            return if text.key == Word::RefusedOther.key() {
-                tell_with(Word::PageError, number)
-            } else {
-                Decision::Tell(text, false)
-            };
+    /// Waiting for a reason: nothing when the wait about exactly this is over.
+    fn again(&self, reason: Reason, text: Text) -> Option<Decision> {
+        let times = match reason {
+            Reason::UnknownUser => self.nexts(),
+            Reason::PassNotOffered => self.backs(),
+            Reason::Disabled | Reason::PassUnknown => 0,
+        };
+        let mut about = self.page.document_id.clone();
+        about.push('#');
+        about.push_str(&times.to_string());
+        let wait = self.flow.wait(reason);
+        if wait.about != about {
+            return Some(Decision::Again(reason, about, text));
         }
-    };
-    tell(word)
-}
+        (self.now < wait.until).then_some(Decision::WaitUntil(wait.until, reason))
+    }
 
-/// What a refusal that the page already shows means for the next fill; nothing when there was none.
-fn refused(flow: &Flow, page: &Page, now: i64) -> Option<Decision> {
-    let shows_error = page.snapshot.visible(Key::PasswordError).is_some();
-    let Some(number) = code(&page.snapshot) else {
-        return shows_error.then(|| Decision::Tell(Text::of(Word::RefusedNoNumber), !flow.allowed_once));
-    };
-    let again = match number {
-        "50057" => Some(Reason::Disabled),
-        "130503" => Some(Reason::PassUnknown),
-        // The address was the one with the error; the account has been found since.
-        "50034" => return None,
-        _ => None,
-    };
-    let text = refusal(number);
-    match again {
-        Some(reason) => waited(flow, reason, about(page, 0), text, now),
-        None => {
-            let may_retry = number == "50126" && !flow.allowed_once;
-            Some(Decision::Tell(text, may_retry))
+    fn sees(&self, key: Key) -> bool {
+        self.snapshot.visible(key).is_some_and(|element| element.visible == 1 && element.enabled)
+    }
+
+    fn lasts(&self, limit: i64) -> bool {
+        self.now.saturating_sub(self.page.since) >= limit
+    }
+
+    fn name_box(&self) -> Option<&Element> {
+        self.snapshot.visible(Key::UserName)
+    }
+
+    fn is_ours(&self) -> bool {
+        let value = self.name_box().and_then(|field| field.value.as_deref());
+        value.is_some_and(|value| is_same_account(value, &self.flow.user_name))
+    }
+
+    /// Whether the page says that it does not know our name, and that is news.
+    fn is_unknown(&self) -> bool {
+        let refused = self.snapshot.visible(Key::UserNameError).is_some() || code(self.snapshot) == Some(UNKNOWN_USER);
+        refused && !self.may_try_again() && (self.pressed_here() || self.nexts() == 0)
+    }
+
+    fn is_unanswered(&self) -> bool {
+        // A user name may be sent once more when the technician says so.
+        let is_allowed = self.page.view == View::UserName && self.may_try_again();
+        self.pressed_here() && !is_allowed
+    }
+
+    fn pressed_here(&self) -> bool {
+        let page = self.page;
+        let is_here = |id: &str, view| id == page.document_id && view == page.view;
+        self.flow.pressed.as_ref().is_some_and(|pressed| is_here(&pressed.document_id, pressed.view))
+    }
+
+    fn may_try_again(&self) -> bool {
+        self.flow.allowed.as_deref() == Some(self.page.document_id.as_str())
+    }
+
+    fn nexts(&self) -> u32 {
+        self.here.map_or(0, |document| document.nexts)
+    }
+
+    fn backs(&self) -> u32 {
+        self.here.map_or(0, |document| document.backs)
+    }
+
+    fn field(&self) -> Option<FillField> {
+        match self.page.view {
+            View::Password => Some(FillField::Password),
+            View::AccessPass => Some(FillField::AccessPass),
+            _ => None,
         }
     }
-}
 
-/// What Microsoft's number means.
-#[must_use]
-pub fn refusal(number: &str) -> Text {
-    let word = match number {
-        "50034" => Word::RefusedUnknownUser,
-        "50126" => Word::RefusedCredential,
-        "50053" => Word::RefusedLocked,
-        "50055" => Word::RefusedExpired,
-        "50056" => Word::RefusedInvalidPassword,
-        "50057" => Word::RefusedDisabled,
-        "50089" => Word::RefusedFlow,
-        "90094" => Word::RefusedConsent,
-        "130502" => Word::RefusedPassPolicy,
-        "130503" => Word::RefusedPassInvalid,
-        "130504" => Word::RefusedPassExpired,
-        "130505" => Word::RefusedPassUsed,
-        "130506" => Word::RefusedPassElsewhere,
-        "50128" | "90002" => return Text::with(Word::RefusedTenant, number),
-        "50072" | "50074" | "50076" | "50079" => return Text::with(Word::RefusedFactor, number),
-        "53000" | "53001" | "53003" | "53004" => return Text::with(Word::RefusedPolicy, number),
-        "70044" | "70046" => return Text::with(Word::RefusedAgain, number),
-        "130500" | "135016" => return Text::with(Word::RefusedMethod, number),
-        other => return Text::with(Word::RefusedOther, other),
-    };
-    Text::of(word)
-}
-
-/// The number of an error that the page was loaded with. 50058 ('not signed in') is how every sign-in begins; 50140
-/// and 50199 are questions, not refusals.
-fn code(snapshot: &Snapshot) -> Option<&str> {
-    let number = snapshot.error_code.as_deref()?;
-    let is_number = (1..=8).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit());
-    (is_number && !matches!(number, "0" | "50058" | "50140" | "50199")).then_some(number)
-}
-
-/// Waiting for a reason: nothing when the wait about exactly this is over.
-fn waited(flow: &Flow, reason: Reason, about: String, text: Text, now: i64) -> Option<Decision> {
-    let wait = flow.wait(reason);
-    if wait.about != about {
-        return Some(Decision::Again(reason, about, text));
+    fn credential(&self) -> CredentialKind {
+        match self.grant {
+            Grant::Held { credential, .. } => credential,
+            Grant::Pending | Grant::None => self.flow.credential,
+        }
     }
-    (now < wait.until).then_some(Decision::WaitUntil(wait.until, reason))
+
+    const fn is_held(&self) -> bool {
+        matches!(self.grant, Grant::Held { .. })
+    }
+
+    fn is_nobody(&self) -> bool {
+        identity(self.page).is_none() && !self.field().is_some_and(|field| is_for_us(self.flow, self.page, field))
+    }
+
+    fn is_other_account(&self) -> bool {
+        identity(self.page).is_some_and(|identity| !is_same_account(identity, &self.flow.user_name))
+    }
+
+    fn is_written(&self) -> bool {
+        let field = self.field();
+        field.is_some() && self.here.is_some_and(|document| document.secret_filled == field)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.field().is_some_and(|field| self.snapshot.visible(key_of(field)).is_none_or(|element| element.empty))
+    }
+
+    fn was_asked(&self) -> bool {
+        self.here.is_some_and(|document| document.secret_asked.is_some())
+    }
+
+    fn is_refused(&self) -> bool {
+        match code(self.snapshot) {
+            Some(number) => meaning(number).is_none_or(|meaning| meaning.after != After::GoOn),
+            None => self.snapshot.visible(Key::PasswordError).is_some(),
+        }
+    }
+
+    fn own_tiles(&self) -> impl Iterator<Item = &String> {
+        self.snapshot.tiles.iter().filter(|tile| is_same_account(tile, &self.flow.user_name))
+    }
 }
 
-fn about(page: &Page, times: u32) -> String {
-    let mut about = page.document_id.clone();
-    about.push('#');
-    about.push_str(&times.to_string());
-    about
+fn meaning(number: u32) -> Option<&'static Meaning> {
+    NUMBERS.iter().find(|meaning| meaning.number == number)
 }
 
-fn is_pressable(element: &Element) -> bool {
-    element.visible == 1 && element.enabled
+/// The number of an error that the page was loaded with, if it refuses anything.
+fn code(snapshot: &Snapshot) -> Option<u32> {
+    let text = snapshot.error_code.as_deref()?;
+    let is_number = (1..=8).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = is_number.then(|| text.parse().ok()).flatten()?;
+    (!NO_REFUSAL.contains(&number)).then_some(number)
 }
 
-fn press(page: &Page, key: Key, purpose: Purpose) -> Option<Decision> {
-    page.snapshot.visible(key).filter(|element| is_pressable(element)).map(|_| Decision::Press(key, None, purpose))
-}
-
-fn press_or(page: &Page, key: Key, purpose: Purpose, otherwise: Word) -> Decision {
-    press(page, key, purpose).unwrap_or_else(|| tell(otherwise))
-}
-
-fn wait(word: Word) -> Decision {
-    Decision::Wait(Text::of(word))
+fn with_number(word: Word, number: Option<u32>) -> Text {
+    Text::with(word, number.map(|number| number.to_string()).unwrap_or_default())
 }
 
 fn tell(word: Word) -> Decision {
@@ -522,11 +453,4 @@ fn tell_with(word: Word, argument: &str) -> Decision {
     // The page may say anything; a user principal name has at most 113 characters.
     let argument: String = argument.chars().filter(|character| !character.is_control()).take(113).collect();
     Decision::Tell(Text::with(word, argument), false)
-}
-
-fn not_offered(credential: CredentialKind) -> Decision {
-    tell(match credential {
-        CredentialKind::TemporaryAccessPass => Word::PageNoPass,
-        CredentialKind::Password => Word::PageNoPassword,
-    })
 }

@@ -541,13 +541,6 @@ fn is_same_kind(before: View, after: View) -> bool {
     before == after || (is_empty(before) && is_empty(after)) || (is_moving(before) && is_moving(after))
 }
 
-fn view_of(field: latchkey_protocol::FillField) -> View {
-    match field {
-        latchkey_protocol::FillField::Password => View::Password,
-        latchkey_protocol::FillField::AccessPass => View::AccessPass,
-    }
-}
-
 /// Where Microsoft sends an account that must register a second factor.
 fn is_registration(url: &str) -> bool {
     ["https://mysignins.microsoft.com", "https://account.activedirectory.windowsazure.com"]

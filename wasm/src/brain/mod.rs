@@ -3,8 +3,9 @@
 //! It decides everything about sign-in pages. It has no clock (events carry the time), no randomness and no input or
 //! output. It never keeps a secret: one that the host sends leaves in the same call, inside one effect.
 //!
-//! [`page`] reads which step a page shows, [`decide`] says what to do there, [`flow`] remembers what was done,
-//! [`machine`] ties them to tabs, host and technician, and `present` makes icon, badge and popup of it.
+//! [`table`] lists every page and what is done on it; [`page`] reads which one is shown, [`decide`] which line of the
+//! table counts, [`flow`] remembers what was done, [`machine`] ties them to tabs, host and technician, and `present`
+//! makes icon, badge and popup of it.
 
 pub mod address;
 mod boundary;
@@ -17,6 +18,7 @@ pub mod machine;
 pub mod page;
 mod present;
 pub mod snapshot;
+pub mod table;
 mod unprinted;
 
 pub use boundary::{BrainHandle, element_table_json};

@@ -1,10 +1,12 @@
 //! Which step of the sign-in a page shows, read from a snapshot.
 //!
 //! Nothing here grants trust: the page has passed the origin check before, and a wrong answer can at most make
-//! Latchkey wait or speak. No text, colour or picture is used. A page that fits nothing is [`View::Unknown`]. Facts:
-//! the public descriptions of Entra's sign-in page (`PageID`, `data-viewid`, element ids).
+//! Latchkey wait or speak. The signs stand in [`super::table`]; a page that bears none is [`View::Unknown`].
 
-use super::snapshot::{Ready, Snapshot};
+use super::{
+    snapshot::{Ready, Snapshot},
+    table::{Named, SIGNS, Sign},
+};
 use crate::elements::ElementKey as Key;
 
 /// What a page shows.
@@ -86,112 +88,34 @@ impl View {
         matches!(self, Self::Loading | Self::Busy | Self::Sliding)
     }
 
-    /// What the page of an address shows.
+    /// What the page of an address shows: the first of [`SIGNS`] that it bears.
     #[must_use]
     pub fn of(snapshot: &Snapshot, path: &str) -> Self {
         let sees = |key| snapshot.visible(key).is_some();
-        let shows_view = |id: &str| snapshot.views.iter().any(|view| view == id);
-        let settled = snapshot.ready == Ready::Complete;
-
-        // What must never be filled comes first, whatever else the page shows.
-        if sees(Key::ChangePassword) {
-            return Self::ChangePassword;
-        }
-        if sees(Key::DeviceCode) || path.ends_with("/deviceauth") {
-            return Self::DeviceCode;
-        }
-        if sees(Key::Accept) {
-            return Self::Consent;
-        }
-        if path.ends_with("/logout") || path.ends_with("/uxlogout") || path.ends_with("/logout.srf") {
-            return Self::SignOut;
-        }
-        match snapshot.page_id.as_deref() {
-            Some("ConvergedChangePassword") => return Self::ChangePassword,
-            Some("ConvergedConsent") => return Self::Consent,
-            Some("ConvergedProofUpRedirect") => return Self::ProofUp,
-            Some("ConvergedConditionalAccess") => return Self::ConditionalAccess,
-            Some("ConvergedError") => return Self::Error,
-            Some("ConvergedRemoteConnect") => return Self::DeviceCode,
-            Some("CmsiInterrupt") => return Self::ConfirmApplication,
-            Some("BssoInterrupt") => return Self::Loading,
-            _ => {}
-        }
-        if sees(Key::Busy) {
-            return Self::Busy;
-        }
         let boxes = [Key::UserName, Key::Password, Key::AccessPass, Key::Code].iter().filter(|key| sees(**key)).count();
-        if snapshot.views.len() > 1 || boxes > 1 {
-            return Self::Sliding;
-        }
-        match snapshot.page_id.as_deref() {
-            Some("KmsiInterrupt") => {
-                if (sees(Key::StaySignedInText) || sees(Key::StaySignedInBox)) && boxes == 0 {
-                    Self::StaySignedIn
-                } else if settled {
-                    Self::Unknown
-                } else {
-                    Self::Loading
-                }
-            }
-            Some("ConvergedTFA") => Self::of_second_factor(&sees, settled),
-            Some("ConvergedSignIn") => Self::of_sign_in(&sees, &shows_view, settled),
-            Some(_) => Self::Unknown,
-            // The id proves nothing, so a page without one is read by what it shows.
-            None if sees(Key::ServiceError) => Self::Error,
-            None if snapshot.has(Key::SelfSubmitting) => Self::Loading,
-            None if sees(Key::ProofUp) => Self::ProofUp,
-            None if sees(Key::StaySignedInText) && sees(Key::StaySignedInBox) && boxes == 0 => Self::StaySignedIn,
-            None if sees(Key::Code) || sees(Key::Methods) || sees(Key::ApprovalOver) => {
-                Self::of_second_factor(&sees, settled)
-            }
-            None => Self::of_sign_in(&sees, &shows_view, settled),
-        }
-    }
-
-    fn of_second_factor(sees: &dyn Fn(Key) -> bool, settled: bool) -> Self {
-        if sees(Key::AccessPass) {
-            Self::AccessPass
-        } else if sees(Key::Code) {
-            Self::Code
-        } else if sees(Key::Methods) {
-            Self::Methods
-        } else if sees(Key::ApprovalOver) {
-            Self::ApprovalOver
-        } else if sees(Key::Approval) || sees(Key::Number) {
-            Self::Approval
-        } else if settled {
-            Self::Unknown
-        } else {
-            Self::Loading
-        }
-    }
-
-    fn of_sign_in(sees: &dyn Fn(Key) -> bool, shows_view: &dyn Fn(&str) -> bool, settled: bool) -> Self {
-        if shows_view("48") {
-            Self::Captcha
-        } else if sees(Key::AccessPass) {
-            Self::AccessPass
-        } else if sees(Key::Password) {
-            Self::Password
-        } else if sees(Key::UserName) {
-            Self::UserName
-        } else if sees(Key::WorkTile) || sees(Key::PersonalTile) {
-            Self::WorkOrPersonal
-        } else if sees(Key::Tiles) {
-            Self::Picker
-        } else if sees(Key::Credentials) {
-            Self::Credentials
-        } else if sees(Key::Approval) || sees(Key::Number) {
-            Self::Approval
-        } else if sees(Key::ToOrganization) || shows_view("8") || shows_view("41") {
-            Self::Federated
-        } else if shows_view("23") {
-            Self::Passkey
-        } else if shows_view("18") || shows_view("55") || !settled {
-            Self::Loading
-        } else {
-            Self::Unknown
+        let page_id = snapshot.page_id.as_deref();
+        let named = match page_id {
+            Some("ConvergedSignIn") => Named::SignIn,
+            Some("ConvergedTFA") => Named::SecondFactor,
+            Some("KmsiInterrupt") => Named::StaySignedIn,
+            None => Named::Nothing,
+            Some(_) => Named::Otherwise,
+        };
+        let bears = |sign| match sign {
+            Sign::Sees(key) => sees(key),
+            Sign::Asks(key) => sees(key) && boxes == 0,
+            Sign::AsksBoth(first, second) => sees(first) && sees(second) && boxes == 0,
+            Sign::Has(key) => snapshot.has(key),
+            Sign::Path(end) => path.ends_with(end),
+            Sign::PageId(id) => page_id == Some(id),
+            Sign::ViewId(id) => snapshot.views.iter().any(|view| view == id),
+            Sign::Twice => snapshot.views.len() > 1 || boxes > 1,
+        };
+        let known = SIGNS.iter().find(|known| known.on & named as u8 != 0 && bears(known.sign));
+        match known {
+            Some(known) => known.view,
+            None if snapshot.ready == Ready::Complete || named == Named::Otherwise => Self::Unknown,
+            None => Self::Loading,
         }
     }
 }

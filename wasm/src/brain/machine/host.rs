@@ -9,13 +9,14 @@ use uuid::Uuid;
 
 use super::{
     Asked, Brain, HELLO_MS, HostProblem, LOOK_UP_MS, Link, MAXIMUM_FILLED, MAXIMUM_STARTS, Pending, START_MS,
-    host_timer, running, view_of,
+    host_timer, running,
 };
 use crate::{
     brain::{
         Unprinted, decide,
         effect::Effect,
         flow::{Act, Flow, Step, key_of},
+        table::view_of,
     },
     popup::view::StepProgress,
     words::{Text, Word},
