@@ -30,6 +30,7 @@ mod session;
 mod settings;
 mod sign_in;
 mod tenant_list;
+mod unknown_pages;
 mod webhook;
 mod when;
 

@@ -6,7 +6,7 @@ use latchkey_protocol::{ErrorBody, ErrorCode, PROTOCOL_VERSION, RequestFrame, Re
 use serde_json::Value;
 
 /// The closed set of verbs, as they stand on the wire.
-const VERBS: [&str; 9] = [
+const VERBS: [&str; 10] = [
     "hello",
     "list_tenants",
     "start_lease",
@@ -16,6 +16,7 @@ const VERBS: [&str; 9] = [
     "end_lease",
     "extend_lease",
     "list_leases",
+    "note_unknown_page",
 ];
 
 /// A message that is not a request of this protocol.
@@ -113,7 +114,8 @@ mod tests {
                     | Request::RevealCredential { .. }
                     | Request::EndLease { .. }
                     | Request::ExtendLease { .. }
-                    | Request::ListLeases {} => seen.insert(verb),
+                    | Request::ListLeases {}
+                    | Request::NoteUnknownPage {} => seen.insert(verb),
                 };
             }
         }

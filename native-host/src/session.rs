@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 use crate::connection::{ConnectionError, Incoming, Outgoing};
 use crate::key_store::Prompting;
-use crate::{failure, host, machine, request, webhook};
+use crate::{failure, host, machine, request, unknown_pages, webhook};
 
 /// So many requests may run at once on one connection; more than any extension of ours sends.
 const MOST_REQUESTS: usize = 32;
@@ -279,13 +279,19 @@ impl Shared {
             // Nothing is given while nobody can tell what may be given, or to whom.
             crate::directory::to_give(&machine::settings()?, Prompting::Allowed).await?;
         }
+        if matches!(request, Request::NoteUnknownPage {}) {
+            unknown_pages::note();
+            return Ok(Reply::Noted {});
+        }
         let engine = self.engine().await?;
         let caller = &self.caller;
         let to_browser = self.to_browser.clone();
         // A step that does not fit into the queue is not worth holding up the work for.
         let on_progress = move |progress: Progress| drop(to_browser.try_send(HostFrame::Progress { id, progress }));
         Ok(match request {
-            Request::Hello(_) => return Err(failure::internal("a hello came to the wrong place")),
+            Request::Hello(_) | Request::NoteUnknownPage {} => {
+                return Err(failure::internal("a message came to the wrong place"));
+            }
             Request::ListTenants { hint } => {
                 let mut tenants = engine.tenants().await?;
                 // Where nothing entitles the technician there is nothing to click; an open lease is shown until it ends.
@@ -464,6 +470,10 @@ const fn deadline(request: &Request) -> Duration {
         Request::ExtendLease { .. } => 15,
         // The key store may ask the person for a password.
         Request::FillCredential { .. } | Request::RevealCredential { .. } => 30,
-        Request::Hello(_) | Request::ListTenants { .. } | Request::ConfirmSignIn { .. } | Request::ListLeases {} => 15,
+        Request::Hello(_)
+        | Request::ListTenants { .. }
+        | Request::ConfirmSignIn { .. }
+        | Request::ListLeases {}
+        | Request::NoteUnknownPage {} => 15,
     })
 }

@@ -59,6 +59,11 @@ impl Folders {
         self.state.join("last-sweep")
     }
 
+    /// How many unknown sign-in pages were met and when the last one was.
+    pub(crate) fn unknown_pages(&self) -> PathBuf {
+        self.state.join("unknown-pages")
+    }
+
     /// The log.
     pub(crate) fn log(&self) -> PathBuf {
         self.state.join("latchkey.log")

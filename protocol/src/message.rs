@@ -88,6 +88,9 @@ pub enum Request {
     },
     /// Every lease that is not closed. Answered by [`Reply::Leases`].
     ListLeases {},
+    /// A sign-in met a page that the extension does not know. The host counts it for `latchkey doctor`; nothing of the
+    /// page is told. Answered by [`Reply::Noted`].
+    NoteUnknownPage {},
 }
 
 /// Who calls and in which version of the protocol.
@@ -206,6 +209,8 @@ pub enum Reply {
     },
     /// To [`Request::FillCredential`] and [`Request::RevealCredential`], and to nothing else.
     Secret(Secret),
+    /// To [`Request::NoteUnknownPage`].
+    Noted {},
 }
 
 /// The host's side of the handshake.

@@ -135,6 +135,7 @@ fn every_message_is_as_on_file() {
         ("reveal-credential", Request::RevealCredential { lease_id: LEASE }),
         ("end-lease", Request::EndLease { lease_id: LEASE }),
         ("list-leases", Request::ListLeases {}),
+        ("note-unknown-page", Request::NoteUnknownPage {}),
     ];
     for (number, (name, request)) in (1..).zip(requests) {
         check(&mut names, &format!("request-{name}"), &RequestFrame { id: RequestId(number), request });
@@ -167,6 +168,7 @@ fn every_message_is_as_on_file() {
                 }),
             },
         ),
+        ("reply-noted", HostFrame::Reply { id, reply: Reply::Noted {} }),
         (
             "progress",
             HostFrame::Progress { id, progress: Progress { step: Step::AssignRoles, state: StepState::Done } },

@@ -205,6 +205,7 @@ impl Read for Reply {
             "lease" => Self::Lease { lease: member(object, "lease")? },
             "leases" => Self::Leases { leases: member(object, "leases")? },
             "secret" => Self::Secret(Read::read(value)?),
+            "noted" => Self::Noted {},
             _ => return None,
         })
     }

@@ -29,6 +29,7 @@ fn kinds(effects: &[Effect]) -> Vec<&'static str> {
             Request::EndLease { .. } => "end",
             Request::ExtendLease { .. } => "extend",
             Request::ListLeases {} => "leases",
+            Request::NoteUnknownPage {} => "note",
         })
         .collect()
 }
@@ -509,6 +510,7 @@ impl Stage {
                     Request::ListTenants { .. } => Reply::Tenants { tenants: vec![tenant(Password)], recognized: None },
                     Request::FillCredential { .. } => Reply::Secret(secret(Password)),
                     Request::ListLeases {} => Reply::Leases { leases: vec![lease(Password)] },
+                    Request::NoteUnknownPage {} => Reply::Noted {},
                     Request::ConfirmSignIn { .. } => {
                         self.confirmed = true;
                         Reply::Lease { lease: lease(Password) }

@@ -40,7 +40,7 @@ pub(crate) enum State {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Finding {
     /// The link: `program`, `configuration`, `browser`, `schedule`, `key_store`, `store`, `disk`, `network`, `clock`,
-    /// `tenant`, `lockdown`, `lease`, `account`.
+    /// `tenant`, `lockdown`, `lease`, `account`, `sign_in_page`.
     pub(crate) link: &'static str,
     /// How it is.
     pub(crate) state: State,
@@ -78,6 +78,7 @@ pub(super) async fn examine(doctor: &Doctor, output: Output) -> Result<ExitCode,
     findings.extend(links::proxy_for_the_schedule(&settings));
     findings.push(key_store().await);
     findings.extend(links::disk(&folders));
+    findings.extend(links::sign_in_pages(&folders, machine::now()));
 
     let engine = machine::open_engine_with(&folders, &settings, Prompting::Never).await;
     let engine = match engine {

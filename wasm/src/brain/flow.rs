@@ -137,6 +137,8 @@ pub struct DocumentRecord {
     pub backs: u32,
     /// Acts that did not arrive.
     pub attempts: u32,
+    /// The host has counted it as unknown.
+    pub noted: bool,
 }
 
 /// A click that the page has not answered yet.
@@ -400,7 +402,8 @@ fields!(DocumentRecord {
     submitted,
     nexts,
     backs,
-    attempts
+    attempts,
+    noted
 });
 fields!(Backoff { tries, since, until, about });
 names!(Over { "SignedIn" = SignedIn, "Registration" = Registration, "GivenUp" = GivenUp });

@@ -161,6 +161,7 @@ enum Asked {
     Confirm,
     End,
     Leases,
+    Note,
 }
 
 impl Brain {

@@ -12,9 +12,12 @@ use crate::install::manifest::{Manifest, extensions_for};
 use crate::install::schedule::Invocation;
 use crate::install::{self, Record, record_path, schedule_here, search_path, succeeds};
 use crate::settings::Folders;
+use crate::unknown_pages::UnknownPages;
 
 /// A sweep older than this, in milliseconds, means that the schedule does not run.
 const SWEEP_TOO_OLD: i64 = 3 * 60 * 1000;
+/// An unknown sign-in page that was met longer ago than this, in milliseconds, is no news.
+const PAGES_OF_LATE: i64 = 14 * 24 * 60 * 60 * 1000;
 /// Below this the database may not be able to write what an ending needs, in bytes.
 const SPACE_NEEDED: u64 = 16 * 1024 * 1024;
 
@@ -142,6 +145,25 @@ fn registry_default(key: &str) -> Option<PathBuf> {
     let text = String::from_utf8_lossy(&printed.stdout).into_owned();
     let (_, value) = text.split_once("REG_SZ")?;
     Some(PathBuf::from(value.lines().next()?.trim()))
+}
+
+/// Sign-in pages that the extension did not know. Nothing was filled on them; more than a few mean that Microsoft has
+/// changed the sign-in.
+pub(super) fn sign_in_pages(folders: &Folders, now: i64) -> Option<Finding> {
+    const LINK: &str = "sign_in_page";
+    let met = UnknownPages::read(&folders.unknown_pages())?;
+    let last = jiff::Timestamp::from_millisecond(met.last).ok()?;
+    let day = last.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M");
+    let found = format!("unknown pages met so far: {}, the last one on {day}", met.count);
+    Some(if now.saturating_sub(met.last) < PAGES_OF_LATE {
+        Finding::warning(
+            LINK,
+            format!("{found}; nothing was filled there"),
+            "Update Latchkey and the extension. Until then use 'Show credential' in the popup.",
+        )
+    } else {
+        Finding::good(LINK, found)
+    })
 }
 
 /// Whether the system runs the sweep.

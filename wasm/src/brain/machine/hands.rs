@@ -3,7 +3,7 @@
 
 use latchkey_protocol::{Document, ErrorBody, ErrorCode, LeaseState, Request};
 
-use super::{ACT_MS, Asked, Brain, FILL_MS, IDLE_MS, Link, MAXIMUM_STARTS, name_of, running};
+use super::{ACT_MS, Asked, Brain, FILL_MS, IDLE_MS, LOOK_UP_MS, Link, MAXIMUM_STARTS, name_of, running};
 use crate::{
     brain::{
         Unprinted,
@@ -157,9 +157,14 @@ impl Brain {
                     }
                 }
                 Decision::Tell(text, can_retry) => {
+                    let is_unknown = text.key == Word::PageUnknown.key();
                     flow.status = text;
                     flow.needs_person = true;
                     flow.can_retry = can_retry;
+                    let document = flow.document_mut(&page.document_id);
+                    if is_unknown && !std::mem::replace(&mut document.noted, true) {
+                        self.ask(Asked::Note, Request::NoteUnknownPage {}, LOOK_UP_MS);
+                    }
                 }
                 Decision::FillUserName => self.fill_user_name(tab_id),
                 Decision::AskSecret(..) if self.state.filled.contains(&page.document_id) => {

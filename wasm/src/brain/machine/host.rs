@@ -140,6 +140,7 @@ impl Brain {
             }
             (Asked::Confirm | Asked::End, Reply::Lease { lease }) => self.lease_changed(lease),
             (Asked::Leases, Reply::Leases { leases }) => self.sync_leases(leases),
+            (Asked::Note, Reply::Noted {}) => {}
             _ => self.host_failed(Word::HostGarbled, Word::HostGarbledAdvice, None),
         }
     }
@@ -245,6 +246,8 @@ impl Brain {
                 }
             }
             Asked::Confirm | Asked::Leases => self.log("the host refused a question about leases"),
+            // An older one does not count them.
+            Asked::Note => {}
         }
     }
 
