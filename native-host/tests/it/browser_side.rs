@@ -232,3 +232,27 @@ fn a_slow_request_does_not_hold_up_the_others() {
     assert!(host.close().success());
     lab.assert_nobody_is_active_without_a_lease();
 }
+
+#[test]
+fn unknown_sign_in_pages_are_counted_for_doctor_without_anything_of_the_page() {
+    let machine = Machine::bare();
+    let found = || {
+        let doctor = machine.latchkey(&["--json", "doctor", "--offline"]).run().document;
+        let findings = doctor["findings"].as_array().unwrap();
+        findings.iter().find(|one| one["link"] == "sign_in_page").cloned()
+    };
+    assert_eq!(found(), None);
+    let mut host = machine.host();
+    host.hello();
+    for _ in 0..2 {
+        let noted = host.ask(&json!({"verb": "note_unknown_page"}));
+        assert_eq!(noted["reply"], json!({"reply": "noted"}), "{noted}");
+    }
+    let page = json!({"verb": "note_unknown_page", "url": "https://login.microsoftonline.com/contoso"});
+    assert_eq!(error_name(&host.ask(&page)), "malformed_message");
+    assert!(host.close().success());
+    let found = found().unwrap();
+    assert_eq!(found["state"], "warning", "{found}");
+    assert!(found["found"].as_str().unwrap().starts_with("unknown pages met so far: 2, the last one on "), "{found}");
+    assert!(found["next_step"].as_str().unwrap().contains("Show credential"), "{found}");
+}

@@ -23,7 +23,7 @@ const MAXIMUM_ATTEMPTS: u32 = 6;
 /// How many clicks one sign-in may make at all.
 const MAXIMUM_PRESSES: u32 = 60;
 /// How long Latchkey tries again by itself for one reason.
-const MAXIMUM_WAIT_MS: i64 = 60_000;
+pub const MAXIMUM_WAIT_MS: i64 = 60_000;
 /// Seconds before each new try.
 const DELAYS: [i64; 7] = [2, 3, 5, 8, 13, 13, 13];
 
@@ -228,7 +228,9 @@ pub enum Reason {
 }
 
 impl Reason {
-    const fn maximum_tries(self) -> u32 {
+    /// How often it is tried again by itself.
+    #[must_use]
+    pub const fn maximum_tries(self) -> u32 {
         match self {
             // Growing delays; the total is limited by `MAXIMUM_WAIT_MS`.
             Self::Disabled | Self::UnknownUser => 7,

@@ -2,8 +2,8 @@
 //! needs a tenant in the path. `GET /gallery/` lists them.
 //!
 //! A frozen page is the DOM as it stands after the view was rendered, with nothing behind it but the counter of events.
-//! `?user=`, `?language=`, `?theme=dark` change what it shows, `?framable=1` leaves `X-Frame-Options` out. Real flows
-//! never carry such parameters. Other sites' login pages stand here too, and at their own host names.
+//! `?user=`, `?language=`, `?theme=dark`, `?branded=1`, `?vertical=1`, `?error=` (an AADSTS number) change what it
+//! shows, `?framable=1` leaves `X-Frame-Options` out. Real flows never carry such parameters. Other sites' login pages stand here too, and at their own host names.
 
 use axum::Json;
 use axum::http::Method;
@@ -199,6 +199,8 @@ const FROZEN: &[Frozen] = &[
         set(context, "error", json!(strings.word("wrongCode")));
     }),
     page("tfa-methods", MFA, "tfa-methods"),
+    // A pass as the second factor: the same box on the page that otherwise asks for codes.
+    page("tfa-access-pass", MFA, "access-pass"),
     page("tfa-push", MFA, "tfa-push"),
     page("tfa-denied", MFA, "tfa-denied"),
     page("tfa-timeout", MFA, "tfa-timeout"),
@@ -285,9 +287,14 @@ fn usual_context(visit: &Visit, strings: &Strings) -> Map<String, Value> {
 fn frozen(visit: &Visit, knobs: &PageKnobs, page: &Frozen) -> Response {
     let strings = Strings::of(language(visit, page.language));
     let mut context = usual_context(visit, &strings);
+    let page = &Frozen { error: visit.asked("error").and_then(|number| number.parse().ok()).or(page.error), ..*page };
     if let Some(number) = page.error {
         set(&mut context, "error", json!(strings.error(number)));
     }
+    if visit.asked("branded").is_some() {
+        german_branding(&mut context, &strings);
+    }
+    set(&mut context, "vertical", json!(visit.asked("vertical").is_some()));
     (page.change)(&mut context, &strings);
     let body = rendered(page.view, &context);
     document(visit, knobs, &strings, page, &context, &[body])
