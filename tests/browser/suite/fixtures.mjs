@@ -44,7 +44,7 @@ export const test = base.extend({
   },
 });
 
-async function enabledWithoutLease(entra, machine) {
+export async function enabledWithoutLease(entra, machine) {
   const open = new Set((await machine.leases()).filter(({ state }) => !['ended', 'failed'].includes(state)).map(({ user_name }) => user_name));
   const left = [];
   for (const name of Object.values(machine.accounts)) {
