@@ -4,6 +4,8 @@
 //! can be piped. With `--json` a result is one JSON document. A reader that goes away (`latchkey list | head`) is not
 //! an error. While a browser is at the other end this module must not be used: there, standard output is protocol.
 
+mod hidden;
+
 use std::fmt::Display;
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::time::Duration;
@@ -11,6 +13,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use latchkey_protocol::ErrorBody;
 use serde::Serialize;
+use zeroize::Zeroizing;
 
 /// How the person wants results.
 #[derive(Clone, Copy, Debug)]
@@ -147,6 +150,11 @@ impl Output {
         }
         let answer = answer.trim();
         Ok(if answer.is_empty() { default.unwrap_or_default() } else { answer }.to_owned())
+    }
+
+    /// Asks for a secret on the terminal; what is typed is not shown.
+    pub(crate) fn ask_hidden(self, question: &str) -> std::io::Result<Zeroizing<String>> {
+        hidden::ask(&format!("{question}: "))
     }
 
     /// Whether there is somebody to ask.

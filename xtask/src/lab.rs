@@ -88,20 +88,8 @@ pub fn serve(workspace: &Path, options: &[String]) -> anyhow::Result<()> {
     std::process::exit(status.code().unwrap_or(1));
 }
 
-/// A session bus that starts no services: one that did could start a second key store, which nobody unlocks, when
-/// somebody asks before ours is there.
-const BUS: &str = r#"<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
- "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
-<busconfig>
-  <type>session</type>
-  <listen>unix:tmpdir=/tmp</listen>
-  <policy context="default">
-    <allow send_destination="*" eavesdrop="true"/>
-    <allow eavesdrop="true"/>
-    <allow own="*"/>
-  </policy>
-</busconfig>
-"#;
+/// How the session bus of a lab is.
+const BUS: &str = include_str!("../../tests/session-bus.conf");
 
 /// A command that runs in a session of its own: a session bus with an unlocked Secret Service, and `home` as home
 /// folder. The session ends with the command.

@@ -197,10 +197,9 @@ fn client_secret(from_stdin: bool, output: Output) -> Result<SecretString, Error
             .map_err(|error| failure::usage(format!("The secret could not be read: {error}."), "Try again."))?;
         text
     } else if output.can_ask() {
-        let read = rpassword::prompt_password("Client secret (its value; not shown): ");
-        Zeroizing::new(read.map_err(|error| {
-            failure::usage(format!("The secret could not be read: {error}."), "Use --secret-stdin.")
-        })?)
+        output
+            .ask_hidden("Client secret (its value; not shown)")
+            .map_err(|error| failure::usage(format!("The secret could not be read: {error}."), "Use --secret-stdin."))?
     } else {
         return Err(missing("the client secret", "--secret-stdin"));
     };
