@@ -24,6 +24,17 @@ pub(crate) async fn keep(secret: &WebhookSecret) -> Result<(), ErrorBody> {
     blocking(move || KeyStore::new(Prompting::Allowed).set(KEY_STORE_ID, &stored)).await
 }
 
+/// So long a command that is done goes on for the receiver's sake; the sweep takes up the rest.
+const AFTER_COMMAND: Duration = Duration::from_secs(3);
+
+/// Sends what a command has just done, or tried to do. Its result is on the screen by then and does not depend on this.
+pub(crate) async fn after(engine: &Engine) {
+    // A message that is interrupted on its way is sent again by the next sweep, under the same id.
+    if tokio::time::timeout(AFTER_COMMAND, deliver(engine, Prompting::Never, AFTER_COMMAND)).await.is_err() {
+        tracing::info!("the webhook's receiver did not answer at once");
+    }
+}
+
 /// Sends what is due, if anything is. What goes wrong is in the log and in `latchkey webhook status`.
 pub(crate) async fn deliver(engine: &Engine, prompting: Prompting, patience: Duration) {
     if let Err(error) = deliver_now(engine, prompting, patience).await {

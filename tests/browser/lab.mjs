@@ -144,7 +144,7 @@ export class Machine {
   }
 
   async leases() {
-    return JSON.parse(await this.latchkey(['list', '--json']));
+    return JSON.parse(await this.latchkey(['list', '--json'])).leases;
   }
 
   forget() {

@@ -91,19 +91,19 @@ fn warn(account: &BreakGlassSummary, output: Output) {
     }
 }
 
+/// The accounts whose rotation fails.
+pub(super) async fn failing(engine: &Engine) -> Result<Vec<BreakGlassSummary>, ErrorBody> {
+    let mut accounts = engine.break_glass_accounts().await?;
+    accounts.retain(|account| account.problem.is_some());
+    Ok(accounts)
+}
+
 /// What every list says about rotations that fail.
-pub(super) async fn banner(engine: &Engine, output: Output) -> Result<(), ErrorBody> {
-    match engine.break_glass_accounts().await {
-        Ok(accounts) => {
-            for account in accounts.iter().filter(|account| account.problem.is_some()) {
-                output.marked(Mark::Bad, format_args!("{}: {}", account.user_name, state(account)));
-                warn(account, output);
-            }
-        }
-        // A list of leases must not fail for a mistake about something else.
-        Err(error) => output.problem(Mark::Bad, &error.to_body()),
+pub(super) fn show_failing(accounts: &[BreakGlassSummary], output: Output) {
+    for account in accounts {
+        output.marked(Mark::Bad, format_args!("{}: {}", account.user_name, state(account)));
+        warn(account, output);
     }
-    Ok(())
 }
 
 async fn prepare(engine: &Engine, prepare: &PrepareBreakGlass, output: Output) -> Result<ExitCode, ErrorBody> {

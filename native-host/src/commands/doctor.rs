@@ -12,6 +12,7 @@ use latchkey_protocol::{ErrorBody, cloud::Cloud};
 use serde::Serialize;
 use serde_json::json;
 
+use super::attention::{EndingCredential, credentials_that_end};
 use crate::cli::Doctor;
 use crate::configuration::diagnostic::Severity;
 use crate::configuration::{Reading, Settings};
@@ -99,6 +100,7 @@ pub(super) async fn examine(doctor: &Doctor, output: Output) -> Result<ExitCode,
             clouds.extend(tenants.iter().map(|tenant| tenant.cloud));
         }
     }
+    let mut asked_tenants = false;
     if !doctor.offline {
         let spinner = output.progress("reaching Microsoft");
         clouds.dedup();
@@ -114,8 +116,12 @@ pub(super) async fn examine(doctor: &Doctor, output: Output) -> Result<ExitCode,
         // Without a network every tenant would only say the same again.
         if let Some(engine) = engine.as_ref().filter(|_| reachable) {
             findings.extend(tenants(engine).await);
+            asked_tenants = true;
         }
         drop(spinner);
+    }
+    if let Some(engine) = engine.as_ref().filter(|_| !asked_tenants) {
+        findings.extend(credentials(engine).await);
     }
 
     show(&findings, &folders, output);
@@ -355,6 +361,16 @@ async fn receiver(engine: &Engine) -> Vec<Finding> {
         None => Finding::good(LINK, format!("{} delivered, {} waiting", status.delivered, status.waiting)),
     });
     findings
+}
+
+/// Credentials of applications that end soon, as far as the store knows: what a look at the tenants says, too.
+async fn credentials(engine: &Engine) -> Vec<Finding> {
+    let ending = credentials_that_end(&engine.tenants().await.unwrap_or_default(), machine::now());
+    let finding = |credential: EndingCredential| {
+        let say = if credential.over { Finding::broken } else { Finding::warning };
+        say("tenant", credential.found(), credential.next_step)
+    };
+    ending.into_iter().map(finding).collect()
 }
 
 async fn tenants(engine: &Engine) -> Vec<Finding> {

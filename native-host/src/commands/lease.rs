@@ -3,9 +3,10 @@
 use std::process::ExitCode;
 
 use latchkey_engine::{Engine, StartLease};
-use latchkey_protocol::{CredentialKind, ErrorBody, ErrorCode, LeaseState, LeaseSummary, TenantSummary};
+use latchkey_protocol::{CredentialKind, ErrorBody, ErrorCode, LeaseState, LeaseSummary};
 use serde_json::json;
 
+use super::attention::Attention;
 use super::{CALLER, duration, follow, moment, table, tenant_among, tenant_named};
 use crate::cli::{End, Extend, List, Start};
 use crate::key_store::Prompting;
@@ -54,7 +55,7 @@ pub(super) async fn start(engine: &Engine, start: Start, output: Output) -> Resu
 }
 
 /// A name as a shell takes it for one word.
-fn quoted(name: &str) -> String {
+pub(super) fn quoted(name: &str) -> String {
     if !name.is_empty() && name.chars().all(|letter| letter.is_alphanumeric() || "-_.".contains(letter)) {
         return name.to_owned();
     }
@@ -72,44 +73,23 @@ pub(super) async fn list(engine: &Engine, list: &List, output: Output) -> Result
     let mut leases = engine.leases(list.all).await?;
     // What needs somebody stands first.
     leases.sort_by_key(|lease| lease.problem.is_none());
-    output.document(&leases);
-    super::lockdown::banner(engine, output).await?;
-    if leases.is_empty() {
+    let listed = Listed { leases, attention: Attention::gather(engine).await? };
+    output.document(&listed);
+    listed.attention.show_first(output);
+    if listed.leases.is_empty() {
         output.line("No lease is open.");
     }
-    show(&leases, output);
-    // Accounts that no lease speaks for.
-    for problem in engine.account_problems().await? {
-        output.problem(Mark::Bad, &problem);
-    }
-    for note in credentials_that_end(&engine.tenants().await?, machine::now()) {
-        output.marked(Mark::Warning, note);
-    }
-    super::break_glass::banner(engine, output).await
+    show(&listed.leases, output);
+    listed.attention.show(output);
+    Ok(())
 }
 
-/// How long before its end an application's credential is worth a line, in milliseconds.
-const SOON: i64 = 30 * 86_400_000;
-
-/// What is to be replaced soon, the first to end first.
-fn credentials_that_end(tenants: &[TenantSummary], now: i64) -> Vec<String> {
-    let mut ending: Vec<_> = tenants
-        .iter()
-        .filter_map(|tenant| Some((tenant.credential_expires?, tenant)))
-        .filter(|(expires, _)| expires - now <= SOON)
-        .collect();
-    ending.sort_by_key(|(expires, _)| *expires);
-    ending
-        .iter()
-        .map(|(expires, tenant)| {
-            format!(
-                "{}: the application's credential ends on {}. Replace it with: latchkey tenant credential rotate {}",
-                tenant.name,
-                super::application::end_words(*expires),
-                quoted(&tenant.name)
-            )
-        })
-        .collect()
+/// What `latchkey list --json` prints.
+#[derive(serde::Serialize)]
+struct Listed {
+    leases: Vec<LeaseSummary>,
+    #[serde(flatten)]
+    attention: Attention,
 }
 
 fn show(leases: &[LeaseSummary], output: Output) {
@@ -401,29 +381,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-
-    #[test]
-    fn what_is_to_be_replaced_soon_is_listed_the_first_to_end_first() {
-        let day = 86_400_000;
-        let tenant = |name: &str, expires: Option<i64>| -> TenantSummary {
-            serde_json::from_value(json!({
-                "tenant_id": "11111111-1111-4111-8111-111111111111", "name": name, "domains": [], "cloud": "global",
-                "user_name": "jit-alex@x", "roles": [], "minutes": 240, "maximum_minutes": 480,
-                "credential": {"kind": "password"}, "credential_expires": expires,
-            }))
-            .unwrap()
-        };
-        let tenants = [
-            tenant("Later", Some(31 * day)),
-            tenant("Soon Ltd", Some(30 * day)),
-            tenant("Over", Some(-day)),
-            tenant("Unknown", None),
-        ];
-        let notes = credentials_that_end(&tenants, 0);
-        assert_eq!(notes.len(), 2, "{notes:?}");
-        assert!(notes[0].starts_with("Over: ") && notes[0].ends_with("rotate Over"), "{notes:?}");
-        assert!(notes[1].ends_with("rotate 'Soon Ltd'"), "{notes:?}");
-    }
 
     #[test]
     fn a_failing_end_is_loud() {

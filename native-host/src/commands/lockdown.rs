@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use latchkey_engine::Engine;
+use latchkey_engine::{Engine, Lockdown};
 use latchkey_protocol::ErrorBody;
 use serde_json::json;
 
@@ -28,13 +28,18 @@ pub(super) async fn run(engine: &Engine, lock_down: &LockDown, output: Output) -
 }
 
 /// Says so while everything is locked down.
-pub(super) async fn banner(engine: &Engine, output: Output) -> Result<(), ErrorBody> {
-    let Some(lockdown) = engine.lockdown().await? else { return Ok(()) };
+async fn banner(engine: &Engine, output: Output) -> Result<(), ErrorBody> {
+    if let Some(lockdown) = engine.lockdown().await? {
+        show(&lockdown, output);
+    }
+    Ok(())
+}
+
+pub(super) fn show(lockdown: &Lockdown, output: Output) {
     let reason = if lockdown.reason.is_empty() { String::new() } else { format!(": {}", lockdown.reason) };
     output.marked(
         Mark::Bad,
         format_args!("LOCKED DOWN since {} by {}{reason}", moment(lockdown.since), lockdown.technician),
     );
     output.line("    Nobody gets access until 'latchkey lockdown --lift --reason …'.");
-    Ok(())
 }

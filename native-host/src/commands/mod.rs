@@ -1,6 +1,7 @@
 //! The commands. Each module turns what was said into calls of the engine and what came back into words.
 
 mod application;
+mod attention;
 mod audit;
 mod break_glass;
 mod config;
@@ -113,13 +114,28 @@ async fn with_engine(command: Command, output: Output) -> Result<ExitCode, Error
             application::validate(&engine().await?, tenant.as_deref(), output).await
         }
         Command::Prepare(prepare) => tenant::prepare(&engine().await?, &prepare, output).await,
-        Command::Start(start) => lease::start(&engine().await?, start, output).await.map(done),
-        Command::Extend(extend) => lease::extend(&engine().await?, &extend, output).await.map(done),
+        Command::Start(start) => {
+            let engine = engine().await?;
+            and_tell(&engine, lease::start(&engine, start, output)).await.map(done)
+        }
+        Command::Extend(extend) => {
+            let engine = engine().await?;
+            and_tell(&engine, lease::extend(&engine, &extend, output)).await.map(done)
+        }
         // What needs somebody must be seen, whatever is wrong with the configuration.
         Command::List(list) => lease::list(&engine_to_end(output).await?, &list, output).await.map(done),
-        Command::End(end) => lease::end(&engine_to_end(output).await?, &end, output).await,
-        Command::Lockdown(lock_down) => lockdown::run(&engine_to_end(output).await?, &lock_down, output).await,
-        Command::BreakGlass(command) => break_glass::run(&engine().await?, command, output).await,
+        Command::End(end) => {
+            let engine = engine_to_end(output).await?;
+            and_tell(&engine, lease::end(&engine, &end, output)).await
+        }
+        Command::Lockdown(lock_down) => {
+            let engine = engine_to_end(output).await?;
+            and_tell(&engine, lockdown::run(&engine, &lock_down, output)).await
+        }
+        Command::BreakGlass(command) => {
+            let engine = engine().await?;
+            and_tell(&engine, break_glass::run(&engine, command, output)).await
+        }
         Command::Drift(command) => drift::run(&engine().await?, &command, output).await,
         Command::Recover => drift::recover(&engine().await?, output).await,
         Command::Sweep => lease::sweep(output).await,
@@ -159,6 +175,13 @@ async fn engine_to_end(output: Output) -> Result<Engine, ErrorBody> {
         output.note(format_args!("note: the configuration has errors. {} {}", mistake.message, mistake.next_step));
     }
     Ok(engine)
+}
+
+/// Carries something out; whatever became of it, the webhook's receiver hears of it at once.
+async fn and_tell<T>(engine: &Engine, work: impl Future<Output = Result<T, ErrorBody>>) -> Result<T, ErrorBody> {
+    let result = work.await;
+    crate::webhook::after(engine).await;
+    result
 }
 
 /// Who asks, for the audit.

@@ -29,7 +29,7 @@ pub(super) async fn sign_in(said: &SignIn, output: Output) -> Result<(), ErrorBo
 /// Ends every lease first: without a technician nobody would notice that she may not have them any more.
 pub(super) async fn sign_out(output: Output) -> Result<ExitCode, ErrorBody> {
     let engine = super::engine_to_end(output).await?;
-    let ended = lease::end_all(&engine, output).await?;
+    let ended = super::and_tell(&engine, lease::end_all(&engine, output)).await?;
     directory::sign_out().await?;
     output.marked(Mark::Good, "Nobody is signed in.");
     Ok(ended)

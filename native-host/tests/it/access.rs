@@ -58,9 +58,9 @@ fn profiles_tickets_and_extensions_are_said_on_the_command_line_and_decided_by_t
     assert!(list.out.contains("Helpdesk") && list.out.contains("Users"), "{}", list.out);
 
     // Extended within the maximum of each, through the browser's side as well.
-    let leases = lab.latchkey(&["--json", "list"]).succeeds().document;
+    let leases = lab.leases();
     let of = |profile: &str| {
-        let found = leases.as_array().unwrap().iter().find(|lease| lease["profile"] == profile).unwrap();
+        let found = leases.iter().find(|lease| lease["profile"] == profile).unwrap();
         assert_eq!(found["ticket"], "INC-1042");
         found["lease_id"].as_str().unwrap().to_owned()
     };

@@ -129,14 +129,16 @@ fn without_a_lasting_key_store_nothing_is_made() {
     let folder = lab.machine.home().join(".config/latchkey");
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join("config.toml"), CONFIGURATION).unwrap();
-    let contoso = lab.tenant("Contoso");
+    // The kernel's key store is one for all processes of this person: a tenant that no other test knows.
+    let contoso = lab.new_tenant("Contoso Bare");
     // Where the machine has no kernel key store either, nothing can be connected at all.
     if !lab.add(&contoso, &[]).run().status.success() {
         return;
     }
-    let refused = lab.latchkey(&["--json", "break-glass", "prepare", "Contoso"]).run();
+    let refused = lab.latchkey(&["--json", "break-glass", "prepare", &contoso.id]).run();
     assert_eq!(refused.document["failed"][0]["name"], "key_store_unavailable", "{}", refused.out);
     assert_eq!(password(&lab, &contoso), None);
+    lab.latchkey(&["tenant", "remove", &contoso.id, "--yes"]).succeeds();
 }
 
 /// When in the call.

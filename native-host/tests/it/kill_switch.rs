@@ -67,6 +67,7 @@ fn ending_everything_says_loudly_what_is_not_verified() {
     // It stays on the list and in the doctor's findings, and a browser hears of it, until it has been read back.
     let list = lab.latchkey(&["list"]).succeeds();
     assert!(list.out.contains("Fabrikam") && list.out.contains("not been verified"), "{}", list.out);
+    assert_eq!(lab.leases()[0]["problem"]["name"], "ending_unverified", "it stands first");
     let doctor = lab.latchkey(&["--json", "doctor", "--offline"]).run();
     assert!(doctor.out.contains("not been verified"), "{}", doctor.out);
     let mut host = lab.host();

@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use entra_sim::directory::seed::TenantRecipe;
 use entra_sim::{Entra, Running, Settings};
@@ -27,19 +27,8 @@ pub(crate) struct Machine {
     session: Option<Session>,
 }
 
-/// A session bus that starts nothing by itself.
-const BUS: &str = r#"<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
- "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
-<busconfig>
-  <type>session</type>
-  <listen>unix:tmpdir=/tmp</listen>
-  <policy context="default">
-    <allow send_destination="*"/>
-    <allow receive_sender="*"/>
-    <allow own="*"/>
-  </policy>
-</busconfig>
-"#;
+/// How the session bus of a lab is.
+const BUS: &str = include_str!("../../../tests/session-bus.conf");
 
 /// A session bus and a Secret Service on it.
 struct Session {
@@ -74,17 +63,7 @@ impl Machine {
     pub(crate) fn with_key_store() -> Self {
         let mut machine = Self::bare();
         machine.start_session(Some("lab"));
-        let ready = (0..200).any(|_| {
-            let found = machine.latchkey(&["--json", "doctor", "--offline"]).run();
-            let good = found.document["findings"]
-                .as_array()
-                .is_some_and(|all| all.iter().any(|one| one["link"] == "key_store" && one["state"] == "good"));
-            good || {
-                std::thread::sleep(Duration::from_millis(50));
-                false
-            }
-        });
-        assert!(ready, "the Secret Service did not come up");
+        machine.wait_for_key_store("Secret Service, unlocked");
         machine
     }
 
@@ -92,10 +71,26 @@ impl Machine {
     pub(crate) fn lock_key_store(&mut self) {
         self.session = None;
         self.start_session(None);
+        self.wait_for_key_store("It is locked.");
+    }
+
+    /// Waits until the daemon has taken its name on the bus and `doctor` finds the key store like this: whoever comes
+    /// earlier finds no Secret Service at all.
+    fn wait_for_key_store(&self, expected: &str) {
+        let began = Instant::now();
+        loop {
+            let doctor = self.latchkey(&["--json", "doctor", "--offline"]).run().document;
+            let findings = doctor["findings"].as_array().cloned().unwrap_or_default();
+            let found = findings.into_iter().find(|one| one["link"] == "key_store").unwrap_or_default();
+            if found["found"] == expected {
+                return;
+            }
+            assert!(began.elapsed() < FOR_EVER, "the Secret Service did not come up: {found}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 
     fn start_session(&mut self, password: Option<&str>) {
-        // Without service files: whoever asks too early must not start a second, locked key store.
         let configuration = self.home().join("runtime/bus.conf");
         std::fs::write(&configuration, BUS).unwrap();
         let mut bus = Command::new("dbus-daemon");
@@ -396,6 +391,12 @@ impl Lab {
         self.latchkey(&arguments).stdin(&tenant.client_secret)
     }
 
+    /// The open leases, as `latchkey list` says.
+    pub(crate) fn leases(&self) -> Vec<Value> {
+        let listed = self.latchkey(&["--json", "list"]).succeeds().document;
+        listed["leases"].as_array().unwrap_or_else(|| panic!("no list: {listed}")).clone()
+    }
+
     /// The technician's account in the directory itself.
     pub(crate) fn account(&self, tenant: &Tenant) -> Account {
         let state = self.runtime.block_on(entra_sim::control::state_of(&self.entra.sim));
@@ -414,14 +415,14 @@ impl Lab {
 
     /// The first half of it, for tests in which requests are refused before anybody has read them.
     pub(crate) fn assert_dormant_without_a_lease(&self) {
-        let leases = self.latchkey(&["--json", "list"]).succeeds().document;
+        let leases = self.leases();
         let state = self.runtime.block_on(entra_sim::control::state_of(&self.entra.sim));
         for tenant in state["tenants"].as_array().unwrap() {
             for user in tenant["users"].as_array().unwrap() {
                 if !user["upn"].as_str().unwrap().starts_with("jit-alex@") {
                     continue;
                 }
-                let leased = leases.as_array().unwrap().iter().any(|lease| {
+                let leased = leases.iter().any(|lease| {
                     lease["tenant_id"] == tenant["id"]
                         && matches!(lease["state"].as_str(), Some("active" | "usable" | "activating"))
                 });

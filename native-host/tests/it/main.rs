@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod access;
+mod attention;
 mod audit_log;
 mod bad_days;
 mod break_glass;
@@ -15,3 +16,4 @@ mod lab;
 mod onboarding;
 mod recovering;
 mod technicians;
+mod webhook;
