@@ -106,14 +106,19 @@ pub(crate) async fn open_engine(prompting: Prompting) -> Result<Engine, ErrorBod
 /// of it. The error is handed back beside the engine, to be shown.
 pub(crate) async fn open_engine_to_end(prompting: Prompting) -> Result<(Engine, Option<ErrorBody>), ErrorBody> {
     let folders = Folders::of_this_person()?;
-    let (settings, error) = match Reading::of(&folders.configuration_file()) {
-        Ok(reading) => (reading.settings_in_any_case(), reading.refusal()),
-        Err(error) => (Settings::default(), Some(error)),
-    };
+    let (settings, error) = read_in_any_case(&folders);
     if let Some(error) = &error {
         tracing::warn!(%error.message, "the configuration has errors; ending goes on with what could be read");
     }
     Ok((open_engine_with(&folders, &settings, prompting).await?, error))
+}
+
+/// What the configuration says, as far as it can be read, and what is wrong with it.
+pub(crate) fn read_in_any_case(folders: &Folders) -> (Settings, Option<ErrorBody>) {
+    match Reading::of(&folders.configuration_file()) {
+        Ok(reading) => (reading.settings_in_any_case(), reading.refusal()),
+        Err(error) => (Settings::default(), Some(error)),
+    }
 }
 
 /// The engine with settings that are at hand.
@@ -143,8 +148,7 @@ pub(crate) async fn open_engine_with(
 
 /// What the configuration says, as far as it can be read: for what must go on in any case.
 pub(crate) fn settings_in_any_case() -> Result<Settings, ErrorBody> {
-    let file = Folders::of_this_person()?.configuration_file();
-    Ok(Reading::of(&file).map(|reading| reading.settings_in_any_case()).unwrap_or_default())
+    Ok(read_in_any_case(&Folders::of_this_person()?).0)
 }
 
 /// The technician whose accounts these are: as her company's directory named her last, or as the configuration does.

@@ -19,8 +19,10 @@ use tokio::sync::{Notify, OnceCell, mpsc};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
+use crate::configuration::Settings;
 use crate::connection::{ConnectionError, Incoming, Outgoing};
 use crate::key_store::Prompting;
+use crate::settings::Folders;
 use crate::{failure, host, machine, request, unknown_pages, webhook};
 
 /// So many requests may run at once on one connection; more than any extension of ours sends.
@@ -275,15 +277,16 @@ impl Shared {
     }
 
     async fn carry_out(self: Arc<Self>, id: RequestId, request: Request) -> Result<Reply, ErrorBody> {
-        if matches!(request, Request::StartLease { .. } | Request::ExtendLease { .. }) {
-            // Nothing is given while nobody can tell what may be given, or to whom.
-            crate::directory::to_give(&machine::settings()?, Prompting::Allowed).await?;
-        }
         if matches!(request, Request::NoteUnknownPage {}) {
             unknown_pages::note();
             return Ok(Reply::Noted {});
         }
-        let engine = self.engine().await?;
+        let said = Said::now()?;
+        if matches!(request, Request::StartLease { .. } | Request::ExtendLease { .. }) {
+            // Nothing is given while nobody can tell what may be given, or to whom.
+            crate::directory::to_give(said.without_mistakes()?, Prompting::Allowed).await?;
+        }
+        let engine = self.engine(&said).await?;
         let caller = &self.caller;
         let to_browser = self.to_browser.clone();
         // A step that does not fit into the queue is not worth holding up the work for.
@@ -338,14 +341,19 @@ impl Shared {
     /// The engine; opened at the first need and, if that fails, again at the next.
     ///
     /// A browser keeps this process for days, and what a person took out of the configuration must be gone: so the
-    /// policy is the one that stands there now. A mistake in it does not keep leases from ending; what was read before
-    /// holds until it is corrected.
-    async fn engine(&self) -> Result<Engine, ErrorBody> {
-        let open = || async { machine::open_engine_to_end(Prompting::Allowed).await.map(|(engine, _)| engine) };
+    /// policy is the one that stands there now. A mistake in it does not keep leases from ending; what the engine was
+    /// opened with holds until it is corrected.
+    async fn engine(&self, said: &Said) -> Result<Engine, ErrorBody> {
+        let open = || {
+            if let Some(mistake) = &said.mistake {
+                tracing::warn!(%mistake.message, "the configuration has errors; ending goes on with what could be read");
+            }
+            machine::open_engine_with(&said.folders, &said.settings, Prompting::Allowed)
+        };
         let engine = self.engine.get_or_try_init(open).await?;
-        let now = machine::settings().and_then(|settings| Ok((machine::acting(&settings)?, settings)));
+        let now = said.without_mistakes().and_then(|settings| Ok((machine::acting(settings)?, settings)));
         Ok(match now {
-            Ok((technician, settings)) => engine.with_policy(settings.policy, technician.groups),
+            Ok((technician, settings)) => engine.with_policy(settings.policy.clone(), technician.groups),
             Err(_) => engine.clone(),
         })
     }
@@ -379,7 +387,7 @@ impl Shared {
     /// Does what is due, and says how long to wait before the next look. `due` is when the engine first asked for a
     /// sweep that it has not had since: it moves what is overdue to the next second.
     async fn look(&self, due: &mut Option<i64>) -> Result<Duration, ErrorBody> {
-        let engine = self.engine().await?;
+        let engine = self.engine(&Said::now()?).await?;
         let mut open = engine.leases(false).await?;
         let now = machine::now();
         let over = open.iter().any(|lease| lease.until <= now || lease.state == LeaseState::Ending);
@@ -448,6 +456,29 @@ impl Shared {
             told.remove(&lease.lease_id).is_none()
         } else {
             told.insert(lease.lease_id, Told::from(lease)).is_none()
+        }
+    }
+}
+
+/// What the configuration says, read once for each request: all of a request goes by the same words.
+struct Said {
+    folders: Folders,
+    settings: Settings,
+    mistake: Option<ErrorBody>,
+}
+
+impl Said {
+    fn now() -> Result<Self, ErrorBody> {
+        let folders = Folders::of_this_person()?;
+        let (settings, mistake) = machine::read_in_any_case(&folders);
+        Ok(Self { folders, settings, mistake })
+    }
+
+    /// The settings, for what must not go by half of them.
+    fn without_mistakes(&self) -> Result<&Settings, ErrorBody> {
+        match &self.mistake {
+            None => Ok(&self.settings),
+            Some(mistake) => Err(mistake.clone()),
         }
     }
 }
