@@ -2,10 +2,13 @@
 //! may.
 //!
 //! The refresh token is in the key store and nowhere else. What Entra answered last is kept in a file of this person's:
-//! it names people and groups, no secret. Three rules: a plain no (disabled, deleted, sessions reset, out of the required
+//! it names people and groups, no secret. Every sweep asks Graph; Entra is asked for a new access token only when the one
+//! that is kept nears its end, or when Graph's answer leaves a doubt. Three rules: a plain no (disabled, deleted, sessions reset, out of the required
 //! group) counts at once and until she signs in again; while Entra cannot be reached the last good answer holds for a
 //! limited time; whatever ends access never waits for any of this. Facts: Microsoft identity platform, refresh tokens;
 //! Microsoft Graph, list memberships.
+
+mod access;
 
 use std::path::{Path, PathBuf};
 
@@ -19,6 +22,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use self::access::Marks;
 use crate::configuration::values::TechnicianName;
 use crate::configuration::{DirectorySettings, Settings};
 use crate::key_store::{KeyStore, Prompting};
@@ -77,12 +81,14 @@ pub(crate) async fn sign_in(settings: &Settings, way: Way, output: Output) -> Re
     let request = request(directory, known.as_deref(), way);
     let signed_in = SignIn::new(network.clone()).sign_in(&request, output).await?;
     let token = signed_in.refresh_token.clone();
-    let answer = ask_graph(directory, network, &signed_in).await.map_err(|unknown| *unknown)?;
+    let asked = ask_graph(directory, network, &Person::of(&signed_in)).await;
+    let (answer, marks) = asked.map_err(|unanswered| *unanswered.error)?;
     if let Some(refusal) = &answer.refusal {
         return Err(refused(refusal));
     }
     let token = token.ok_or_else(|| failure::internal("Microsoft gave no refresh token"))?;
     blocking(move || KeyStore::new(Prompting::Allowed).set(KEY_STORE_ID, &token)).await?;
+    access::keep(directory, &signed_in, marks, Prompting::Allowed).await;
     keep(&answer)?;
     Ok(answer)
 }
@@ -90,6 +96,7 @@ pub(crate) async fn sign_in(settings: &Settings, way: Way, output: Output) -> Re
 /// Forgets the technician.
 pub(crate) async fn sign_out() -> Result<(), ErrorBody> {
     blocking(|| KeyStore::new(Prompting::Allowed).delete(KEY_STORE_ID)).await?;
+    access::forget().await?;
     let file = file()?;
     match std::fs::remove_file(&file) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -196,6 +203,15 @@ async fn ask(
     prompting: Prompting,
 ) -> Result<Option<Answer>, ErrorBody> {
     let Some(token) = blocking(move || KeyStore::new(prompting).get(KEY_STORE_ID)).await? else { return Ok(None) };
+    if let Some(access) = access::kept(directory, kept, prompting).await {
+        match ask_graph(directory, network.clone(), &Person::of_before(kept, &access.token)).await {
+            Ok((answer, marks)) if marks == access.marks => return Ok(Some(answer)),
+            // Her sessions or her password were reset, or the token is not taken: what she still may is Entra's to say.
+            Ok(_) => {}
+            Err(unanswered) if unanswered.refused => {}
+            Err(unanswered) => return Err(*unanswered.error),
+        }
+    }
     let request = request(directory, None, Way::Address);
     match SignIn::new(network.clone()).refresh(&request, &token).await {
         Err(RefreshRefused::Unknown(error)) => Err(error),
@@ -204,7 +220,8 @@ async fn ask(
         }
         Ok(signed_in) => {
             let renewed = signed_in.refresh_token.clone();
-            let answer = ask_graph(directory, network, &signed_in).await.map_err(|unknown| *unknown)?;
+            let asked = ask_graph(directory, network, &Person::of(&signed_in)).await;
+            let (answer, marks) = asked.map_err(|unanswered| *unanswered.error)?;
             // The one before goes on working for a while: not keeping the new one is no reason to refuse.
             if let Some(renewed) = renewed.filter(|renewed| renewed.expose_secret() != token.expose_secret()) {
                 let kept = blocking(move || KeyStore::new(prompting).set(KEY_STORE_ID, &renewed)).await;
@@ -212,15 +229,73 @@ async fn ask(
                     tracing::warn!("the new refresh token cannot be kept: {}", error.message);
                 }
             }
+            access::keep(directory, &signed_in, marks, prompting).await;
             Ok(Some(answer))
         }
     }
 }
 
+/// Who Graph is asked about, and with what.
+struct Person<'a> {
+    tenant_id: Uuid,
+    user_id: Uuid,
+    user_name: &'a str,
+    display_name: &'a str,
+    access_token: &'a SecretString,
+}
+
+impl<'a> Person<'a> {
+    fn of(signed_in: &'a SignedIn) -> Self {
+        Self {
+            tenant_id: signed_in.tenant_id,
+            user_id: signed_in.user_id,
+            user_name: &signed_in.user_name,
+            display_name: &signed_in.display_name,
+            access_token: &signed_in.access_token,
+        }
+    }
+
+    /// The one of whom the directory spoke last.
+    fn of_before(answer: &'a Answer, access_token: &'a SecretString) -> Self {
+        Self {
+            tenant_id: answer.tenant_id,
+            user_id: answer.user_id,
+            user_name: &answer.user_name,
+            display_name: &answer.display_name,
+            access_token,
+        }
+    }
+}
+
+/// Why Graph said nothing about her.
+struct Unanswered {
+    error: Box<ErrorBody>,
+    /// Whether it does not take the token, or does not know her: something that Entra can tell more about.
+    refused: bool,
+}
+
+impl From<ErrorBody> for Unanswered {
+    fn from(error: ErrorBody) -> Self {
+        Self { error: Box::new(error), refused: false }
+    }
+}
+
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Me {
-    #[serde(rename = "accountEnabled")]
     account_enabled: Option<bool>,
+    sign_in_sessions_valid_from_date_time: Option<String>,
+    last_password_change_date_time: Option<String>,
+}
+
+impl Me {
+    /// What changes when a token that was given before may not be good any more.
+    fn marks(&self) -> Marks {
+        Marks {
+            sessions: self.sign_in_sessions_valid_from_date_time.clone(),
+            password: self.last_password_change_date_time.clone(),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -241,17 +316,18 @@ struct Group {
 async fn ask_graph(
     directory: &DirectorySettings,
     network: NetworkSettings,
-    signed_in: &SignedIn,
-) -> Result<Answer, Box<ErrorBody>> {
+    person: &Person<'_>,
+) -> Result<(Answer, Marks), Unanswered> {
+    const SELECT: &str = "accountEnabled,signInSessionsValidFromDateTime,lastPasswordChangeDateTime";
     let transport = SystemTransport::new(network);
     let graph = directory.cloud.hosts().graph;
-    let me: Me = get(&transport, &format!("{graph}/v1.0/me?$select=accountEnabled"), &signed_in.access_token).await?;
+    let me: Me = get(&transport, &format!("{graph}/v1.0/me?$select={SELECT}"), person.access_token).await?;
     let mut found = Vec::new();
     let mut next =
         Some(format!("{graph}/v1.0/me/transitiveMemberOf/microsoft.graph.group?$select=id,displayName&$top=999"));
     for _ in 0..MOST_PAGES {
         let Some(address) = next.take().filter(|address| address.starts_with(graph)) else { break };
-        let page: Page = get(&transport, &address, &signed_in.access_token).await?;
+        let page: Page = get(&transport, &address, person.access_token).await?;
         found.extend(page.value);
         next = page.next;
     }
@@ -263,31 +339,32 @@ async fn ask_graph(
         })
     };
     let refusal = if me.account_enabled == Some(false) {
-        Some(format!("{} is disabled.", signed_in.user_name))
+        Some(format!("{} is disabled.", person.user_name))
     } else {
         required
             .filter(|_| !found.iter().any(is_required))
-            .map(|required| format!("{} is not in the group {required}.", signed_in.user_name))
+            .map(|required| format!("{} is not in the group {required}.", person.user_name))
     };
     let mut groups: Vec<String> = found.into_iter().filter_map(|group| group.display_name).collect();
     groups.sort();
-    Ok(Answer {
-        tenant_id: signed_in.tenant_id,
+    let answer = Answer {
+        tenant_id: person.tenant_id,
         client_id: directory.client_id,
-        user_id: signed_in.user_id,
-        user_name: signed_in.user_name.clone(),
-        display_name: signed_in.display_name.clone(),
+        user_id: person.user_id,
+        user_name: person.user_name.to_owned(),
+        display_name: person.display_name.to_owned(),
         groups,
         asked_at: machine::now(),
         refusal,
-    })
+    };
+    Ok((answer, me.marks()))
 }
 
 async fn get<T: serde::de::DeserializeOwned>(
     transport: &SystemTransport,
     address: &str,
     token: &SecretString,
-) -> Result<T, Box<ErrorBody>> {
+) -> Result<T, Unanswered> {
     let mut bearer = HeaderValue::from_str(&format!("Bearer {}", token.expose_secret()))
         .map_err(|_| failure::internal("the access token cannot be sent"))?;
     bearer.set_sensitive(true);
@@ -303,10 +380,11 @@ async fn get<T: serde::de::DeserializeOwned>(
             _ => "Try again in a few minutes.",
         };
         let message = format!("Microsoft Graph did not say who you are (HTTP {}).", answer.status);
-        return Err(Box::new(ErrorBody::new(ErrorCode::GraphRefused, message, next_step)));
+        let error = Box::new(ErrorBody::new(ErrorCode::GraphRefused, message, next_step));
+        return Err(Unanswered { error, refused: matches!(answer.status, 401 | 403 | 404) });
     }
     let parsed = serde_json::from_slice(&answer.body);
-    parsed.map_err(|_| Box::new(failure::internal("Microsoft Graph's answer cannot be read")))
+    parsed.map_err(|_| failure::internal("Microsoft Graph's answer cannot be read").into())
 }
 
 fn technician_of(answer: &Answer) -> Result<Technician, ErrorBody> {

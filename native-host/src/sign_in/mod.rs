@@ -15,6 +15,8 @@ mod device;
 mod loopback;
 mod token;
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use latchkey_engine::{NetworkSettings, SystemTransport};
@@ -70,8 +72,10 @@ pub(crate) struct SignedIn {
     pub(crate) user_name: String,
     /// Name shown to people.
     pub(crate) display_name: String,
-    /// For Microsoft Graph, about an hour.
+    /// For Microsoft Graph.
     pub(crate) access_token: SecretString,
+    /// How long the access token is good for, from now: about an hour.
+    pub(crate) access_for: Duration,
     /// For [`SignIn::refresh`].
     pub(crate) refresh_token: Option<SecretString>,
 }

@@ -3,6 +3,8 @@
 //! What an id token says is taken only from an answer that came straight from the authority over TLS (OpenID Connect
 //! Core, 3.1.3.7), and only when it is for this application, this request and the tenant that was asked for.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use latchkey_engine::{HttpAnswer, HttpRequest, Silence, SystemTransport, Transport as _};
@@ -43,6 +45,8 @@ struct DeniedBody {
 #[derive(Deserialize)]
 struct Granted {
     access_token: SecretString,
+    /// Seconds.
+    expires_in: u64,
     refresh_token: Option<SecretString>,
     id_token: Option<SecretString>,
 }
@@ -201,6 +205,7 @@ fn signed_in(granted: &Granted, request: &SignInRequest<'_>, nonce: Option<&str>
         user_name: claims.preferred_username,
         display_name: claims.name,
         access_token: granted.access_token.clone(),
+        access_for: Duration::from_secs(granted.expires_in),
         refresh_token: granted.refresh_token.clone(),
     })
 }
@@ -222,7 +227,7 @@ mod tests {
 
     fn granted(claims: &serde_json::Value) -> Granted {
         let token = format!("e30.{}.", URL_SAFE_NO_PAD.encode(claims.to_string()));
-        serde_json::from_value(json!({"access_token": "a", "id_token": token})).unwrap()
+        serde_json::from_value(json!({"access_token": "a", "expires_in": 3599, "id_token": token})).unwrap()
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader};
 
 use entra_sim::control::sign_in::{Visit, visit};
 use entra_sim::directory::seed::{MSP, MSP_PUBLIC_CLIENT};
+use entra_sim::exchanges::{Endpoint, Exchange};
 use serde_json::{Value, json};
 
 use crate::lab::{Lab, Ran};
@@ -103,6 +104,62 @@ fn the_directory_says_who_works_here_and_a_no_ends_everything_at_the_next_sweep(
     lab.assert_nobody_is_active_without_a_lease();
 }
 
+/// So many times Entra was asked for tokens for people of the MSP.
+fn tokens_asked_for(lab: &Lab) -> usize {
+    let exchanges = lab.entra.sim.exchanges.entries();
+    exchanges.iter().filter(|one| one.endpoint == Endpoint::Token && one.tenant.as_deref() == Some(MSP)).count()
+}
+
+#[test]
+fn a_sweep_every_minute_asks_graph_every_time_and_entra_for_a_token_only_when_one_is_needed() {
+    let lab = lab();
+    let contoso = lab.tenant("Contoso");
+    assert!(sign_in(&lab, "alex@msp.example", &["--no-browser"]).1.status.success());
+    lab.latchkey(&["start", "Contoso"]).succeeds();
+    let asked_graph = || {
+        let exchanges = lab.entra.sim.exchanges.entries();
+        let hers = |one: &&Exchange| one.endpoint == Endpoint::Graph && one.tenant.as_deref() == Some(MSP);
+        exchanges.iter().filter(hers).filter(|one| one.path.contains("accountEnabled")).count()
+    };
+    let (tokens, looks) = (tokens_asked_for(&lab), asked_graph());
+    for _ in 0..3 {
+        lab.latchkey(&["sweep"]).succeeds();
+    }
+    assert_eq!((tokens_asked_for(&lab), asked_graph()), (tokens, looks + 3));
+
+    // A token that Graph does not take any more is renewed, once.
+    lab.entra.sim.clock.set_offset_seconds(7_200);
+    for _ in 0..2 {
+        lab.latchkey(&["sweep"]).succeeds();
+        assert_eq!(tokens_asked_for(&lab), tokens + 1);
+    }
+    lab.entra.sim.clock.set_offset_seconds(0);
+    assert!(lab.account(&contoso).is_active_as("User Administrator"));
+
+    // Her sessions are reset: the token is still good for Graph, and Entra is asked at the next sweep all the same.
+    {
+        let now = lab.entra.sim.clock.now();
+        let mut directory = lab.entra.sim.directory();
+        directory.tenant_mut(MSP).unwrap().user_mut("alex@msp.example").unwrap().sessions_valid_from = now;
+    }
+    let swept = lab.latchkey(&["sweep"]).succeeds();
+    assert!(swept.out.contains("does not let you work with Latchkey"), "{}", swept.out);
+    assert!(lab.account(&contoso).is_dormant());
+
+    // She is deleted.
+    assert!(sign_in(&lab, "alex@msp.example", &["--no-browser"]).1.status.success());
+    lab.latchkey(&["start", "Contoso"]).succeeds();
+    {
+        let mut directory = lab.entra.sim.directory();
+        let users = &mut directory.tenant_mut(MSP).unwrap().users;
+        users.retain(|_, user| user.user_principal_name != "alex@msp.example");
+    }
+    lab.latchkey(&["sweep"]).succeeds();
+    assert!(lab.account(&contoso).is_dormant());
+    lab.latchkey(&["sign-out"]).succeeds();
+    lab.assert_nobody_is_active_without_a_lease();
+}
+
 #[test]
 fn while_the_directory_cannot_be_reached_its_last_answer_holds_for_a_while_and_nothing_ends() {
     let lab = lab();
@@ -112,7 +169,11 @@ fn while_the_directory_cannot_be_reached_its_last_answer_holds_for_a_while_and_n
     assert!(ran.status.success(), "{}\n{}", ran.out, ran.err);
     lab.latchkey(&["start", "Contoso"]).succeeds();
 
-    let unwell = json!([{"match": {"path_contains": MSP}, "kind": "status", "status": 503}]);
+    // Neither Entra nor Graph.
+    let unwell = json!([
+        {"match": {"path_contains": MSP}, "kind": "status", "status": 503},
+        {"match": {"path_contains": "signInSessionsValidFromDateTime"}, "kind": "status", "status": 503},
+    ]);
     lab.entra.sim.faults.replace(serde_json::from_value(unwell).unwrap());
     let who = lab.latchkey(&["--json", "whoami"]).succeeds().document;
     assert_eq!((who["technician"].as_str(), who["standing"].as_str()), (Some("blake@msp.example"), Some("held")));
@@ -127,17 +188,13 @@ fn while_the_directory_cannot_be_reached_its_last_answer_holds_for_a_while_and_n
     lab.latchkey(&["sweep"]).succeeds();
     let state = lab.runtime.block_on(entra_sim::control::state_of(&lab.entra.sim));
     assert!(state.to_string().contains("jit-blake@"));
-    assert_eq!(
-        lab.latchkey(&["--json", "list"]).succeeds().document.as_array().unwrap().len(),
-        1,
-        "nothing ends by itself"
-    );
+    assert_eq!(lab.leases().len(), 1, "nothing ends by itself");
     lab.latchkey(&["end", "--all"]).succeeds();
 
     lab.entra.sim.faults.replace(Vec::new());
     lab.latchkey(&["start", "Contoso"]).succeeds();
     lab.latchkey(&["sign-out"]).succeeds();
-    assert_eq!(lab.latchkey(&["--json", "list"]).succeeds().document.as_array().unwrap().len(), 0);
+    assert!(lab.leases().is_empty());
     let ran = lab.latchkey(&["--json", "start", &contoso.id]).run();
     assert_eq!(ran.error["name"], "sign_in_required", "{}", ran.err);
 }
