@@ -15,18 +15,25 @@ fn with_somebody(lab: &Lab, start: Start, user: &str, change: impl Fn(&str) -> S
     let mut child: Child = start.spawn();
     let mut errors = BufReader::new(child.stderr.take().unwrap());
     let mut seen = String::new();
-    let address = loop {
+    let asked = loop {
+        let asks_for_code = seen.trim_end().ends_with("enter this code:");
         let mut line = String::new();
-        assert_ne!(errors.read_line(&mut line).unwrap(), 0, "no address: {seen}");
+        assert_ne!(errors.read_line(&mut line).unwrap(), 0, "nobody is sent anywhere: {seen}");
         seen.push_str(&line);
-        if let Some(address) = line.trim().strip_prefix("https://") {
-            break format!("https://{address}");
+        if line.trim().starts_with("https://") {
+            break json!({ "authorize_url": line.trim(), "user": user, "stay": true });
+        }
+        if asks_for_code {
+            break json!({ "user_code": line.trim(), "user": user });
         }
     };
-    let asked: Visit = serde_json::from_value(json!({ "authorize_url": address, "user": user, "stay": true })).unwrap();
+    let asked: Visit = serde_json::from_value(asked).unwrap();
+    let by_code = asked.user_code.is_some();
     let answer = lab.runtime.block_on(visit(&lab.entra.sim, asked)).unwrap();
-    let redirect = change(answer["redirect"].as_str().unwrap_or_else(|| panic!("{answer}")));
-    lab.runtime.block_on(call(&redirect));
+    if !by_code {
+        let redirect = change(answer["redirect"].as_str().unwrap_or_else(|| panic!("{answer}")));
+        lab.runtime.block_on(call(&redirect));
+    }
     let mut out = String::new();
     child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
     errors.read_to_string(&mut seen).unwrap();
@@ -91,6 +98,26 @@ fn an_administrator_onboards_a_tenant_and_takes_it_back() {
     let (done, _, shown) = with_somebody(&lab, lab.latchkey(&[&words[..], &sign_in].concat()), &admin, unchanged);
     assert!(done, "{shown}");
     assert_eq!(applications(), 0);
+    assert!(lab.latchkey(&["--json", "tenant", "list"]).succeeds().document.as_array().unwrap().is_empty());
+    lab.assert_nobody_is_active_without_a_lease();
+}
+
+#[test]
+fn without_a_browser_a_code_on_another_device_does_it_when_that_is_asked_for() {
+    let lab = Lab::new();
+    lab.entra.sim.turn(&json!({"device_code_interval_seconds": 1})).unwrap();
+    let admin = admin_of(&lab.entra.sim.directory(), seed::FABRIKAM);
+    let by_code = ["--device-code", "--sign-in-client-id", seed::MSP_PUBLIC_CLIENT];
+    let words = ["--json", "tenant", "onboard", "--role", "User Administrator", "--tenant-id", seed::FABRIKAM];
+    let start = lab.latchkey(&[&words[..], &by_code].concat());
+    let (done, onboarded, shown) = with_somebody(&lab, start, &admin, unchanged);
+    assert!(done && shown.contains("Enter it only if you started this yourself."), "{shown}");
+    assert!(!shown.contains("https://login.microsoftonline.com/organizations/oauth2/v2.0/authorize"), "{shown}");
+    assert_eq!(onboarded["onboarded"]["tenant"]["tenant_id"], seed::FABRIKAM);
+    lab.latchkey(&["start", "Fabrikam"]).succeeds();
+    let start = lab.latchkey(&[&["tenant", "offboard", "Fabrikam", "--yes"][..], &by_code].concat());
+    let (done, _, shown) = with_somebody(&lab, start, &admin, unchanged);
+    assert!(done, "{shown}");
     assert!(lab.latchkey(&["--json", "tenant", "list"]).succeeds().document.as_array().unwrap().is_empty());
     lab.assert_nobody_is_active_without_a_lease();
 }
@@ -178,5 +205,22 @@ fn a_consent_connects_the_tenant_that_proves_it_and_no_other() {
     assert_eq!(connected().as_array().unwrap().len(), 1);
     lab.latchkey(&["start", "Contoso"]).succeeds();
     lab.latchkey(&["end", "--all"]).succeeds();
+
+    // Taken back: what the consent made in the customer's tenant is gone, the application at home is for the others.
+    let left = || {
+        let directory = lab.entra.sim.directory();
+        let of = |tenant: &str| {
+            let tenant = directory.tenant(tenant).unwrap();
+            tenant.applications.iter().filter(|known| known.client_id == seed::MSP_APPLICATION).count()
+        };
+        (of(seed::CONTOSO), of(seed::MSP))
+    };
+    let before = left();
+    let words = ["tenant", "offboard", "Contoso", "--no-browser", "--sign-in-client-id", seed::MSP_PUBLIC_CLIENT];
+    let (done, _, shown) = with_somebody(&lab, lab.latchkey(&[&words[..], &["--yes"]].concat()), &admin, unchanged);
+    assert!(done, "{shown}");
+    assert_eq!((before, left()), ((1, 1), (0, 1)));
+    assert!(connected().as_array().unwrap().is_empty());
+    assert!(lab.account(&lab.tenant("Contoso")).0.is_null());
     lab.assert_nobody_is_active_without_a_lease();
 }
