@@ -409,7 +409,7 @@ impl Shared {
     /// Ends leases whose time is over, as far as that takes no longer than a person waits; the schedule does the rest.
     async fn end_what_is_over(&self) {
         let work = async {
-            let engine = self.engine().await?;
+            let engine = self.engine(&Said::now()?).await?;
             let now = machine::now();
             if engine.leases(false).await?.iter().any(|lease| lease.until <= now || lease.state == LeaseState::Ending) {
                 engine.sweep().await?;
