@@ -269,6 +269,8 @@ impl Engine {
             timed_roles_at: None,
             passwords_allowed: true,
             last_used: None,
+            // Whoever is connected has just been looked at.
+            preflight_at: Some(shared.clock.now()),
         };
         let owner = shared.owner_for(&tenant, &shared.settings.technician);
         store::save_tenant(&mut write, &tenant).await?;
@@ -726,6 +728,9 @@ impl Engine {
         let shared = &self.shared;
         let (tenant_id, Inspected { inspection, capabilities, .. }) = (tenant.tenant_id, inspected);
         shared.store.remember_capabilities(tenant_id, capabilities).await?;
+        if let Some(policy) = &inspected.pass_policy {
+            shared.store.remember_pass_policy(tenant_id, policy).await?;
+        }
         if fence::is_due(tenant, shared.clock.now()) {
             fence::find_out(shared, tenant_id, &shared.session(tenant), capabilities).await?;
         }

@@ -106,23 +106,16 @@ impl Choice {
             return Ok(Share { roles: tenant.roles.clone(), groups: tenant.groups.clone() });
         };
         let resolved = shared.resolve(tenant, &profile.roles, &profile.groups).await?;
-        let refusal = |kind: NameKind, said: &str| -> EngineError {
-            let said = said.trim().to_lowercase();
-            let refused = resolved.refused.iter().find(|(refused, name, _)| *refused == kind && *name == said);
-            refused
-                .map_or_else(|| Failure::Internal(format!("{said} was not looked up")), |(_, _, why)| why.clone())
-                .into()
-        };
         let mut share = Share { roles: Vec::new(), groups: Vec::new() };
         for said in &profile.roles {
-            let role = resolved.role(said).ok_or_else(|| refusal(NameKind::Role, said))?;
+            let role = resolved.role(said).ok_or_else(|| resolved.refusal(NameKind::Role, said))?;
             // One role may be named twice: by its name and by its id.
             if !share.roles.contains(&role) {
                 share.roles.push(role);
             }
         }
         for said in &profile.groups {
-            let group = resolved.group(said).ok_or_else(|| refusal(NameKind::Group, said))?;
+            let group = resolved.group(said).ok_or_else(|| resolved.refusal(NameKind::Group, said))?;
             if !share.groups.contains(&group) {
                 share.groups.push(group);
             }

@@ -17,6 +17,7 @@ use crate::{
     graph::{Priority, read_organization},
     guards::{Guard, holds},
     plan::{self, Action, Issue, Purpose},
+    preflight,
     store::{self, AccountRow, Claim, LeaseRow, NewLease, TenantRow, leases},
 };
 
@@ -110,6 +111,7 @@ async fn prepare_to_start<'a>(
     };
     check_the_clock(shared, tenant, on_progress).await?;
     let share = choice.share(shared, tenant).await?;
+    preflight::before_first_use(shared, tenant, &share).await?;
     Ok(Ask { start, technician, choice, share, minutes })
 }
 

@@ -39,6 +39,13 @@ impl Resolved {
         self.row(NameKind::Group, said).map(|row| row.id)
     }
 
+    /// Why a name that means nothing does not.
+    pub(crate) fn refusal(&self, kind: NameKind, said: &str) -> Failure {
+        let said = said.trim().to_lowercase();
+        let refused = self.refused.iter().find(|(refused, name, _)| *refused == kind && *name == said);
+        refused.map_or_else(|| Failure::Internal(format!("{said} was not looked up")), |(_, _, why)| why.clone())
+    }
+
     fn row(&self, kind: NameKind, said: &str) -> Option<&NameRow> {
         let said = said.trim().to_lowercase();
         self.found.iter().find(|row| row.kind == kind && row.said == said)

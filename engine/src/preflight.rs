@@ -8,9 +8,11 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::{
-    AccountOwner, EngineError, EngineSettings, Failure, NewTenant, Policy, Role, TenantIdentity,
+    AccountOwner, EngineError, EngineSettings, Failure, ListedTenant, NewTenant, Policy, Role, TenantIdentity,
     account::AccountName,
     credential,
+    engine::Shared,
+    entitlement::Share,
     graph::{self, Answer, Capabilities, FoundAccount, Page, PassPolicy, Priority, RoleDefinition, Session, Trouble},
     names,
     store::{NameKind, TenantRow},
@@ -223,6 +225,39 @@ pub(crate) struct Inspected {
     pub(crate) pass_policy: Option<PassPolicy>,
 }
 
+/// A preflight is good for the first lease of a tenant for so long, in milliseconds.
+const GOOD_FOR: i64 = 86_400_000;
+
+/// Before the very first lease of a tenant: whether what it grants can be granted and taken back. What was found out when
+/// the tenant was connected or validated within a day counts; afterwards leases themselves show what is wrong.
+///
+/// # Errors
+/// The first thing that is in the way, with the one thing to do about it, or why nothing can be looked at.
+pub(crate) async fn before_first_use(shared: &Shared, tenant: &TenantRow, share: &Share) -> Result<(), EngineError> {
+    let now = shared.clock.now();
+    let is_good = tenant.preflight_at.is_some_and(|at| (0..GOOD_FOR).contains(&(now - at)));
+    if tenant.last_used.is_some() || is_good {
+        return Ok(());
+    }
+    let mut wish = ListedTenant::of(tenant.clone()).wish();
+    // What this lease grants, whatever was said when the tenant was connected.
+    wish.roles = share.roles.iter().map(|role| role.id.to_string()).collect();
+    wish.groups.clone_from(&share.groups);
+    let session = shared.session(tenant);
+    let found = inspect(&shared.settings, shared.policy(), &session, &wish, now).await?;
+    // Whose account it is shows when it is looked for; here it is that of whoever works on this machine.
+    let mut failures = found.failures.into_iter().filter(|failure| !matches!(failure, Failure::AccountNotOurs(_)));
+    if let Some(failure) = failures.next() {
+        // What is granted now shows only in a new token.
+        session.forget_token().await;
+        return Err(failure.into());
+    }
+    if let Some(policy) = &found.pass_policy {
+        shared.store.remember_pass_policy(tenant.tenant_id, policy).await?;
+    }
+    shared.store.remember_preflight(tenant.tenant_id, now).await
+}
+
 /// The longest a lease may be made, in minutes: Microsoft's limit for a pass.
 const LONGEST: u32 = 43_200;
 
@@ -348,6 +383,7 @@ pub(crate) async fn inspect(
         timed_roles_at: None,
         passwords_allowed: true,
         last_used: None,
+        preflight_at: None,
     };
     let credential = credential::choose(&row, &capabilities, now);
     if has_passes && capabilities.passes() && pass_policy.is_none() {

@@ -170,6 +170,9 @@ struct Journal {
     object_id: Option<Uuid>,
     client_id: Option<Uuid>,
     principal_id: Option<Uuid>,
+    /// When the last of these was made: until the directory has it everywhere, its absence means nothing.
+    #[serde(default)]
+    made_at: Option<i64>,
 }
 
 /// What of an application is in the tenant.
@@ -387,28 +390,36 @@ impl<'a> Work<'a> {
         let path = format!("/servicePrincipals(appId='{GRAPH}')?$select=id,appRoles");
         let graph = registration::send(&self.session, &Request::get(path), ACTION).await?;
         let graph: GraphPrincipal = read(graph, ACTION)?;
-        let registration = match self.journal.object_id {
-            Some(object_id) => Some(self.arrived(&registration::read(object_id), ACTION).await?)
-                .map(|answer| read(answer, ACTION))
-                .transpose()?,
-            None => self.find_marked().await?,
+        let written = match self.journal.object_id {
+            Some(object_id) => self.arrived(&registration::read(object_id), ACTION).await?,
+            None => None,
+        };
+        // What was written down may have been deleted in the portal since; then so was its enterprise application.
+        let (registration, principal_id) = match written {
+            Some(answer) => (Some(read(answer, ACTION)?), self.journal.principal_id),
+            None => (self.find_marked().await?, None),
         };
         let mut observed = Observed {
             registration,
-            principal_id: self.journal.principal_id,
+            principal_id,
             granted: BTreeMap::new(),
             roles: BTreeSet::new(),
             graph_id: graph.id,
             graph_roles: graph.app_roles.into_iter().map(|role| (role.value, role.id)).collect(),
         };
         let Some(registration) = &observed.registration else { return Ok(observed) };
-        if observed.principal_id.is_none() {
-            observed.principal_id = find_principal(&self.session, registration.app_id).await?;
+        let client_id = registration.app_id;
+        let assignments = |principal_id| Request::get(format!("/servicePrincipals/{principal_id}/appRoleAssignments"));
+        let mut grants = None;
+        if let Some(principal_id) = observed.principal_id {
+            grants = self.arrived(&assignments(principal_id), ACTION).await?;
         }
-        let Some(principal_id) = observed.principal_id else { return Ok(observed) };
-        let grants = self
-            .arrived(&Request::get(format!("/servicePrincipals/{principal_id}/appRoleAssignments")), ACTION)
-            .await?;
+        if grants.is_none() {
+            observed.principal_id = find_principal(&self.session, client_id).await?;
+            let Some(principal_id) = observed.principal_id else { return Ok(observed) };
+            grants = self.arrived(&assignments(principal_id), ACTION).await?;
+        }
+        let (Some(principal_id), Some(grants)) = (observed.principal_id, grants) else { return Ok(observed) };
         for grant in graph::Page::<Grant>::of(grants).unwrap_or_default() {
             let name = observed.graph_roles.iter().find(|(_, id)| **id == grant.app_role_id);
             if let Some((name, _)) = name.filter(|_| grant.resource_id == observed.graph_id) {
@@ -447,17 +458,24 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// Reads something that was made a moment ago: its absence may only be the directory's lag.
-    async fn arrived(&self, request: &Request, action: &'static str) -> Result<Answer, EngineError> {
-        let until = self.shared.clock.elapsed() + milliseconds(self.shared.settings.patience.replication);
+    /// Reads something that may have been made a moment ago: then its absence may only be the directory's lag. `None`:
+    /// it is not there.
+    async fn arrived(&self, request: &Request, action: &'static str) -> Result<Option<Answer>, EngineError> {
+        let lag = milliseconds(self.shared.settings.patience.replication);
+        let age = self.journal.made_at.map(|made_at| self.shared.clock.now() - made_at);
+        let left = age.filter(|age| (0..lag).contains(age)).map_or(0, |age| lag - age);
+        let until = self.shared.clock.elapsed() + left;
         loop {
             let answer =
                 self.session.send(request, Priority::High).await.map_err(|trouble| trouble.to_error(action))?;
             if answer.is_success() {
-                return Ok(answer);
+                return Ok(Some(answer));
             }
-            if answer.status != 404 || self.shared.clock.elapsed() >= until {
+            if answer.status != 404 {
                 return Err(Trouble::of_answer(&answer).to_error(action));
+            }
+            if self.shared.clock.elapsed() >= until {
+                return Ok(None);
             }
             self.shared.clock.sleep(Duration::from_secs(1)).await;
         }
@@ -613,6 +631,8 @@ impl<'a> Work<'a> {
         let made: Registration = read(answer, ACTION)?;
         self.journal.object_id = Some(made.id);
         self.journal.client_id = Some(made.app_id);
+        self.journal.principal_id = None;
+        self.journal.made_at = Some(self.shared.clock.now());
         self.journal.registering = false;
         self.save().await?;
         observed.registration = Some(made);
@@ -627,6 +647,7 @@ impl<'a> Work<'a> {
         let certificate = credential::make_next(self.shared, entry, CERTIFICATE_DAYS).await?;
         // Ids of what is there already, without which the list would forget it.
         let answer = self.arrived(&registration::read(registration.id), ACTION).await?;
+        let answer = answer.ok_or(Failure::ApplicationNotFound(700_016))?;
         let current: Registration = read(answer, ACTION)?;
         if current.key_id_of(&certificate.thumbprint).is_some() {
             return Ok(());
@@ -654,6 +675,7 @@ impl<'a> Work<'a> {
             return Err(Failure::GraphUnavailable(answer.status).into());
         }
         self.journal.principal_id = principal_id;
+        self.journal.made_at = Some(self.shared.clock.now());
         self.save().await?;
         observed.principal_id = principal_id;
         Ok(())

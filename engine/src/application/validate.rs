@@ -1,8 +1,12 @@
 //! The long form of the preflight: everything that decides what a tenant can do, one line each, with the one thing to do
 //! about what is missing, and what could not be seen and why.
 //!
-//! It only reads, and works with exactly the 12 documented permissions. Facts: Microsoft Graph v1.0 reference of
+//! What the policy gives anybody here is looked at, and not only what whoever asks would get. It only reads, and works
+//! with exactly the 12 documented permissions. Facts: Microsoft Graph v1.0 reference of
 //! subscribedSku, identitySecurityDefaultsEnforcementPolicy, conditionalAccessPolicy, group and application.
+
+mod break_glass;
+mod profiles;
 
 use std::collections::BTreeSet;
 
@@ -13,10 +17,11 @@ use uuid::Uuid;
 
 use super::{credential, registration};
 use crate::{
-    Engine, EngineError, Inspection, Need, TenantHealth,
+    Engine, EngineError, Inspection, Need, Rules, TenantHealth,
     graph::{Answer, Capabilities, Page, Priority, Request, Session},
-    store::{self, TenantRow, applications},
+    store::{self, BreakGlassRow, TenantRow, applications},
 };
+use profiles::{Grant, Profiles};
 
 /// How one thing is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -81,17 +86,26 @@ impl Engine {
     /// `TenantUnknown`, or the database cannot be used; everything else is in the answer.
     pub async fn validate_tenant(&self, tenant_id: Uuid) -> Result<Validation, EngineError> {
         let shared = self.shared();
-        let (health, inspection) = self.check_and_inspect(tenant_id).await?;
+        let (mut health, inspection) = self.check_and_inspect(tenant_id).await?;
         let tenant = shared.store.tenant(tenant_id).await?;
         let mut checks = Vec::new();
-        match inspection {
+        match &inspection {
             Ok(inspection) => {
-                checks.extend(of_inspection(&inspection, &tenant));
+                let emergency = shared.store.break_glass_of(tenant_id).await?;
+                let groups = profiles::name_groups(shared, &tenant);
+                checks.extend(of_inspection(inspection, &tenant, groups, !emergency.is_empty()));
                 let session = shared.session(&tenant);
                 match session.capabilities().await {
                     Ok(capabilities) => {
                         self.read_end(&session, &tenant).await?;
-                        checks.extend(of_tenant(&session, &tenant, &inspection, &capabilities).await);
+                        let Profiles { checks: found, grants, refused } =
+                            profiles::look(shared, &tenant, inspection, &session, &capabilities).await;
+                        checks.extend(found);
+                        // Said once: with the profile that it is about.
+                        health.problems.retain(|problem| !refused.contains(&problem.message));
+                        let rules = shared.policy().rules(tenant.identity());
+                        let seen = Seen { tenant: &tenant, rules: &rules, grants: &grants, emergency: &emergency };
+                        checks.extend(of_tenant(&session, seen, inspection, &capabilities).await);
                     }
                     Err(trouble) => checks.push(unseen("token", &trouble.to_error("issue a token"))),
                 }
@@ -102,7 +116,14 @@ impl Engine {
             }
         }
         checks.insert(0, self.check_credential(&tenant).await?);
-        Ok(Validation { health, checks })
+        if let Ok(inspection) = &inspection {
+            checks.extend(break_glass::look(self, &tenant, inspection).await);
+        }
+        let validation = Validation { health, checks };
+        if validation.is_sound() {
+            shared.store.remember_preflight(tenant_id, shared.clock.now()).await?;
+        }
+        Ok(validation)
     }
 
     /// Learns when a client secret ends, where the application may read its own registration.
@@ -158,7 +179,7 @@ impl Engine {
 }
 
 /// What the short preflight knows already.
-fn of_inspection(inspection: &Inspection, tenant: &TenantRow) -> Vec<Check> {
+fn of_inspection(inspection: &Inspection, tenant: &TenantRow, groups: bool, emergency: bool) -> Vec<Check> {
     let mut checks = Vec::new();
     let granted = inspection.permissions.iter().filter(|check| check.granted || check.covered_by.is_some()).count();
     let missing: Vec<&str> = inspection
@@ -166,7 +187,7 @@ fn of_inspection(inspection: &Inspection, tenant: &TenantRow) -> Vec<Check> {
         .iter()
         .filter(|check| check.permission.need == Need::Required && !check.granted && check.covered_by.is_none())
         .map(|check| check.permission.name)
-        .filter(|name| *name != "Directory.ReadWrite.All" || !tenant.groups.is_empty())
+        .filter(|name| *name != "Directory.ReadWrite.All" || groups)
         .collect();
     checks.push(if missing.is_empty() {
         Check::good("permissions", format!("everything that leases need is granted ({granted} on the list)"))
@@ -191,18 +212,19 @@ fn of_inspection(inspection: &Inspection, tenant: &TenantRow) -> Vec<Check> {
         ),
         None => Check::new("domain", CheckState::Unseen, "the domains cannot be read", Some("Grant Domain.Read.All.")),
     });
-    for role in &tenant.roles {
-        let known = inspection.roles.iter().any(|known| known.id == role.id);
-        checks.push(if known {
-            Check::good("role", role.name.clone())
-        } else {
-            let found = format!("{} is not a role of this tenant any more", role.name);
-            Check::new("role", CheckState::Broken, found, Some("Choose another role for this tenant."))
-        });
+    if !tenant.passwords_allowed {
+        checks.push(Check::new(
+            "passwords",
+            CheckState::Warning,
+            "Microsoft does not let the application replace passwords: leases with one make the account anew each time",
+            Some("Give the application the directory role User Administrator, then run `latchkey prepare`."),
+        ));
     }
     let own = &inspection.application_roles;
     checks.push(if own.is_empty() {
         Check::good("application_roles", "the application holds no directory role (it needs none for leases)")
+    } else if emergency && break_glass::is_enough(own) {
+        Check::good("application_roles", format!("the application holds {}, for the break-glass accounts", own[0]))
     } else {
         Check::new(
             "application_roles",
@@ -228,13 +250,22 @@ fn of_inspection(inspection: &Inspection, tenant: &TenantRow) -> Vec<Check> {
     checks
 }
 
+/// What this machine knows of a tenant.
+struct Seen<'a> {
+    tenant: &'a TenantRow,
+    rules: &'a Rules,
+    grants: &'a [Grant],
+    emergency: &'a [BreakGlassRow],
+}
+
 /// What has to be asked of the tenant itself.
 async fn of_tenant(
     session: &Session,
-    tenant: &TenantRow,
+    seen: Seen<'_>,
     inspection: &Inspection,
     capabilities: &Capabilities,
 ) -> Vec<Check> {
+    let Seen { tenant, rules, grants, emergency } = seen;
     let mut checks = Vec::new();
     if let (true, Some(policy)) = (capabilities.pass_policy(), &tenant.pass_policy)
         && policy.state == "enabled"
@@ -249,10 +280,7 @@ async fn of_tenant(
         ));
     }
     let skus = session.collect(Request::get("/subscribedSkus".to_owned()), Priority::High).await;
-    checks.extend(licences(skus.ok().and_then(Page::<Sku>::of)));
-    for group in &tenant.groups {
-        checks.push(group_check(session, *group, capabilities).await);
-    }
+    checks.extend(licences(skus.ok().and_then(Page::<Sku>::of), tenant, rules));
     if !capabilities.has("Policy.Read.All") {
         for (subject, what) in
             [("security_defaults", "security defaults"), ("conditional_access", "Conditional Access policies")]
@@ -288,10 +316,11 @@ async fn of_tenant(
                 crate::AccountFound::Ours(id) => Some(*id),
                 _ => None,
             };
-            let roles: BTreeSet<Uuid> = tenant.roles.iter().map(|role| role.id).collect();
-            let groups: BTreeSet<Uuid> = tenant.groups.iter().copied().collect();
-            let lease = LeaseOf { account, roles: &roles, groups: &groups, passes };
-            let found: Vec<Check> = policies.iter().filter_map(|policy| policy.stops(&lease)).collect();
+            let mut found: Vec<Check> =
+                policies.iter().filter_map(|policy| policy.stop(account, grants, passes)).collect();
+            for policy in &policies {
+                found.extend(emergency.iter().filter_map(|one| policy.stops_in_an_emergency(one)));
+            }
             if found.is_empty() {
                 let looked = format!("none of {} policies stops a JIT account", policies.len());
                 checks.push(Check::good("conditional_access", looked));
@@ -329,7 +358,7 @@ struct ServicePlan {
 }
 
 /// P1 and P2, by the names of service plans.
-fn licences(skus: Option<Vec<Sku>>) -> Vec<Check> {
+fn licences(skus: Option<Vec<Sku>>, tenant: &TenantRow, rules: &Rules) -> Vec<Check> {
     let Some(skus) = skus else {
         return vec![Check::new(
             "licences",
@@ -352,7 +381,16 @@ fn licences(skus: Option<Vec<Sku>>) -> Vec<Check> {
         } else {
             Check::good("licences", if has_p1 { "Entra ID P1" } else { "no Entra ID P1 or P2" })
         },
-        if has_p2 {
+        if rules.timed_roles == Some(false) {
+            Check::good("timed_roles", "the configuration does without roles that end by themselves")
+        } else if has_p2 && tenant.timed_roles == Some(false) {
+            Check::new(
+                "timed_roles",
+                CheckState::Warning,
+                "the tenant has Entra ID P2 and refused lately to assign a role with an end: Latchkey removes it",
+                Some("See the role's settings in PIM: an assignment's longest duration must be that of a lease."),
+            )
+        } else if has_p2 {
             Check::good("timed_roles", "roles can end by themselves (PIM)")
         } else {
             Check::new(
@@ -427,6 +465,9 @@ impl FoundGroup {
     }
 }
 
+/// What a break-glass account holds unless the configuration says otherwise.
+const GLOBAL_ADMINISTRATOR: Uuid = Uuid::from_u128(0x62e90394_69f5_4237_9190_012177145e10);
+
 /// A Conditional Access policy, as far as it can stop a JIT account.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -464,6 +505,26 @@ struct Users {
 struct GrantControls {
     operator: Option<String>,
     built_in_controls: Vec<String>,
+    authentication_strength: Option<Strength>,
+}
+
+/// Which ways to sign in a policy takes.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Strength {
+    display_name: String,
+    allowed_combinations: Vec<String>,
+}
+
+impl Strength {
+    /// Whether what a lease signs in with is among them.
+    fn takes(&self, passes: bool) -> bool {
+        let kind = if passes { "temporaryAccessPass" } else { "password" };
+        self.allowed_combinations.iter().any(|combination| {
+            // A password with something else is not what a lease has.
+            combination.starts_with(kind) && !combination.contains(',')
+        })
+    }
 }
 
 /// The account of a lease, as policies see it.
@@ -493,6 +554,31 @@ impl Users {
 }
 
 impl AccessPolicy {
+    /// What it would keep the JIT accounts of some profiles from; `None`: nothing.
+    fn stop(&self, account: Option<Uuid>, grants: &[Grant], passes: bool) -> Option<Check> {
+        let mut stopped = grants.iter().filter_map(|grant| {
+            let lease = LeaseOf { account, roles: &grant.roles, groups: &grant.groups, passes };
+            Some((self.stops(&lease)?, grant.profile.as_str()))
+        });
+        let (mut check, first) = stopped.next()?;
+        let mut profiles: Vec<&str> = std::iter::once(first).chain(stopped.map(|(_, profile)| profile)).collect();
+        if profiles.len() < grants.len() {
+            profiles.dedup();
+            check.found = format!("{} (profile {})", check.found, profiles.join(", "));
+        }
+        Some(check)
+    }
+
+    /// What it would keep a break-glass account from, which signs in with a second factor of its own.
+    fn stops_in_an_emergency(&self, account: &BreakGlassRow) -> Option<Check> {
+        let (roles, groups) = (BTreeSet::from([GLOBAL_ADMINISTRATOR]), BTreeSet::new());
+        let lease = LeaseOf { account: account.object_id, roles: &roles, groups: &groups, passes: true };
+        let mut check = self.stops(&lease)?;
+        check.found = format!("{} ({}, a break-glass account)", check.found, account.user_name);
+        check.next_step = Some("Exclude the break-glass account from this policy.".to_owned());
+        Some(check)
+    }
+
     /// What it would keep a JIT account from; `None`: nothing.
     fn stops(&self, lease: &LeaseOf<'_>) -> Option<Check> {
         const SUBJECT: &str = "conditional_access";
@@ -511,11 +597,17 @@ impl AccessPolicy {
             }
             _ => true,
         };
-        let controls_left: Vec<&str> =
-            controls.built_in_controls.iter().map(String::as_str).filter(|control| !met(control)).collect();
-        let passes = controls_left.is_empty()
-            || (any && controls_left.len() < controls.built_in_controls.len() && !controls_left.contains(&"block"));
-        if passes {
+        let strength = controls.authentication_strength.as_ref();
+        let asked = controls.built_in_controls.len() + usize::from(strength.is_some());
+        let mut controls_left: Vec<String> =
+            controls.built_in_controls.iter().filter(|control| !met(control)).cloned().collect();
+        controls_left.extend(
+            strength
+                .filter(|strength| !strength.takes(lease.passes))
+                .map(|strength| format!("the authentication strength '{}'", strength.display_name)),
+        );
+        let blocks = controls_left.iter().any(|control| control == "block");
+        if controls_left.is_empty() || (any && controls_left.len() < asked && !blocks) {
             return None;
         }
         let somewhere = if self.conditions.locations.as_ref().is_some_and(|locations| !locations.is_null()) {
@@ -523,7 +615,7 @@ impl AccessPolicy {
         } else {
             ""
         };
-        let what = if controls_left.contains(&"block") {
+        let what = if blocks {
             "blocks the sign-in".to_owned()
         } else if controls_left == ["mfa"] {
             let found = format!("'{}' asks for MFA, which a password alone does not meet", self.display_name);
@@ -594,6 +686,23 @@ mod tests {
         let mut off = policy(&["block"], "OR", json!({ "includeUsers": ["All"] }));
         off.state = "enabledForReportingButNotEnforced".to_owned();
         assert!(!stops(&off, true));
+    }
+
+    #[test]
+    fn a_pass_does_not_meet_a_strength_that_withstands_phishing() {
+        let strength = |combinations: &[&str]| {
+            serde_json::from_value::<AccessPolicy>(json!({
+                "displayName": "P", "state": "enabled", "conditions": { "users": { "includeUsers": ["All"] } },
+                "grantControls": { "operator": "OR", "builtInControls": [], "authenticationStrength": {
+                    "displayName": "S", "allowedCombinations": combinations } },
+            }))
+            .unwrap()
+        };
+        let resistant = strength(&["windowsHelloForBusiness", "fido2", "x509CertificateMultiFactor"]);
+        assert!(stops(&resistant, true) && stops(&resistant, false));
+        let multi_factor =
+            strength(&["fido2", "temporaryAccessPassOneTime", "temporaryAccessPassMultiUse", "password,sms"]);
+        assert!(!stops(&multi_factor, true) && stops(&multi_factor, false));
     }
 
     #[test]

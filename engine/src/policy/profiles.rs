@@ -105,11 +105,16 @@ impl Policy {
         Entitled::To(profiles)
     }
 
+    /// Every entitlement that concerns a tenant, whoever it is for.
+    pub fn entitlements_in<'a>(&'a self, tenant: TenantIdentity<'a>) -> impl Iterator<Item = &'a Entitlement> {
+        self.entitlements.iter().filter(move |entitlement| entitlement.concerns(tenant))
+    }
+
     /// Every role and every group that the configuration names for a tenant, whoever may get it.
     #[must_use]
     pub fn names_for(&self, tenant: TenantIdentity<'_>) -> (Vec<String>, Vec<String>) {
         let (mut roles, mut groups) = (Vec::new(), Vec::new());
-        for entitlement in self.entitlements.iter().filter(|entitlement| entitlement.concerns(tenant)) {
+        for entitlement in self.entitlements_in(tenant) {
             add(&mut roles, &entitlement.roles);
             add(&mut groups, &entitlement.groups);
         }

@@ -35,6 +35,8 @@ pub(crate) struct TenantRow {
     /// Whether the directory lets us replace passwords, as far as was tried.
     pub(crate) passwords_allowed: bool,
     pub(crate) last_used: Option<i64>,
+    /// When a preflight last found nothing in the way of a lease.
+    pub(crate) preflight_at: Option<i64>,
 }
 
 impl TenantRow {
@@ -64,6 +66,7 @@ impl TenantRow {
             timed_roles_at: get(row, "timed_roles_at")?,
             passwords_allowed: get(row, "passwords_allowed")?,
             last_used: get(row, "last_used")?,
+            preflight_at: get(row, "preflight_at")?,
         })
     }
 }
@@ -130,6 +133,28 @@ impl Store {
         Ok(())
     }
 
+    /// Remembers what the policy on passes says, as seen just now.
+    pub(crate) async fn remember_pass_policy(&self, tenant_id: Uuid, policy: &PassPolicy) -> Result<(), EngineError> {
+        sqlx::query("update tenants set pass_policy = ?2 where tenant_id = ?1")
+            .bind(tenant_id.to_string())
+            .bind(json(policy)?)
+            .execute(&self.pool)
+            .await
+            .map_err(fault)?;
+        Ok(())
+    }
+
+    /// Remembers that a preflight found nothing in the way of a lease.
+    pub(crate) async fn remember_preflight(&self, tenant_id: Uuid, at: i64) -> Result<(), EngineError> {
+        sqlx::query("update tenants set preflight_at = ?2 where tenant_id = ?1")
+            .bind(tenant_id.to_string())
+            .bind(at)
+            .execute(&self.pool)
+            .await
+            .map_err(fault)?;
+        Ok(())
+    }
+
     /// Remembers whether the directory lets us replace passwords.
     pub(crate) async fn remember_passwords_allowed(&self, tenant_id: Uuid, allowed: bool) -> Result<(), EngineError> {
         sqlx::query("update tenants set passwords_allowed = ?2 where tenant_id = ?1")
@@ -175,13 +200,14 @@ pub(crate) async fn save(write: &mut Write, tenant: &TenantRow) -> Result<(), En
     let cloud = serde_json::to_value(tenant.cloud).ok().and_then(|cloud| cloud.as_str().map(ToOwned::to_owned));
     sqlx::query(
         "insert into tenants (tenant_id, name, cloud, client_id, domain, domains, roles, groups, minutes,
-             maximum_minutes, capabilities, pass_policy, pass_refused_at, last_used, removed_at)
-         values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, null, null, null)
+             maximum_minutes, capabilities, pass_policy, pass_refused_at, last_used, removed_at, preflight_at)
+         values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, null, null, null, ?13)
          on conflict (tenant_id) do update set name = excluded.name, cloud = excluded.cloud,
              client_id = excluded.client_id, domain = excluded.domain, domains = excluded.domains,
              roles = excluded.roles, groups = excluded.groups, minutes = excluded.minutes,
              maximum_minutes = excluded.maximum_minutes, capabilities = excluded.capabilities,
-             pass_policy = excluded.pass_policy, pass_refused_at = null, removed_at = null",
+             pass_policy = excluded.pass_policy, pass_refused_at = null, removed_at = null,
+             preflight_at = excluded.preflight_at",
     )
     .bind(tenant.tenant_id.to_string())
     .bind(&tenant.name)
@@ -195,6 +221,7 @@ pub(crate) async fn save(write: &mut Write, tenant: &TenantRow) -> Result<(), En
     .bind(tenant.maximum_minutes)
     .bind(json(&tenant.capabilities)?)
     .bind(tenant.pass_policy.as_ref().map(json).transpose()?)
+    .bind(tenant.preflight_at)
     .execute(&mut **write)
     .await
     .map_err(fault)?;

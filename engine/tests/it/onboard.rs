@@ -260,6 +260,36 @@ async fn an_onboarding_whose_last_answer_is_lost_is_finished_by_the_next() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_application_that_was_deleted_in_the_portal_meanwhile_is_made_again_once() {
+    let lab = Lab::new().await;
+    let engine = lab.engine().await;
+    // Interrupted after the registration, after the certificate, and in the middle of the permissions.
+    for steps in [1, 3, 5] {
+        let tenant = tenant_with(&lab, &format!("T{steps}"), &[]);
+        let administrator = signed_in(&lab, tenant, "admin").await;
+        let (broken, _) = interrupted_writes(&lab, steps, false).await;
+        broken.onboard_tenant(&administrator, &wish(least()), &PERSON, QUIET).await.unwrap_err();
+        let deleted = made(&lab, tenant).remove(0);
+        lab.change_tenant(tenant, |tenant| {
+            tenant.applications.retain(|known| known.object_id != deleted.object_id);
+        });
+        lab.advance(3_600);
+
+        let administrator = signed_in(&lab, tenant, "admin").await;
+        let planned = engine.plan_onboarding(&administrator, &wish(least())).await.unwrap();
+        assert!(matches!(planned.first(), Some(Change::RegisterApplication { .. })), "{planned:?}");
+        engine.onboard_tenant(&administrator, &wish(least()), &PERSON, QUIET).await.unwrap();
+        let applications = made(&lab, tenant);
+        assert_eq!(applications.len(), 1);
+        assert_ne!(applications[0].object_id, deleted.object_id);
+        assert_eq!((applications[0].keys.len(), applications[0].permissions.clone()), (1, least()));
+        let lease = lab.start(&engine, tenant).await.unwrap();
+        engine.end_lease(lease.lease_id, &PERSON, QUIET).await.unwrap();
+    }
+    lab.assert_conformant().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_offboarding_leaves_nothing_wherever_it_is_interrupted() {
     let lab = Lab::new().await;
     let engine = lab.engine().await;
