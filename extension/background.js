@@ -109,6 +109,10 @@ const carryOut = {
     chrome.action.setTitle({ tabId: tab_id, title: words(title.key, title.args) }).catch(ignore);
   },
 
+  update_tenants(effect) {
+    popup?.postMessage(effect);
+  },
+
   update_popup(effect) {
     popup?.postMessage(effect);
   },
@@ -138,17 +142,25 @@ const carryOut = {
     chrome.alarms.clear(name);
   },
 
-  notify({ text }) {
-    chrome.notifications?.create({
+  notify({ lease_id, text, button }) {
+    const notice = {
       type: 'basic',
       iconUrl: '/icons/problem-128.png',
       title: words('extension_name'),
       message: words(text.key, text.args),
-    });
+    };
+    try {
+      const buttons = button && { buttons: [{ title: words(button.key, button.args) }] };
+      chrome.notifications?.create(lease_id, { ...notice, ...buttons });
+    } catch {
+      // Firefox has no buttons there; a click on the notification opens the popup, which has one.
+      chrome.notifications.create(lease_id, notice);
+    }
   },
 
-  open_tab({ url }) {
-    chrome.tabs.create({ url });
+  open_tab({ act: number, url, place, tab_id }) {
+    const opened = (id) => happened({ type: 'tab_opened', act: number, tab_id: id });
+    open[place](url, tab_id).then(opened, () => opened(undefined));
   },
 
   save_passwords({ allowed }) {
@@ -169,6 +181,13 @@ function lost(reason) {
   host = undefined;
   happened({ type: 'host_gone', reason });
 }
+
+// Each answers the tab's id, or none where the browser does not tell the extension about it.
+const open = {
+  new_tab: (url) => chrome.tabs.create({ url }).then(({ id }) => id),
+  this_tab: (url, tab) => chrome.tabs.update(tab, { url }).then(({ id }) => id),
+  private_window: (url) => chrome.windows.create({ url, incognito: true }).then((made) => made?.tabs?.[0]?.id),
+};
 
 // A fill or a click in exactly one document. The browser refuses an id that is not the tab's current document.
 function act({ tab_id, document_id, act: number, ...order }) {
@@ -229,6 +248,9 @@ chrome.tabs.onRemoved.addListener((tab_id) => {
   watched.delete(tab_id);
   happened({ type: 'tab_closed', tab_id });
 });
+
+chrome.notifications?.onButtonClicked?.addListener((lease_id) => happened({ type: 'notification_pressed', lease_id }));
+chrome.notifications?.onClicked.addListener(() => chrome.action.openPopup().catch(ignore));
 
 chrome.alarms.onAlarm.addListener(({ name }) => {
   if (name === CLIPBOARD_ALARM) clearClipboardNow();

@@ -10,26 +10,26 @@ let popup;
 const early = [];
 
 function received(message) {
-  if (!popup) early.push(message);
-  else if (message.type === 'update_popup') show(message.view);
-  else if (message.type === 'show_secret') showSecret(message);
-}
-
-// The button that asked for it is gone now: the focus goes on to what can be done with it.
-function showSecret(message) {
-  popup.show_secret(JSON.stringify(message));
-  document.querySelector('.secret .primary')?.focus();
-}
-
-function show(view) {
-  popup.render(JSON.stringify(view));
-  if (view.screen !== 'connecting' && !performance.getEntriesByName('usable').length) performance.mark('usable');
+  if (!popup) {
+    early.push(message);
+    return;
+  }
+  popup.receive(JSON.stringify(message));
+  // The button that asked for it is gone now: the focus goes on to what can be done with it.
+  if (message.type === 'show_secret') document.querySelector('.secret .primary')?.focus();
+  const isUsable = message.type === 'update_popup' && message.view.screen !== 'connecting';
+  if (isUsable && !performance.getEntriesByName('usable').length) performance.mark('usable');
 }
 
 connect(received);
 askForPages(document.getElementById('access'));
-await init({ module_or_path: chrome.runtime.getURL('popup_view_bg.wasm') });
+const [preferences, isPrivateAllowed] = await Promise.all([
+  chrome.storage.local.get(['pinned', 'portal', 'place']),
+  chrome.extension.isAllowedIncognitoAccess(),
+  init({ module_or_path: chrome.runtime.getURL('popup_view_bg.wasm') }),
+]);
 popup = new PopupHandle(document.getElementById('app'));
+popup.set_preferences(JSON.stringify(preferences), isPrivateAllowed);
 popup.tick(Date.now());
 early.splice(0).forEach(received);
 setInterval(() => popup.tick(Date.now()), 1000);

@@ -28,6 +28,11 @@ export function act(action) {
   port.postMessage({ type: 'popup_action', action: JSON.parse(action) });
 }
 
+// What was pinned and chosen: ids of tenants and names of choices, nothing secret.
+export function remember(preferences) {
+  chrome.storage.local.set(JSON.parse(preferences));
+}
+
 export async function copy(text, secret) {
   if (secret) port.postMessage({ type: 'clear_clipboard_later' });
   await navigator.clipboard.writeText(text);

@@ -1,4 +1,4 @@
-//! The one table of Microsoft clouds: authority, Graph, sign-in origins and portals.
+//! The one table of Microsoft clouds: authority, Graph and sign-in origins. (The portals: [`crate::portal`].)
 //!
 //! Everything that names a Microsoft host takes it from here: the engine's addresses, the list of origins that the
 //! brain fills, the extension's match patterns. Hosts are compared as whole origins, never by prefix or suffix.
@@ -31,8 +31,6 @@ pub struct CloudHosts {
     pub graph: &'static str,
     /// Hosts whose sign-in pages may be filled; https on the default port only.
     pub sign_in_hosts: &'static [&'static str],
-    /// Where a technician usually works: name and address.
-    pub portals: &'static [(&'static str, &'static str)],
     /// Whether Temporary Access Passes exist in this cloud.
     pub has_temporary_access_pass: bool,
 }
@@ -49,35 +47,24 @@ impl Cloud {
                 authority: "https://login.microsoftonline.com",
                 graph: "https://graph.microsoft.com",
                 sign_in_hosts: &["login.microsoftonline.com", "login.microsoft.com"],
-                portals: &[
-                    ("Azure", "https://portal.azure.com/"),
-                    ("Entra", "https://entra.microsoft.com/"),
-                    ("Microsoft 365 admin", "https://admin.microsoft.com/"),
-                    ("Intune", "https://intune.microsoft.com/"),
-                    ("Exchange", "https://admin.exchange.microsoft.com/"),
-                    ("Defender", "https://security.microsoft.com/"),
-                ],
                 has_temporary_access_pass: true,
             },
             Self::UsGovernment => &CloudHosts {
                 authority: "https://login.microsoftonline.us",
                 graph: "https://graph.microsoft.us",
                 sign_in_hosts: &["login.microsoftonline.us"],
-                portals: &[("Azure", "https://portal.azure.us/"), ("Entra", "https://entra.microsoft.us/")],
                 has_temporary_access_pass: true,
             },
             Self::UsGovernmentDod => &CloudHosts {
                 authority: "https://login.microsoftonline.us",
                 graph: "https://dod-graph.microsoft.us",
                 sign_in_hosts: &["login.microsoftonline.us"],
-                portals: &[("Azure", "https://portal.azure.us/")],
                 has_temporary_access_pass: true,
             },
             Self::China => &CloudHosts {
                 authority: "https://login.chinacloudapi.cn",
                 graph: "https://microsoftgraph.chinacloudapi.cn",
                 sign_in_hosts: &["login.partner.microsoftonline.cn", "login.chinacloudapi.cn"],
-                portals: &[("Azure", "https://portal.azure.cn/")],
                 has_temporary_access_pass: false,
             },
         }

@@ -13,6 +13,7 @@
 pub mod cloud;
 mod error;
 mod message;
+pub mod portal;
 mod tenant;
 
 pub use error::{ErrorBody, ErrorCode};

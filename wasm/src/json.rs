@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::{
-    popup::view::{ActiveView, Confirm, PopupView, ProblemView, ProgressView, StepProgress, StepRow, TenantRow},
+    popup::view::{ActiveView, Confirm, PopupView, ProgressView, StepProgress, StepRow},
     words::Text,
 };
 
@@ -76,7 +76,6 @@ macro_rules! names {
     };
 }
 
-#[cfg(feature = "brain")]
 pub(crate) use {fields, names};
 
 impl Read for String {
@@ -231,39 +230,9 @@ names!(StepProgress {
     "waiting" = Waiting, "running" = Running, "done" = Done, "retrying" = Retrying, "failed" = Failed, "skipped" = Skipped,
 });
 fields!(StepRow { label, state });
-fields!(TenantRow { tenant_id, name, domain, search, state });
-fields!(Confirm {
-    tenant_id,
-    name,
-    domain,
-    user_name,
-    roles,
-    minutes,
-    maximum_minutes,
-    credential,
-    credential_note,
-    because,
-    on_sign_in_page,
-    page,
-    others;
-    notices
-});
+fields!(Confirm { tenant_id, on_sign_in_page, page, problem });
 fields!(ProgressView { tenant_name, user_name, steps, status, needs_person, lease_id, can_retry });
-fields!(ActiveView {
-    lease_id,
-    tenant_id,
-    tenant_name,
-    user_name,
-    roles,
-    until,
-    credential,
-    on_sign_in_page,
-    page,
-    portals,
-    problem;
-    notices
-});
-fields!(ProblemView { title, message, next_step, request_id });
+fields!(ActiveView { lease_id, on_sign_in_page, page });
 
 impl Read for PopupView {
     fn read(value: &Value) -> Option<Self> {
@@ -275,23 +244,12 @@ impl Read for PopupView {
                 advice: member(object, "advice")?,
                 detail: member(object, "detail")?,
             },
-            "choose_tenant" => Self::ChooseTenant {
-                tenants: member(object, "tenants")?,
-                page: member(object, "page")?,
-                notices: member_or_default(object, "notices")?,
-            },
+            "choose_tenant" => Self::ChooseTenant { on_sign_in_page: member(object, "on_sign_in_page")? },
             "confirm" => Self::Confirm(Read::read(value)?),
             "progress" => Self::Progress(Read::read(value)?),
             "active" => Self::Active(Read::read(value)?),
-            "ending" => Self::Ending {
-                title: member(object, "title")?,
-                note: member(object, "note")?,
-                alarming: member(object, "alarming")?,
-                problem: member(object, "problem")?,
-            },
-            "problem" => {
-                Self::Problem { problem: member(object, "problem")?, tenant_name: member(object, "tenant_name")? }
-            }
+            "ending" => Self::Ending { lease_id: member(object, "lease_id")? },
+            "problem" => Self::Problem { problem: member(object, "problem")? },
             _ => return None,
         })
     }

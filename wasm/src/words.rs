@@ -101,19 +101,42 @@ words! {
 
     // Choosing a tenant.
     ChooseTitle = "choose_title", "Which customer?";
-    ChooseSearch = "choose_search", "Search by name or domain";
+    ChooseSearch = "choose_search", "Search by name, domain or ticket";
+    ChooseHelp = "choose_help", "Enter opens $1. Shift+Enter shows the options. Alt+P pins.";
+    ChooseHelpHere = "choose_help_here", "Enter chooses the customer of this page. Alt+P pins.";
     ChooseNothing = "choose_nothing", "No customer matches";
     ChooseCount = "choose_count", "$1 customers";
     NoTenants = "no_tenants", "No customer is connected yet";
     NoTenantsAdvice = "no_tenants_advice", "Connect one with “latchkey tenant add”.";
-    TenantActive = "tenant_active", "active";
+    TenantDormant = "tenant_dormant", "dormant";
+    TenantStarting = "tenant_starting", "starting";
+    TenantActive = "tenant_active", "active, $1 left";
     TenantEnding = "tenant_ending", "ending";
     TenantProblem = "tenant_problem", "problem";
     TenantCredentialEnds = "tenant_credential_ends", "credential ends: $1 d";
     CredentialEnds = "credential_ends", "Days until the application's credential in $1 ends: $2. Replace it with “latchkey tenant credential rotate”.";
     CredentialEnded = "credential_ended", "The application's credential in $1 has ended. Replace it with “latchkey tenant credential rotate”.";
 
+    PinTenant = "pin_tenant", "Pin $1";
+    OptionsFor = "options_for", "Options for $1";
+    EndAll = "end_all", "End all";
+
+    // Opening a portal.
+    PortalLabel = "portal_label", "Portal";
+    PlaceLabel = "place_label", "Open in";
+    PlaceNewTab = "place_new_tab", "a new tab";
+    PlaceThisTab = "place_this_tab", "this tab";
+    PlacePrivateWindow = "place_private_window", "a private window";
+    PrivateNotAllowed = "private_not_allowed", "Latchkey may not work in private windows yet. Open the browser's list of extensions, choose Latchkey, and switch on “Allow in Incognito” (Edge: “Allow in InPrivate”, Firefox: “Run in Private Windows”).";
+    OpenNamed = "open_named", "Open $1";
+    StatusOpening = "status_opening", "Waiting for the portal to ask for the sign-in…";
+    PageOtherTenant = "page_other_tenant", "The page signs in to another tenant than $1. Nothing is filled.";
+
     // Confirming.
+    ConfirmProfile = "confirm_profile", "Profile";
+    ConfirmReason = "confirm_reason", "Reason";
+    ConfirmTicket = "confirm_ticket", "Ticket";
+    ConfirmTicketPattern = "confirm_ticket_pattern", "It must look like this pattern: $1";
     ConfirmTitle = "confirm_title", "$1";
     ConfirmAccount = "confirm_account", "Account";
     ConfirmRoles = "confirm_roles", "Roles";
@@ -157,6 +180,7 @@ words! {
     ActiveUntil = "active_until", "until $1";
     SignInHere = "sign_in_here", "Sign in on this page";
     EndNow = "end_now", "End now";
+    Extend = "extend", "Extend";
     ShowCredential = "show_credential", "Show credential";
     HideCredential = "hide_credential", "Hide credential";
     Copy = "copy", "Copy";
@@ -174,6 +198,8 @@ words! {
     ChangedTitle = "changed_title", "Somebody else changed the account in $1";
     ChangedNote = "changed_note", "Latchkey takes the access back. Look at the account in Entra.";
     EndedNotice = "ended_notice", "The access to $1 has ended.";
+    EndsNotice = "ends_notice", "The access to $1 ends in $2.";
+    ExtendedNotice = "extended_notice", "The access to $1 lasts longer: $2 left.";
     StuckNotice = "stuck_notice", "The access to $1 could not be taken back yet. Latchkey keeps trying.";
 
     // Problems.
@@ -242,6 +268,7 @@ words! {
 
     // Times.
     TimeHours = "time_hours", "$1 h $2 min";
+    TimeMinutesOnly = "time_minutes_only", "$1 min";
     TimeMinutes = "time_minutes", "$1 min $2 s";
 
     // The name of the region that a screen reader announces.

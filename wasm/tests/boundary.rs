@@ -59,17 +59,25 @@ fn events_effects_and_views_are_read_as_serde_reads_them() {
         json!({"type": "host_gone", "reason": "x"}),
         json!({"type": "host_gone"}),
         json!({"type": "timer_rang", "name": "x"}),
+        json!({"type": "tab_opened", "act": 1, "tab_id": 8}),
+        json!({"type": "tab_opened", "act": 2}),
+        json!({"type": "notification_pressed", "lease_id": LEASE}),
     ];
     for action in [
         json!({"action": "choose", "tenant_id": TENANT}),
         json!({"action": "list"}),
-        json!({"action": "start", "tenant_id": TENANT, "minutes": 5}),
+        json!({"action": "start", "tenant_id": TENANT, "wish": {"minutes": 5, "profile": "a", "reason": "b", "ticket": "c"}}),
         json!({"action": "start", "tenant_id": TENANT}),
         json!({"action": "sign_in", "tenant_id": TENANT}),
         json!({"action": "end_now", "lease_id": LEASE}),
         json!({"action": "reveal", "lease_id": LEASE}),
         json!({"action": "stop_sign_in"}),
-        json!({"action": "open_portal", "tenant_id": TENANT, "portal": 2}),
+        json!({"action": "open_portal", "tenant_id": TENANT, "url": "https://x/", "place": "private_window"}),
+        json!({"action": "open_portal", "tenant_id": TENANT, "url": "https://x/", "place": "new_tab", "wish": {}}),
+        json!({"action": "open_portal", "tenant_id": TENANT, "url": "https://x/", "place": "this_tab"}),
+        json!({"action": "extend", "lease_id": LEASE}),
+        json!({"action": "extend", "lease_id": LEASE, "reason": "more"}),
+        json!({"action": "end_all"}),
         json!({"action": "retry"}),
     ] {
         events.push(json!({"type": "popup_action", "action": action}));
@@ -107,23 +115,10 @@ fn events_effects_and_views_are_read_as_serde_reads_them() {
     world.send(Event::HostGone { reason: None });
     reads_alike(&world.view());
     let error = latchkey_protocol::ErrorBody::new(latchkey_protocol::ErrorCode::Busy, "m", "n");
-    let problem = latchkey_wasm::popup::view::ProblemView {
-        title: Text::error(&error),
-        message: Some("m".to_owned()),
-        next_step: None,
-        request_id: None,
-    };
-    reads_alike(&PopupView::Problem { problem: problem.clone(), tenant_name: None });
+    reads_alike(&PopupView::Problem { problem: error });
     reads_alike(&PopupView::Connecting {});
-    let ending = PopupView::Ending {
-        title: Text::of(Word::EndNow),
-        note: Text::of(Word::EndNow),
-        alarming: true,
-        problem: Some(problem),
-    };
-    reads_alike(&ending);
-    let notices = vec![Text::with(Word::StuckNotice, "Contoso")];
-    reads_alike(&PopupView::ChooseTenant { tenants: Vec::new(), page: None, notices });
+    reads_alike(&PopupView::Ending { lease_id: LEASE });
+    reads_alike(&PopupView::ChooseTenant { on_sign_in_page: true });
     let mut world = World::new();
     world.open_popup(&[tenant(Password)]);
     reads_alike(&world.view());

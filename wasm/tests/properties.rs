@@ -14,6 +14,7 @@ use latchkey_protocol::{
 use latchkey_wasm::{
     brain::{Action, Effect, Event, Outcome, PageSeen, Snapshot},
     elements::ElementKey as Key,
+    popup::action::{Place, Wish},
 };
 use proptest::prelude::*;
 use support::*;
@@ -32,6 +33,7 @@ enum Move {
     Answer { place: usize, how: u8 },
     Unasked(u8),
     HostGone,
+    Opened { act: u32, tab: Option<i32> },
     Acted { outcome: usize, page: Option<usize> },
     Ring(usize),
     Pass(i64),
@@ -97,8 +99,8 @@ fn pages() -> Vec<Snapshot> {
 
 fn actions() -> Vec<Action> {
     vec![
-        Action::Start { tenant_id: TENANT, minutes: None },
-        Action::Start { tenant_id: TENANT, minutes: Some(60) },
+        Action::Start { tenant_id: TENANT, wish: Wish::default() },
+        Action::Start { tenant_id: TENANT, wish: Wish { minutes: Some(60), ..Wish::default() } },
         Action::SignIn { tenant_id: TENANT },
         Action::EndNow { lease_id: LEASE },
         Action::Reveal { lease_id: LEASE },
@@ -106,7 +108,20 @@ fn actions() -> Vec<Action> {
         Action::Retry {},
         Action::List {},
         Action::Choose { tenant_id: TENANT },
-        Action::OpenPortal { tenant_id: TENANT, portal: 0 },
+        Action::OpenPortal {
+            tenant_id: TENANT,
+            url: "https://portal.azure.com/".to_owned(),
+            place: Place::NewTab,
+            wish: Wish::default(),
+        },
+        Action::OpenPortal {
+            tenant_id: TENANT,
+            url: "https://portal.azure.com/".to_owned(),
+            place: Place::PrivateWindow,
+            wish: Wish { reason: Some("because".to_owned()), ..Wish::default() },
+        },
+        Action::Extend { lease_id: LEASE, reason: None },
+        Action::EndAll {},
     ]
 }
 
@@ -133,6 +148,7 @@ fn moves() -> impl Strategy<Value = Move> {
         10 => (0..3_usize, 0..12_u8).prop_map(|(place, how)| Move::Answer { place, how }),
         1 => (0..9_u8).prop_map(Move::Unasked),
         1 => Just(Move::HostGone),
+        2 => (0..3_u32, prop::option::weighted(0.8, 1..3_i32)).prop_map(|(act, tab)| Move::Opened { act, tab }),
         8 => (prop_oneof![4 => Just(0), 1 => 0..OUTCOMES.len()], prop::option::of(0..pages))
             .prop_map(|(outcome, page)| Move::Acted { outcome, page }),
         3 => (0..6_usize).prop_map(Move::Ring),
@@ -153,6 +169,8 @@ struct Guard {
     filled: BTreeSet<(String, Key)>,
     open: Vec<(u32, Request)>,
     acts: Vec<(i32, String, u32)>,
+    /// Portals that the brain asked to open.
+    openings: Vec<u32>,
 }
 
 impl Guard {
@@ -204,6 +222,10 @@ impl Guard {
                     assert!(fields.iter().any(|field| snapshot.visible(*field).is_some_and(|field| !field.empty)));
                 }
                 self.acts.push((*tab_id, document_id.clone(), *act));
+            }
+            Effect::OpenTab { act, .. } => {
+                assert!(self.clicked_once && !has_secret, "a tab without a click");
+                self.openings.push(*act);
             }
             Effect::ShowSecret { .. } => assert!(self.popup.is_some(), "shown to nobody"),
             Effect::AskHost { frame } => {
@@ -356,6 +378,15 @@ impl Guard {
                 let secret = self.secret();
                 self.reply(1_000_000 + u32::from(id), Reply::Secret(secret));
             }
+            Move::Opened { act, tab } => {
+                // Sometimes the answer to what was asked, sometimes to nothing.
+                let known = (act == 0).then(|| self.openings.pop()).flatten();
+                if let (Some(_), Some(tab)) = (known, tab) {
+                    self.clicked.insert(tab);
+                    self.seen.remove(&tab);
+                }
+                self.send(Event::TabOpened { act: known.unwrap_or(1_000_000 + act), tab_id: tab });
+            }
             Move::HostGone => {
                 self.open.clear();
                 self.send(Event::HostGone { reason: None });
@@ -429,6 +460,7 @@ fn guard(kind: CredentialKind) -> Guard {
         filled: BTreeSet::new(),
         open: Vec::new(),
         acts: Vec::new(),
+        openings: Vec::new(),
     };
     // The tenants are known, or nothing could ever be started.
     guard.play(Move::OpenPopup { tab: 1, url: 0 });

@@ -8,6 +8,7 @@ use latchkey_protocol::{
     CredentialKind::{Password, TemporaryAccessPass},
     HostFrame, Progress, Reply, Request, RequestId, Secret, Step, StepState,
 };
+use latchkey_wasm::popup::action::Wish;
 use latchkey_wasm::{
     brain::{Action, Event, Outcome, Snapshot},
     elements::ElementKey as Key,
@@ -343,7 +344,7 @@ fn two_tabs_sign_in_to_two_tenants() {
     for (tab_id, tenant_id) in [(1, TENANT), (2, OTHER_TENANT)] {
         world.send(Event::PopupOpened { tab_id: Some(tab_id), url: Some(AUTHORIZE.to_owned()) });
         world.greet(&tenants);
-        let effects = world.send(Event::PopupAction { action: Action::Start { tenant_id, minutes: Some(60) } });
+        let effects = world.send(Event::PopupAction { action: Action::Start { tenant_id, wish: Wish::default() } });
         world.send(Event::PopupClosed {});
         filled.extend(effects.into_iter().filter_map(|effect| match effect {
             latchkey_wasm::brain::Effect::Fill { tab_id, value, .. } => Some((tab_id, value.0)),

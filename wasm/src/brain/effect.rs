@@ -4,11 +4,16 @@
 //! asks for. A secret is in [`Effect::Fill`] and [`Effect::ShowSecret`] and in nothing else: the shell passes it on
 //! and keeps no copy.
 
-use latchkey_protocol::{CredentialKind, RequestFrame};
+use latchkey_protocol::{CredentialKind, LeaseSummary, RequestFrame, TenantSummary};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::Unprinted;
-use crate::{elements::ElementKey, popup::view::PopupView, words::Text};
+use crate::{
+    elements::ElementKey,
+    popup::{action::Place, view::PopupView},
+    words::Text,
+};
 
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,12 +99,20 @@ pub enum Effect {
         /// The words.
         title: Text,
     },
-    /// Hand the view to the popup: `PopupHandle::render`.
+    /// Hand the list of tenants to the popup: `PopupHandle::receive`. Once when it opens, and again when the list is
+    /// another one.
+    UpdateTenants {
+        /// The list.
+        tenants: Vec<TenantSummary>,
+    },
+    /// Hand the view to the popup: `PopupHandle::receive`.
     UpdatePopup {
         /// What it shows.
         view: Box<PopupView>,
+        /// Every lease that is open.
+        leases: Vec<LeaseSummary>,
     },
-    /// Hand the secret to the popup: `PopupHandle::show_secret`. Only after the technician asked.
+    /// Hand the secret to the popup: `PopupHandle::receive`. Only after the technician asked.
     ShowSecret {
         /// What it is.
         credential: CredentialKind,
@@ -133,15 +146,28 @@ pub enum Effect {
         /// Opaque.
         name: String,
     },
-    /// A notification of the operating system, where the extension may show one.
+    /// A notification of the operating system, where the extension may show one. It takes the place of an earlier one
+    /// about the same lease.
     Notify {
+        /// What it is about.
+        lease_id: Uuid,
         /// The words.
         text: Text,
+        /// The words of its button. Answered by `NotificationPressed` when that is pressed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        button: Option<Text>,
     },
-    /// `tabs.create({url})`. The answer's tab id is not needed.
+    /// Open a portal. Answered by `TabOpened` in every case.
     OpenTab {
-        /// An address from the table of clouds.
+        /// Joins `TabOpened` to this effect.
+        act: u32,
+        /// The address.
         url: String,
+        /// Where.
+        place: Place,
+        /// The tab for [`Place::ThisTab`].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tab_id: Option<i32>,
     },
     /// Whether the browser may offer to keep passwords: `privacy.services.passwordSavingEnabled`, set to false or
     /// given back to the person's own choice (`clear`). What Latchkey fills must not end up in a password manager.

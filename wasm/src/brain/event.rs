@@ -7,6 +7,7 @@
 use latchkey_protocol::HostFrame;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use uuid::Uuid;
 
 use super::snapshot::Snapshot;
 use crate::json::{Read, fields, member, names};
@@ -75,6 +76,19 @@ pub enum Event {
     TimerRang {
         /// Its name.
         name: String,
+    },
+    /// An `Effect::OpenTab` was carried out, or was not.
+    TabOpened {
+        /// The effect's number.
+        act: u32,
+        /// The tab; absent where the browser did not open one.
+        #[serde(default)]
+        tab_id: Option<i32>,
+    },
+    /// The button of an `Effect::Notify` was pressed.
+    NotificationPressed {
+        /// The effect's lease.
+        lease_id: Uuid,
     },
     /// An `Effect::Fill` or `Effect::Click` was carried out, or was not.
     Acted {
@@ -149,6 +163,8 @@ impl Read for Event {
             "host_message" => Self::HostMessage { frame: object.get("frame").and_then(HostFrame::read) },
             "host_gone" => Self::HostGone { reason: member(object, "reason")? },
             "timer_rang" => Self::TimerRang { name: member(object, "name")? },
+            "tab_opened" => Self::TabOpened { act: member(object, "act")?, tab_id: member(object, "tab_id")? },
+            "notification_pressed" => Self::NotificationPressed { lease_id: member(object, "lease_id")? },
             "acted" => Self::Acted {
                 tab_id: member(object, "tab_id")?,
                 document_id: member(object, "document_id")?,

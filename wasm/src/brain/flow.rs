@@ -100,6 +100,10 @@ pub struct Flow {
     pub can_retry: bool,
     /// Whether the tab is away from the sign-in pages.
     pub away: bool,
+    /// Until when it may come to one (again): a click is a consent for a short time.
+    pub away_until: i64,
+    /// Whether Latchkey opened the tab: then only pages of the flow's own tenant count.
+    pub opened: bool,
     /// Set when the sign-in is over.
     pub over: Option<Over>,
 }
@@ -282,6 +286,8 @@ impl Flow {
             needs_person: false,
             can_retry: false,
             away: false,
+            away_until: 0,
+            opened: false,
             over: None,
         }
     }
@@ -365,6 +371,14 @@ impl Flow {
         }
     }
 
+    /// There is no account to sign in with.
+    pub fn activation_failed(&mut self, error: &latchkey_protocol::ErrorBody) {
+        self.status = Text::error(error);
+        self.needs_person = true;
+        self.can_retry = true;
+        self.step(Step::Activate, StepProgress::Failed);
+    }
+
     /// The end, well or not.
     pub fn finish(&mut self, over: Over, status: Text) {
         if over == Over::GivenUp {
@@ -437,6 +451,8 @@ impl Read for Flow {
             needs_person: member(object, "needs_person")?,
             can_retry: member(object, "can_retry")?,
             away: member(object, "away")?,
+            away_until: member(object, "away_until")?,
+            opened: member(object, "opened")?,
             over: member(object, "over")?,
         })
     }

@@ -9,6 +9,8 @@ mod host;
 mod leases;
 mod technician;
 
+pub(super) use host::is_about_the_wish;
+
 use latchkey_protocol::{
     ErrorBody, LeaseSummary, Request, RequestFrame, TenantHint, TenantSummary, cloud::SignInOrigin,
 };
@@ -28,7 +30,10 @@ use super::{
 };
 use crate::{
     json::{Read, fields, member, read_text},
-    popup::view::StepProgress,
+    popup::{
+        action::{Place, Wish},
+        view::StepProgress,
+    },
     words::{Text, Word},
 };
 
@@ -81,6 +86,12 @@ pub struct Brain {
     saved: String,
     pub(super) now: i64,
     out: Vec<Effect>,
+    /// The list of tenants as JSON, made once: it can be long, and the state is looked at after every event.
+    tenants_json: String,
+    /// The popup has the list.
+    pub(super) tenants_shown: bool,
+    /// The list has changed since the state was saved.
+    tenants_unsaved: bool,
 }
 
 /// What outlives the worker. Nothing secret.
@@ -88,11 +99,16 @@ pub struct Brain {
 pub(super) struct State {
     next_request: u32,
     next_act: u32,
+    #[serde(skip)]
     pub(super) tenants: Option<Vec<TenantSummary>>,
     pub(super) leases: Vec<LeaseSummary>,
     pub(super) flows: Vec<Flow>,
     pub(super) activations: Vec<Activation>,
     pub(super) host_problem: Option<HostProblem>,
+    /// Portals that are to be opened.
+    openings: Vec<Opening>,
+    /// Leases whose near end has been told.
+    warned: Vec<Uuid>,
     /// Documents that were given a secret, by any sign-in: none is given a second one.
     filled: Vec<String>,
     /// The browser has been told not to offer to keep passwords.
@@ -103,7 +119,7 @@ pub(super) struct State {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Activation {
     pub(super) tenant_id: Uuid,
-    minutes: Option<u32>,
+    wish: Wish,
     /// The account was created for it.
     created: bool,
     /// The request that is under way.
@@ -115,6 +131,17 @@ pub(super) struct Activation {
     #[serde(skip)]
     reveal: bool,
     pub(super) failure: Option<ErrorBody>,
+}
+
+/// A portal that is to be opened, and whose tab is to be followed into the sign-in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Opening {
+    /// The number of the effect; none while the host has not agreed to the lease yet.
+    act: Option<u32>,
+    tenant_id: Uuid,
+    url: String,
+    place: Place,
+    tab_id: Option<i32>,
 }
 
 /// Why the host cannot be reached.
@@ -160,6 +187,7 @@ enum Asked {
     Reveal { lease_id: Uuid, again: bool },
     Confirm,
     End,
+    Extend(Uuid),
     Leases,
     Note,
 }
@@ -169,6 +197,7 @@ impl Brain {
     #[must_use]
     pub fn new(state: Option<&str>, extension_version: &str) -> Self {
         let mut state: State = state.and_then(read_text).unwrap_or_default();
+        let tenants_json = serde_json::to_string(&state.tenants).unwrap_or_default();
         for lease in &mut state.leases {
             // The host that held it was started by a worker that is gone.
             lease.credential_held = false;
@@ -195,13 +224,34 @@ impl Brain {
             saved: String::new(),
             now: 0,
             out: Vec::new(),
+            tenants_json,
+            tenants_shown: false,
+            tenants_unsaved: false,
         }
     }
 
     /// What must outlive the worker, as JSON. Nothing secret.
     #[must_use]
     pub fn state(&self) -> String {
+        let rest = self.state_but_tenants();
+        let rest = rest.strip_prefix('{').unwrap_or_default();
+        ["{\"tenants\":", &self.tenants_json, ",", rest].concat()
+    }
+
+    fn state_but_tenants(&self) -> String {
         serde_json::to_string(&self.state).unwrap_or_default()
+    }
+
+    /// Takes a list from the host, if it is another one.
+    fn keep_tenants(&mut self, tenants: Vec<TenantSummary>) {
+        let tenants = Some(tenants);
+        let json = serde_json::to_string(&tenants).unwrap_or_default();
+        if json != self.tenants_json {
+            self.tenants_json = json;
+            self.tenants_shown = false;
+            self.tenants_unsaved = true;
+            self.state.tenants = tenants;
+        }
     }
 
     /// Takes one event.
@@ -223,6 +273,8 @@ impl Brain {
             Event::HostMessage { frame } => self.host_message(frame),
             Event::HostGone { reason } => self.host_gone(reason.as_deref()),
             Event::TimerRang { name } => self.timer_rang(&name),
+            Event::TabOpened { act, tab_id } => self.tab_opened(act, tab_id),
+            Event::NotificationPressed { lease_id } => self.extend(lease_id, None),
             Event::Acted { tab_id, document_id, act, outcome, snapshot } => {
                 self.acted(tab_id, &document_id, act, outcome, snapshot);
             }
@@ -274,7 +326,14 @@ impl Brain {
         if is_new && view.is_step() && snapshot.on_screen && running(&mut self.state.flows, tab_id).is_none() {
             self.warm(&url, snapshot.post_url.as_deref());
         }
+        let other_tenant = self.leads_astray(tab_id, &url, snapshot.post_url.as_deref());
         if let Some(flow) = running(&mut self.state.flows, tab_id) {
+            if flow.away && self.now > flow.away_until {
+                flow.finish(Over::GivenUp, Text::of(Word::PageElsewhere));
+            } else if other_tenant {
+                let text = Text::with(Word::PageOtherTenant, &flow.tenant_name);
+                flow.finish(Over::GivenUp, text);
+            }
             flow.away = false;
             let page_id = snapshot.page_id.clone().unwrap_or_default();
             if flow.documents.len() >= MAXIMUM_DOCUMENTS {
@@ -304,6 +363,18 @@ impl Brain {
         self.forget_wake(&name_of("silent", tab_id));
     }
 
+    /// Whether a tab that Latchkey opened for one tenant shows the sign-in page of another.
+    fn leads_astray(&self, tab_id: i32, url: &str, post_url: Option<&str>) -> bool {
+        let flow = self.state.flows.iter().find(|flow| flow.tab_id == tab_id && flow.opened);
+        let Some(tenant) = flow.and_then(|flow| self.tenant(flow.tenant_id)) else {
+            return false;
+        };
+        address::hint(url, post_url).tenant.is_some_and(|named| {
+            named != tenant.tenant_id.to_string()
+                && !tenant.domains.iter().any(|domain| domain.eq_ignore_ascii_case(&named))
+        })
+    }
+
     /// A sign-in page appeared: the host starts, and warms the token and the connection of the tenant it is about.
     fn warm(&mut self, url: &str, post_url: Option<&str>) {
         if self.state.host_problem.is_some() && self.popup.is_none() {
@@ -320,8 +391,8 @@ impl Brain {
             popup.url = url.map(str::to_owned);
         }
         if url.and_then(SignInOrigin::of_address).is_some() {
-            if let Some(flow) = running(&mut self.state.flows, tab_id) {
-                flow.away = false;
+            // Whether it may still come there is decided when the page is seen.
+            if running(&mut self.state.flows, tab_id).is_some() {
                 self.out.push(Effect::Look { tab_id });
             }
             return;
@@ -335,11 +406,15 @@ impl Brain {
             let over = if url.is_some_and(is_registration) { Over::Registration } else { Over::SignedIn };
             self.signed_in(tab_id, over);
         } else {
-            flow.away = true;
             flow.acting = None;
             flow.asking = None;
             flow.pressed = None;
-            self.wake_at(name_of("gone", tab_id), self.now + AWAY_MS);
+            if !flow.away {
+                flow.away = true;
+                flow.away_until = self.now + AWAY_MS;
+                let at = flow.away_until;
+                self.wake_at(name_of("gone", tab_id), at);
+            }
         }
     }
 
@@ -447,6 +522,8 @@ impl Brain {
                     && flow.away
                 {
                     flow.finish(Over::GivenUp, Text::of(Word::PageElsewhere));
+                    // A portal that never asked for a sign-in is no failure.
+                    self.state.flows.retain(|flow| flow.tab_id != tab_id || !flow.opened || !flow.documents.is_empty());
                 }
             }
             ("silent", Ok(tab_id)) => {
@@ -549,7 +626,20 @@ fn is_registration(url: &str) -> bool {
         .any(|origin| url.strip_prefix(origin).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?', '#'])))
 }
 
-fields!(State { next_request, next_act, tenants, leases, flows, activations, host_problem, filled, saving_off });
+fields!(State {
+    next_request,
+    next_act,
+    tenants,
+    leases,
+    flows,
+    activations,
+    host_problem,
+    openings,
+    warned,
+    filled,
+    saving_off
+});
+fields!(Opening { act, tenant_id, url, place, tab_id });
 fields!(HostProblem { title, advice, detail });
 
 impl Read for Activation {
@@ -557,7 +647,7 @@ impl Read for Activation {
         let object = value.as_object()?;
         Some(Self {
             tenant_id: member(object, "tenant_id")?,
-            minutes: member(object, "minutes")?,
+            wish: member(object, "wish")?,
             created: member(object, "created")?,
             request: None,
             wanted: member(object, "wanted")?,

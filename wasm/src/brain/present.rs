@@ -1,6 +1,6 @@
 //! What a person sees of the brain's state: icon, badge, title and the popup's view. Nothing is decided here.
 
-use latchkey_protocol::{CredentialKind, ErrorBody, LeaseState, LeaseSummary, TenantSummary, cloud::SignInOrigin};
+use latchkey_protocol::{ErrorBody, LeaseState, LeaseSummary, TenantSummary, cloud::SignInOrigin};
 use uuid::Uuid;
 
 use super::{
@@ -8,19 +8,18 @@ use super::{
     decide::is_same_account,
     effect::{Effect, Icon, Tone},
     flow::{Flow, Over, STEPS},
-    machine::Brain,
+    machine::{Brain, is_about_the_wish},
 };
 use crate::{
-    popup::view::{ActiveView, Confirm, PopupView, ProblemView, ProgressView, StepProgress, StepRow, TenantRow},
+    popup::{
+        list::needs_somebody,
+        view::{ActiveView, Confirm, PopupView, ProgressView, StepProgress, StepRow},
+    },
     words::{Text, Word},
 };
 
 const MINUTE_MS: i64 = 60_000;
-const WARNING_MS: i64 = 5 * MINUTE_MS;
-const DAY_MS: i64 = 24 * 60 * MINUTE_MS;
-/// An application's credential is worth a word for so long before it ends.
-const CREDENTIAL_WARNING_MS: i64 = 30 * DAY_MS;
-
+pub(super) const WARNING_MS: i64 = 5 * MINUTE_MS;
 impl Brain {
     /// Sets what has changed since the last time.
     pub(super) fn present(&mut self) {
@@ -30,11 +29,16 @@ impl Brain {
             self.present_tab(tab_id);
         }
         if self.popup.is_some() {
-            let view = self.view();
-            let shown = serde_json::to_string(&view).ok();
+            if let Some(tenants) = self.state.tenants.as_ref().filter(|_| !self.tenants_shown) {
+                let tenants = tenants.clone();
+                self.tenants_shown = true;
+                self.push(Effect::UpdateTenants { tenants });
+            }
+            let update = Effect::UpdatePopup { view: Box::new(self.view()), leases: self.state.leases.clone() };
+            let shown = serde_json::to_string(&update).ok();
             if self.shown != shown {
                 self.shown = shown;
-                self.push(Effect::UpdatePopup { view: Box::new(view) });
+                self.push(update);
             }
         }
     }
@@ -98,7 +102,7 @@ impl Brain {
             return PopupView::Connecting {};
         };
         if let Some(error) = &popup.failure {
-            return PopupView::Problem { problem: problem(error), tenant_name: error.tenant.clone() };
+            return PopupView::Problem { problem: error.clone() };
         }
         let flow = self.state.flows.iter().find(|flow| Some(flow.tab_id) == popup.tab_id);
         if let Some(flow) = flow
@@ -121,7 +125,7 @@ impl Brain {
         let tenant_id = if popup.listing { None } else { popup.chosen.or_else(|| self.recognize(tenants)) };
         match tenant_id.and_then(|tenant_id| self.tenant(tenant_id)) {
             Some(tenant) => self.tenant_view(tenant, flow),
-            None => self.choose_tenant(tenants),
+            None => PopupView::ChooseTenant { on_sign_in_page: self.popup_origin().is_some() },
         }
     }
 
@@ -163,8 +167,16 @@ impl Brain {
             if hint.tenant.is_some() {
                 return None;
             }
-        } else if let [lease] = self.state.leases.as_slice() {
-            return Some(lease.tenant_id);
+        } else {
+            // A portal that was signed in to here; else the only tenant that is active.
+            let here = self.state.flows.iter().find(|flow| Some(flow.tab_id) == popup.tab_id);
+            let leases = &self.state.leases;
+            if let Some(lease) = here.and_then(|flow| leases.iter().find(|one| one.tenant_id == flow.tenant_id)) {
+                return Some(lease.tenant_id);
+            }
+            if let [lease] = leases.as_slice() {
+                return Some(lease.tenant_id);
+            }
         }
         match tenants {
             [only] => Some(only.tenant_id),
@@ -175,8 +187,10 @@ impl Brain {
     fn tenant_view(&self, tenant: &TenantSummary, flow: Option<&Flow>) -> PopupView {
         let activation = self.state.activations.iter().find(|activation| activation.tenant_id == tenant.tenant_id);
         let lease = self.state.leases.iter().find(|lease| lease.tenant_id == tenant.tenant_id);
-        if let Some(error) = activation.and_then(|activation| activation.failure.as_ref()) {
-            return PopupView::Problem { problem: problem(error), tenant_name: Some(tenant.name.clone()) };
+        let failure = activation.and_then(|activation| activation.failure.as_ref());
+        if let Some(error) = failure.filter(|error| !is_about_the_wish(error)) {
+            let tenant = error.tenant.clone().or_else(|| Some(tenant.name.clone()));
+            return PopupView::Problem { problem: ErrorBody { tenant, ..error.clone() } };
         }
         let is_starting = activation.is_some_and(|activation| activation.request.is_some());
         match lease {
@@ -195,40 +209,15 @@ impl Brain {
             Some(lease)
                 if matches!(lease.state, LeaseState::Ending | LeaseState::Stuck | LeaseState::ExternallyModified) =>
             {
-                let (title, note) = match lease.state {
-                    LeaseState::Stuck => (Word::StuckTitle, Word::StuckNote),
-                    LeaseState::ExternallyModified => (Word::ChangedTitle, Word::ChangedNote),
-                    _ => (Word::EndingTitle, Word::EndingNote),
-                };
-                PopupView::Ending {
-                    title: Text::with(title, &lease.tenant_name),
-                    note: Text::of(note),
-                    alarming: needs_somebody(lease),
-                    problem: lease.problem.as_ref().map(problem),
-                }
+                PopupView::Ending { lease_id: lease.lease_id }
             }
-            _ => self.confirm(tenant),
+            _ => PopupView::Confirm(Confirm {
+                tenant_id: tenant.tenant_id,
+                on_sign_in_page: self.on_sign_in_page(tenant),
+                page: self.page_note(tenant),
+                problem: failure.cloned(),
+            }),
         }
-    }
-
-    fn confirm(&self, tenant: &TenantSummary) -> PopupView {
-        let others = self.state.tenants.as_ref().is_some_and(|tenants| tenants.len() > 1);
-        PopupView::Confirm(Confirm {
-            tenant_id: tenant.tenant_id,
-            name: tenant.name.clone(),
-            domain: tenant.domains.first().cloned().unwrap_or_default(),
-            user_name: tenant.user_name.clone(),
-            roles: tenant.roles.clone(),
-            minutes: tenant.minutes,
-            maximum_minutes: tenant.maximum_minutes,
-            credential: tenant.credential.kind,
-            credential_note: (tenant.credential.kind == CredentialKind::Password).then(|| Text::of(Word::PasswordNote)),
-            because: tenant.credential.because.clone().filter(|because| !because.is_empty()),
-            on_sign_in_page: self.on_sign_in_page(tenant),
-            page: self.page_note(tenant),
-            others,
-            notices: self.notices(tenant),
-        })
     }
 
     fn active(&self, tenant: &TenantSummary, lease: &LeaseSummary, flow: Option<&Flow>) -> PopupView {
@@ -237,73 +226,9 @@ impl Brain {
             .map(|flow| flow.status.clone());
         PopupView::Active(ActiveView {
             lease_id: lease.lease_id,
-            tenant_id: tenant.tenant_id,
-            tenant_name: lease.tenant_name.clone(),
-            user_name: lease.user_name.clone(),
-            roles: lease.roles.clone(),
-            until: lease.until,
-            credential: lease.credential,
             on_sign_in_page: self.on_sign_in_page(tenant),
             page: outcome.or_else(|| self.page_note(tenant)),
-            portals: tenant.cloud.hosts().portals.iter().map(|(name, _)| (*name).to_owned()).collect(),
-            problem: lease.problem.as_ref().map(problem),
-            notices: self.notices(tenant),
         })
-    }
-
-    /// What needs somebody while this tenant is shown: ends that fail elsewhere, and its application's credential.
-    fn notices(&self, tenant: &TenantSummary) -> Vec<Text> {
-        let mut notices = self.failing_ends(Some(tenant.tenant_id));
-        if let Some(days) = self.days_of_credential(tenant) {
-            notices.push(match days {
-                ..0 => Text::with(Word::CredentialEnded, &tenant.name),
-                _ => Text {
-                    key: Word::CredentialEnds.key().to_owned(),
-                    args: vec![tenant.name.clone(), days.to_string()],
-                },
-            });
-        }
-        notices
-    }
-
-    /// Ends that fail, but for one tenant's, whose own screen says so.
-    fn failing_ends(&self, but: Option<Uuid>) -> Vec<Text> {
-        let elsewhere = self.state.leases.iter().filter(|lease| needs_somebody(lease) && Some(lease.tenant_id) != but);
-        elsewhere.map(|lease| Text::with(Word::StuckNotice, &lease.tenant_name)).collect()
-    }
-
-    /// How many whole days the application's credential is still good for, when that is worth a word.
-    fn days_of_credential(&self, tenant: &TenantSummary) -> Option<i64> {
-        let left = tenant.credential_expires?.saturating_sub(self.now);
-        (left <= CREDENTIAL_WARNING_MS).then(|| left.div_euclid(DAY_MS))
-    }
-
-    fn choose_tenant(&self, tenants: &[TenantSummary]) -> PopupView {
-        let rows = tenants.iter().map(|tenant| {
-            let domain = tenant.domains.first().cloned().unwrap_or_default();
-            let mut search = tenant.name.clone();
-            for domain in &tenant.domains {
-                search.push(' ');
-                search.push_str(domain);
-            }
-            let state = self.state.leases.iter().find(|lease| lease.tenant_id == tenant.tenant_id).map(|lease| {
-                Text::of(match lease.state {
-                    LeaseState::Active | LeaseState::Usable | LeaseState::Requested | LeaseState::Activating => {
-                        Word::TenantActive
-                    }
-                    _ if needs_somebody(lease) => Word::TenantProblem,
-                    _ => Word::TenantEnding,
-                })
-            });
-            let credential = || {
-                let days = self.days_of_credential(tenant)?.max(0);
-                Some(Text::with(Word::TenantCredentialEnds, days.to_string()))
-            };
-            let state = state.or_else(credential);
-            TenantRow { tenant_id: tenant.tenant_id, name: tenant.name.clone(), domain, search, state }
-        });
-        let page = tenants.is_empty().then(|| Text::of(Word::NoTenantsAdvice));
-        PopupView::ChooseTenant { tenants: rows.collect(), page, notices: self.failing_ends(None) }
     }
 
     fn progress(&self, flow: &Flow) -> PopupView {
@@ -343,27 +268,8 @@ impl Brain {
     }
 }
 
-/// Whether access could not be taken back yet, or somebody else changed the account.
-fn needs_somebody(lease: &LeaseSummary) -> bool {
-    match lease.state {
-        LeaseState::Stuck | LeaseState::ExternallyModified => true,
-        LeaseState::Ending => lease.problem.is_some(),
-        _ => false,
-    }
-}
-
-fn problem(error: &ErrorBody) -> ProblemView {
-    let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-    ProblemView {
-        title: Text::error(error),
-        message: some(&error.message),
-        next_step: some(&error.next_step),
-        request_id: error.graph_request_id.clone(),
-    }
-}
-
 /// Time left in at most three characters: hours from an hour on, then minutes.
-fn badge(left_ms: i64) -> String {
+pub(super) fn badge(left_ms: i64) -> String {
     if left_ms < MINUTE_MS {
         return String::from("<1m");
     }

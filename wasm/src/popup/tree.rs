@@ -60,6 +60,12 @@ impl Tree {
         self
     }
 
+    /// Further children.
+    pub(super) fn children_after(mut self, more: impl Iterator<Item = Self>) -> Self {
+        self.children.extend(more);
+        self
+    }
+
     fn attribute_value(&self, name: &str) -> Option<&str> {
         self.attributes.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
     }

@@ -9,7 +9,7 @@ use latchkey_protocol::{
 use latchkey_wasm::{
     brain::{Action, Brain, Effect, Element, Event, EventFrame, Outcome, PageSeen, Ready, Snapshot},
     elements::ElementKey,
-    popup::view::PopupView,
+    popup::{action::Wish, list::Directory, view::PopupView},
 };
 use uuid::Uuid;
 
@@ -286,7 +286,7 @@ impl World {
     }
 
     pub fn click(&mut self) -> Vec<Effect> {
-        self.send(Event::PopupAction { action: Action::Start { tenant_id: TENANT, minutes: None } })
+        self.send(Event::PopupAction { action: Action::Start { tenant_id: TENANT, wish: Wish::default() } })
     }
 
     pub fn grant(&mut self, credential: CredentialKind) -> Vec<Effect> {
@@ -329,6 +329,19 @@ impl World {
         effects.extend(world.grant(credential));
         (world, effects)
     }
+}
+
+/// What the popup has: the list of tenants and the leases, as the worker sent them last.
+pub fn shown(world: &World) -> (Directory, Vec<LeaseSummary>) {
+    let tenants = world.effects.iter().rev().find_map(|effect| match effect {
+        Effect::UpdateTenants { tenants } => Some(tenants.clone()),
+        _ => None,
+    });
+    let leases = world.effects.iter().rev().find_map(|effect| match effect {
+        Effect::UpdatePopup { leases, .. } => Some(leases.clone()),
+        _ => None,
+    });
+    (Directory::new(tenants.expect("the popup has the list")), leases.expect("the popup has the leases"))
 }
 
 pub fn secret(credential: CredentialKind) -> Secret {

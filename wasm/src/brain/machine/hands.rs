@@ -27,9 +27,10 @@ impl Brain {
         self.watch_leases();
         self.present();
         self.rest();
-        let state = self.state();
-        if state != self.saved {
+        let state = self.state_but_tenants();
+        if state != self.saved || self.tenants_unsaved {
             self.saved = state;
+            self.tenants_unsaved = false;
             self.out.push(Effect::SaveState {});
         }
     }
@@ -76,8 +77,13 @@ impl Brain {
                 if let Some(flow) = running(&mut self.state.flows, tab_id)
                     && flow.away
                 {
-                    flow.status = Text::of(Word::PageElsewhere);
-                    flow.needs_person = true;
+                    let is_opening = flow.opened && flow.documents.is_empty();
+                    flow.status = Text::of(if is_opening { Word::StatusOpening } else { Word::PageElsewhere });
+                    flow.needs_person = !is_opening;
+                    let failed = self.state.activations.iter().find(|one| one.tenant_id == flow.tenant_id);
+                    if let Some(error) = failed.and_then(|activation| activation.failure.as_ref()) {
+                        flow.activation_failed(error);
+                    }
                 }
                 return;
             };
@@ -95,10 +101,7 @@ impl Brain {
                 return;
             };
             if let Some(error) = failure {
-                flow.status = Text::error(error);
-                flow.needs_person = true;
-                flow.can_retry = true;
-                flow.step(Step::Activate, StepProgress::Failed);
+                flow.activation_failed(error);
                 return;
             }
             if let Some(problem) = &self.state.host_problem

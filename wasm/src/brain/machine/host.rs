@@ -18,7 +18,7 @@ use crate::{
         flow::{Act, Flow, Step, key_of},
         table::view_of,
     },
-    popup::view::StepProgress,
+    popup::{action::Wish, view::StepProgress},
     words::{Text, Word},
 };
 
@@ -68,8 +68,8 @@ impl Brain {
         if activation.request.is_some() {
             return;
         }
-        let minutes = activation.minutes;
-        let request = Request::StartLease { tenant_id, minutes, reason: None, profile: None, ticket: None };
+        let Wish { minutes, profile, reason, ticket } = activation.wish.clone();
+        let request = Request::StartLease { tenant_id, minutes, reason, profile, ticket };
         let id = self.ask(Asked::Start(tenant_id), request, START_MS);
         self.activation_mut(tenant_id).request = Some(id);
         for flow in self.state.flows.iter_mut().filter(|flow| flow.tenant_id == tenant_id && flow.is_running()) {
@@ -120,7 +120,7 @@ impl Brain {
             }
             (Asked::Tenants(_), Reply::Tenants { tenants, recognized }) => {
                 self.sync_leases(tenants.iter().filter_map(|tenant| tenant.lease.clone()).collect());
-                self.state.tenants = Some(tenants);
+                self.keep_tenants(tenants);
                 if let Some(popup) = &mut self.popup
                     && recognized.is_some()
                 {
@@ -139,6 +139,7 @@ impl Brain {
                 }
             }
             (Asked::Confirm | Asked::End, Reply::Lease { lease }) => self.lease_changed(lease),
+            (Asked::Extend(_), Reply::Lease { lease }) => self.extended(lease),
             (Asked::Leases, Reply::Leases { leases }) => self.sync_leases(leases),
             (Asked::Note, Reply::Noted {}) => {}
             _ => self.host_failed(Word::HostGarbled, Word::HostGarbledAdvice, None),
@@ -157,6 +158,7 @@ impl Brain {
             flow.step(Step::Activate, StepProgress::Done);
         }
         self.lease_changed(lease);
+        self.open_waiting(tenant_id);
         if !is_usable {
             // A lease without a credential in hand would be asked for over and over.
             self.activation_mut(tenant_id).failure = Some(ErrorBody::new(
@@ -227,7 +229,17 @@ impl Brain {
                 activation.request = None;
                 activation.wanted = false;
                 activation.reveal = false;
+                let can_be_put_right = is_about_the_wish(&error);
                 activation.failure = Some(error);
+                self.state.openings.retain(|opening| opening.tenant_id != tenant_id || opening.act.is_some());
+                if can_be_put_right {
+                    // There is a form for that.
+                    self.state.flows.retain(|flow| flow.tenant_id != tenant_id || !flow.is_running());
+                    self.choose(Some(tenant_id));
+                }
+            }
+            Asked::Extend(lease_id) if self.popup.is_none() => {
+                self.out.push(Effect::Notify { lease_id, text: Text::error(&error), button: None });
             }
             Asked::Fill(tab_id) => self.fill_refused(tab_id, error),
             Asked::Reveal { lease_id, again: false } if error.code == ErrorCode::CredentialGone => {
@@ -237,7 +249,7 @@ impl Brain {
                     self.renew_and_reveal(tenant_id);
                 }
             }
-            Asked::Tenants(_) | Asked::Reveal { .. } | Asked::End => {
+            Asked::Tenants(_) | Asked::Reveal { .. } | Asked::End | Asked::Extend(_) => {
                 if let Some(popup) = &mut self.popup {
                     popup.failure = Some(error);
                 }
@@ -342,6 +354,17 @@ impl Brain {
     pub(super) fn needs_host(&self) -> bool {
         !self.pending.is_empty() || self.popup.is_some() || self.state.flows.iter().any(Flow::is_running)
     }
+}
+
+/// Whether the technician can put it right by asking for something else.
+pub(in crate::brain) const fn is_about_the_wish(error: &ErrorBody) -> bool {
+    matches!(
+        error.code,
+        ErrorCode::DurationNotAllowed
+            | ErrorCode::ProfileUnknown
+            | ErrorCode::ReasonMissing
+            | ErrorCode::TicketNotFitting
+    )
 }
 
 /// What the browser's words for a lost host mean. Chromium and Firefox, from measurements; anything else counts as a

@@ -1,14 +1,23 @@
 //! What is known about leases: what they grant a sign-in, what is new about them, and the alarms that outlive the
 //! worker.
 
-use latchkey_protocol::{LeaseState, LeaseSummary, TenantSummary};
+use latchkey_protocol::{LeaseState, LeaseSummary, Request, TenantSummary};
 use uuid::Uuid;
 
-use super::{ALARM_BADGE, ALARM_WATCH, Activation, Brain, MINUTE_MS};
+use super::{ALARM_BADGE, ALARM_WATCH, Activation, Asked, Brain, LOOK_UP_MS, MINUTE_MS};
 use crate::{
-    brain::{decide::Grant, effect::Effect, flow::Over},
+    brain::{
+        decide::Grant,
+        effect::Effect,
+        flow::Over,
+        present::{WARNING_MS, badge},
+    },
+    popup::{action::Wish, list::needs_somebody},
     words::{Text, Word},
 };
+
+/// How much longer a lease lasts when it is extended, if it may.
+const EXTENSION_MINUTES: u32 = 60;
 
 impl Brain {
     pub(super) fn lease_changed(&mut self, lease: LeaseSummary) {
@@ -39,16 +48,21 @@ impl Brain {
 
     /// Tells what is new about a lease, and ends the sign-ins that lived on one that is over.
     pub(super) fn lease_seen(&mut self, lease: &LeaseSummary) {
-        let before = self.state.leases.iter().find(|known| known.lease_id == lease.lease_id).map(|known| known.state);
-        let notice = match lease.state {
-            LeaseState::Ended => Some(Word::EndedNotice),
-            LeaseState::Stuck => Some(Word::StuckNotice),
+        let before = self.state.leases.iter().find(|known| known.lease_id == lease.lease_id);
+        let word = match lease.state {
+            LeaseState::Ended if before.is_some_and(|before| before.state != LeaseState::Ended) => {
+                Some(Word::EndedNotice)
+            }
+            LeaseState::Ending | LeaseState::Stuck
+                if needs_somebody(lease) && before.is_some_and(|before| !needs_somebody(before)) =>
+            {
+                Some(Word::StuckNotice)
+            }
             _ => None,
         };
-        if let Some(word) = notice
-            && before.is_some_and(|before| before != lease.state)
-        {
-            self.out.push(Effect::Notify { text: Text::with(word, &lease.tenant_name) });
+        if let Some(word) = word {
+            let text = Text::with(word, &lease.tenant_name);
+            self.out.push(Effect::Notify { lease_id: lease.lease_id, text, button: None });
         }
         if !matches!(
             lease.state,
@@ -84,7 +98,7 @@ impl Brain {
         let place = activations.iter().position(|activation| activation.tenant_id == tenant_id).unwrap_or_else(|| {
             activations.push(Activation {
                 tenant_id,
-                minutes: None,
+                wish: Wish::default(),
                 created: false,
                 request: None,
                 wanted: false,
@@ -111,6 +125,7 @@ impl Brain {
             .leases
             .iter()
             .any(|lease| !is_live(lease) && !matches!(lease.state, LeaseState::Requested | LeaseState::Activating));
+        self.warn_of_ends();
         self.keep_alarm(ALARM_BADGE, live);
         self.keep_alarm(ALARM_WATCH, unsettled);
         let has_run_out = self
@@ -128,6 +143,56 @@ impl Brain {
         }
     }
 
+    /// Says some minutes before that a lease will end. The alarm of the badge comes every minute, so this comes in time.
+    fn warn_of_ends(&mut self) {
+        let Self { state, out, now, .. } = self;
+        let warned = std::mem::take(&mut state.warned);
+        for lease in &state.leases {
+            let left = lease.until.saturating_sub(*now);
+            let soon = WARNING_MS.min(lease.until.saturating_sub(lease.from) / 2);
+            if !matches!(lease.state, LeaseState::Active | LeaseState::Usable) || left <= 0 || left > soon {
+                continue;
+            }
+            state.warned.push(lease.lease_id);
+            if !warned.contains(&lease.lease_id) {
+                let text = left_of(Word::EndsNotice, lease, *now);
+                let button = Some(Text::of(Word::Extend));
+                out.push(Effect::Notify { lease_id: lease.lease_id, text, button });
+            }
+        }
+    }
+
+    /// Asks the host for more time: an hour, or what the profile still allows.
+    pub(super) fn extend(&mut self, lease_id: Uuid, reason: Option<String>) {
+        let Some(lease) = self.state.leases.iter().find(|lease| lease.lease_id == lease_id) else {
+            return;
+        };
+        let tenant_id = lease.tenant_id;
+        let lasting = lease.until.saturating_sub(lease.from).saturating_add(MINUTE_MS - 1) / MINUTE_MS;
+        let maximum = self.tenant(tenant_id).map_or(0, |tenant| {
+            let profile = tenant.profiles.iter().find(|profile| Some(&profile.name) == lease.profile.as_ref());
+            profile.map_or(tenant.maximum_minutes, |profile| profile.maximum_minutes)
+        });
+        // Where nothing is left, the host says so in words.
+        let left = u32::try_from(i64::from(maximum).saturating_sub(lasting)).unwrap_or_default();
+        let minutes = if left == 0 { EXTENSION_MINUTES } else { left.min(EXTENSION_MINUTES) };
+        // What it was started for is what it goes on for.
+        let started_for = || {
+            let activation = self.state.activations.iter().find(|activation| activation.tenant_id == tenant_id);
+            activation.and_then(|activation| activation.wish.reason.clone())
+        };
+        let reason = reason.or_else(started_for);
+        self.ask(Asked::Extend(lease_id), Request::ExtendLease { lease_id, minutes, reason }, LOOK_UP_MS);
+    }
+
+    pub(super) fn extended(&mut self, lease: LeaseSummary) {
+        if self.popup.is_none() {
+            let text = left_of(Word::ExtendedNotice, &lease, self.now);
+            self.out.push(Effect::Notify { lease_id: lease.lease_id, text, button: None });
+        }
+        self.lease_changed(lease);
+    }
+
     pub(super) fn keep_alarm(&mut self, name: &str, wanted: bool) {
         let is_set = self.wakes.get(name).is_some_and(|at| *at > self.now);
         if wanted && !is_set {
@@ -138,4 +203,9 @@ impl Brain {
             self.out.push(Effect::ClearAlarm { name: name.to_owned() });
         }
     }
+}
+
+fn left_of(word: Word, lease: &LeaseSummary, now: i64) -> Text {
+    let left = badge(lease.until.saturating_sub(now));
+    Text { key: word.key().to_owned(), args: vec![lease.tenant_name.clone(), left] }
 }

@@ -1,17 +1,25 @@
 //! What the technician does in the popup: the only beginning of anything that writes, clicks, grants or shows.
 
-use latchkey_protocol::{LeaseState, Request, cloud::SignInOrigin};
+use latchkey_protocol::{LeaseState, Request, TenantSummary, cloud::SignInOrigin};
 use uuid::Uuid;
 
-use super::{Asked, Brain, END_MS, LOOK_UP_MS, Link, MAXIMUM_FLOWS, Popup, SILENT_PAGE_MS, name_of, running};
+use super::{
+    AWAY_MS, Asked, Brain, END_MS, LOOK_UP_MS, Link, MAXIMUM_FLOWS, Opening, Popup, SILENT_PAGE_MS, State, name_of,
+    running,
+};
 use crate::{
     brain::{
         address,
+        decide::Grant,
         effect::Effect,
         event::Action,
         flow::{Flow, Over, Step},
     },
-    popup::view::StepProgress,
+    popup::{
+        action::{Place, Wish},
+        view::StepProgress,
+    },
+    words::{Text, Word},
 };
 
 impl Brain {
@@ -34,6 +42,7 @@ impl Brain {
         self.popup = Some(Popup { tab_id, url, ..Popup::default() });
         self.forget_reveals();
         self.shown = None;
+        self.tenants_shown = false;
         self.ask_tenants(hint);
     }
 
@@ -43,28 +52,122 @@ impl Brain {
             popup.failure = None;
         }
         match action {
-            Action::Choose { tenant_id } => self.choose(Some(tenant_id)),
+            Action::Choose { tenant_id } => {
+                // A failure that nothing waits for any more is not shown a second time.
+                if !self.state.flows.iter().any(|flow| flow.tenant_id == tenant_id && flow.is_running()) {
+                    self.activation_mut(tenant_id).failure = None;
+                }
+                self.choose(Some(tenant_id));
+            }
             Action::List {} => {
                 self.state.flows.retain(|flow| Some(flow.tab_id) != tab_id || flow.is_running());
                 self.choose(None);
             }
-            Action::Start { tenant_id, minutes } => self.start(tenant_id, minutes),
-            Action::SignIn { tenant_id } => self.start(tenant_id, None),
+            Action::Start { tenant_id, wish } => self.start(tenant_id, wish),
+            Action::SignIn { tenant_id } => {
+                let wish = self.wish_of(tenant_id);
+                self.start(tenant_id, wish);
+            }
             Action::EndNow { lease_id } => self.end_now(lease_id),
             Action::Reveal { lease_id } => self.reveal(lease_id),
             Action::StopSignIn {} => {
                 self.state.flows.retain(|flow| Some(flow.tab_id) != tab_id);
             }
-            Action::OpenPortal { tenant_id, portal } => {
-                let url = self.tenant(tenant_id).and_then(|tenant| {
-                    tenant.cloud.hosts().portals.get(usize::try_from(portal).ok()?).map(|(_, url)| (*url).to_owned())
-                });
-                if let Some(url) = url {
-                    self.out.push(Effect::OpenTab { url });
+            Action::OpenPortal { tenant_id, url, place, wish } => self.open_portal(tenant_id, url, place, wish),
+            Action::Extend { lease_id, reason } => self.extend(lease_id, reason),
+            Action::EndAll {} => {
+                let all: Vec<_> = self.state.leases.iter().map(|lease| lease.lease_id).collect();
+                for lease_id in all {
+                    self.end_now(lease_id);
                 }
             }
             Action::Retry {} => self.retry(),
         }
+    }
+
+    /// What was asked for last in a tenant: asking again for a lease that is open asks for the same.
+    fn wish_of(&self, tenant_id: Uuid) -> Wish {
+        let activation = self.state.activations.iter().find(|activation| activation.tenant_id == tenant_id);
+        activation.map(|activation| activation.wish.clone()).unwrap_or_default()
+    }
+
+    /// One click from anywhere: the portal opens while the account is activated. Where the technician had to give a
+    /// reason or a ticket the host is heard first, because a wrong one is put right in the popup, which a new tab closes.
+    fn open_portal(&mut self, tenant_id: Uuid, url: String, place: Place, wish: Wish) {
+        if self.tenant(tenant_id).is_none() || !url.starts_with("https://") {
+            return;
+        }
+        let tab_id = self.popup.as_ref().and_then(|popup| popup.tab_id);
+        let is_held = matches!(self.grant(tenant_id), Grant::Held { .. });
+        // A lease that is open is asked for again as it was.
+        let is_open = self.state.leases.iter().any(|lease| lease.tenant_id == tenant_id);
+        let wish = if is_open { self.wish_of(tenant_id) } else { wish };
+        let waits = !is_held && (wish.reason.is_some() || wish.ticket.is_some());
+        self.state.openings.retain(|opening| opening.tenant_id != tenant_id);
+        self.state.openings.push(Opening { act: None, tenant_id, url, place, tab_id });
+        self.choose(Some(tenant_id));
+        if !is_held {
+            self.activate(tenant_id, wish);
+        }
+        if !waits {
+            self.open_waiting(tenant_id);
+        }
+    }
+
+    fn activate(&mut self, tenant_id: Uuid, wish: Wish) {
+        let activation = self.activation_mut(tenant_id);
+        activation.wish = wish;
+        activation.failure = None;
+        activation.wanted = true;
+        self.ask_start(tenant_id);
+    }
+
+    /// Opens the portals that waited for the host's word about a tenant.
+    pub(super) fn open_waiting(&mut self, tenant_id: Uuid) {
+        let State { openings, next_act, .. } = &mut self.state;
+        for opening in openings.iter_mut().filter(|opening| opening.tenant_id == tenant_id && opening.act.is_none()) {
+            *next_act = next_act.wrapping_add(1);
+            opening.act = Some(*next_act);
+            let Opening { url, place, tab_id, .. } = opening.clone();
+            self.out.push(Effect::OpenTab { act: *next_act, url, place, tab_id });
+        }
+    }
+
+    /// The tab that was opened is followed into the sign-in page: this tab, for this tenant, for a short time.
+    pub(super) fn tab_opened(&mut self, act: u32, tab_id: Option<i32>) {
+        let Some(place) = self.state.openings.iter().position(|opening| opening.act == Some(act)) else {
+            return;
+        };
+        let tenant_id = self.state.openings.swap_remove(place).tenant_id;
+        let (Some(tab_id), Some(tenant)) = (tab_id, self.tenant(tenant_id).cloned()) else {
+            return;
+        };
+        self.pages.remove(&tab_id);
+        let flow = self.begin(tab_id, &tenant);
+        flow.opened = true;
+        flow.away = true;
+        flow.status = Text::of(Word::StatusOpening);
+        let at = self.now + AWAY_MS;
+        if let Some(flow) = running(&mut self.state.flows, tab_id) {
+            flow.away_until = at;
+        }
+        self.wake_at(name_of("gone", tab_id), at);
+        // It may be there already.
+        self.out.push(Effect::Look { tab_id });
+    }
+
+    /// A new sign-in in a tab; an earlier one there is over.
+    fn begin(&mut self, tab_id: i32, tenant: &TenantSummary) -> &mut Flow {
+        let flows = &mut self.state.flows;
+        flows.retain(|flow| flow.tab_id != tab_id);
+        if flows.len() >= MAXIMUM_FLOWS {
+            flows.retain(Flow::is_running);
+        }
+        let mut flow = Flow::new(tab_id, tenant);
+        flow.step(Step::Activate, StepProgress::Running);
+        flows.push(flow);
+        let last = flows.len() - 1;
+        &mut flows[last]
     }
 
     pub(super) fn choose(&mut self, tenant_id: Option<Uuid>) {
@@ -74,7 +177,7 @@ impl Brain {
         }
     }
 
-    pub(super) fn start(&mut self, tenant_id: Uuid, minutes: Option<u32>) {
+    pub(super) fn start(&mut self, tenant_id: Uuid, wish: Wish) {
         let Some(tenant) = self.tenant(tenant_id).cloned() else {
             return;
         };
@@ -89,28 +192,18 @@ impl Brain {
             if is_under_way {
                 return;
             }
-            self.state.flows.retain(|flow| flow.tab_id != tab_id);
-            if self.state.flows.len() >= MAXIMUM_FLOWS {
-                self.state.flows.retain(Flow::is_running);
-            }
-            let mut flow = Flow::new(tab_id, &tenant);
-            flow.step(Step::Activate, StepProgress::Running);
-            if let Some(page) = self.pages.get_mut(&tab_id) {
+            self.begin(tab_id, &tenant);
+            if let (Some(page), Some(flow)) = (self.pages.get_mut(&tab_id), running(&mut self.state.flows, tab_id)) {
                 let document = flow.document_mut(&page.document_id);
                 document.page_id = page.snapshot.page_id.clone().unwrap_or_default();
                 page.since = self.now;
             }
-            self.state.flows.push(flow);
             self.out.push(Effect::Look { tab_id });
             if !self.pages.contains_key(&tab_id) {
                 self.wake_at(name_of("silent", tab_id), self.now + SILENT_PAGE_MS);
             }
         }
-        let activation = self.activation_mut(tenant_id);
-        activation.minutes = minutes;
-        activation.failure = None;
-        activation.wanted = true;
-        self.ask_start(tenant_id);
+        self.activate(tenant_id, wish);
     }
 
     pub(super) fn end_now(&mut self, lease_id: Uuid) {
@@ -162,7 +255,8 @@ impl Brain {
             tenant_id = Some(flow.tenant_id);
             if flow.over == Some(Over::GivenUp) {
                 let tenant_id = flow.tenant_id;
-                self.start(tenant_id, None);
+                let wish = self.wish_of(tenant_id);
+                self.start(tenant_id, wish);
                 return;
             }
             if flow.can_retry && !flow.allowed_once {
