@@ -210,6 +210,9 @@ fn print_table(report: &Value) {
         ("brain WASM, bytes", &report["bytes"]["brain_wasm"], "≤ 204800"),
         ("popup WASM, bytes", &report["bytes"]["popup_wasm"], "≤ 307200"),
         ("popup open → usable, ms", &report["popup_usable_ms"], "≤ 100"),
+        ("the same, 10 tenants", &report["browser"]["popup_usable_10_tenants_ms"], "≤ 100"),
+        ("the same, 100 tenants", &report["browser"]["popup_usable_100_tenants_ms"], "≤ 100"),
+        ("the same, 1,000 tenants", &report["browser"]["popup_usable_1000_tenants_ms"], "≤ 100"),
         ("content script's time over a 207-byte script's", &report["content_script_ratio"], "≤ 2"),
     ];
     println!("\nmachine: {}; {} runs, medians\n", report["machine"].as_str().unwrap_or_default(), report["runs"]);
