@@ -2,7 +2,7 @@
 // and what is said while a lease lives.
 import fs from 'node:fs';
 import path from 'node:path';
-import { EXTENSION_ID, Popup } from '../lab.mjs';
+import { Browser, EXTENSION_ID, Popup } from '../lab.mjs';
 import { dormant, expect, picture, test, until } from './fixtures.mjs';
 
 test.use({ customers: ['Contoso', 'Fabrikam'] });
@@ -55,26 +55,34 @@ test('from a blank tab: type, Enter, and the portal is signed in; typing leads o
   await until('dormant', () => dormant(entra, machine.accounts.Contoso), 60_000);
 });
 
-test('two customers side by side: one here, one in a private window', async ({ entra, machine, desktop: browser }) => {
+const choosePlace = (popup, place) => popup.evaluate(`(() => { const box = document.querySelector('#place'); box.value = '${place}'; box.dispatchEvent(new Event('input', { bubbles: true })); })()`);
+
+test('where the browser allows no private windows, the popup says what to switch on and opens nothing', async ({ machine, desktop: browser }) => {
+  const page = await browser.page('about:blank');
+  const popup = await browser.popup(page);
+  await popup.see(/Contoso/);
+  await choosePlace(popup, 'private_window');
+  await popup.see(/Allow in Incognito/);
+  await popup.type('conto');
+  await until('found', async () => (await shownTo(popup)).join() === 'Contoso');
+  await popup.press('Enter');
+  await popup.see(/User Administrator/);
+  expect(await popup.evaluate(`document.querySelector('[data-do=portal]')`)).toBeNull();
+  expect(await machine.leases()).toEqual([]);
+});
+
+test('two customers side by side: one here, one in a private window', async ({ entra, machine }) => {
   await entra.pages({ proof_up: 'off' });
+  // What the switch on the extension's page writes.
+  const profile = path.join(machine.profile, 'Default');
+  fs.mkdirSync(profile, { recursive: true });
+  fs.writeFileSync(path.join(profile, 'Preferences'), JSON.stringify({ extensions: { settings: { [EXTENSION_ID]: { incognito: true } } } }));
+  const browser = await Browser.start(machine);
   const page = await browser.page('about:blank');
   let popup = await browser.popup(page);
   await popup.see(/Contoso/);
-  await popup.evaluate(`(() => { const place = document.querySelector('#place'); place.value = 'private_window'; place.dispatchEvent(new Event('input', { bubbles: true })); })()`);
-  await popup.see(/Allow in Incognito/);
-  await popup.close();
-
-  // As a person does: on the extension's page. The browser starts the extension again for it.
-  const settings = await browser.page(`chrome://extensions/?id=${EXTENSION_ID}`);
-  await settings.evaluate((id) => chrome.developerPrivate.updateExtensionConfiguration({ extensionId: id, incognitoAccess: true }), EXTENSION_ID);
-  await until('allowed', async () => {
-    await settings.goto(`chrome-extension://${EXTENSION_ID}/popup.html`);
-    return settings.evaluate(() => chrome.extension.isAllowedIncognitoAccess());
-  });
-  await settings.close();
-
-  popup = await browser.popup(page);
-  await popup.see(/Contoso/);
+  await choosePlace(popup, 'private_window');
+  await popup.see(/Open in/);
   expect(await popup.text()).not.toMatch(/Allow in Incognito/);
   await popup.type('conto');
   await until('found', async () => (await shownTo(popup)).join() === 'Contoso');
@@ -89,7 +97,7 @@ test('two customers side by side: one here, one in a private window', async ({ e
 
   popup = await browser.popup(page);
   await popup.click('Another customer');
-  await popup.evaluate(`(() => { const place = document.querySelector('#place'); place.value = 'this_tab'; place.dispatchEvent(new Event('input', { bubbles: true })); })()`);
+  await choosePlace(popup, 'this_tab');
   await popup.type('fabri');
   await until('found', async () => (await shownTo(popup)).join() === 'Fabrikam');
   await enter(popup);
@@ -98,6 +106,7 @@ test('two customers side by side: one here, one in a private window', async ({ e
   await until('the other session is as it was', async () => (await who()).includes(machine.accounts.Contoso));
   await machine.latchkey(['end', '--all']);
   for (const account of Object.values(machine.accounts)) expect(await dormant(entra, account)).toBe(true);
+  await browser.close();
 });
 
 test('profile, reason and ticket where the customer asks for them', async ({ entra, machine, desktop: browser }) => {
