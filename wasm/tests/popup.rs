@@ -67,10 +67,10 @@ fn pinned_and_recent_ones_come_first_and_the_likeliest_match_before_them() {
 #[test]
 fn a_tenant_is_found_by_the_ticket_of_its_open_lease() {
     let directory = Directory::new(vec![tenant(Password), other_tenant()]);
-    let lease = LeaseSummary { ticket: Some("INC-4711".to_owned()), ..lease(Password) };
-    assert_eq!(names(&directory.find("inc-4711", &[], &[lease.clone()])), ["Contoso"]);
-    assert_eq!(names(&directory.find("4711 conto", &[], &[lease.clone()])), ["Contoso"]);
-    assert!(directory.find("4711 fabrikam", &[], &[lease]).is_empty());
+    let leases = [LeaseSummary { ticket: Some("INC-4711".to_owned()), ..lease(Password) }];
+    assert_eq!(names(&directory.find("inc-4711", &[], &leases)), ["Contoso"]);
+    assert_eq!(names(&directory.find("4711 conto", &[], &leases)), ["Contoso"]);
+    assert!(directory.find("4711 fabrikam", &[], &leases).is_empty());
     assert!(directory.find("4711", &[], &[]).is_empty());
 }
 
