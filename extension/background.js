@@ -7,7 +7,8 @@ import init, { BrainHandle } from './brain.js';
 import { reloadOncePagesAreAllowed } from './access.js';
 import { clearClipboardNow, clearClipboardLater, CLIPBOARD_ALARM } from './clipboard.js';
 import { openLine } from './host.js';
-import { words } from './words.js';
+import { onPreferences, preferences } from './preferences.js';
+import { speak, words } from './words.js';
 
 const POPUP = chrome.runtime.getURL('popup.html');
 const BADGE = {
@@ -46,13 +47,30 @@ function drain() {
 }
 
 async function start() {
-  const [{ state }] = await Promise.all([
+  const [{ state }, { now: preferred }] = await Promise.all([
     chrome.storage.session.get('state'),
+    preferences(),
     init({ module_or_path: chrome.runtime.getURL('brain_bg.wasm') }),
   ]);
+  await speak(preferred.language);
   brain = new BrainHandle(state, chrome.runtime.getManifest().version);
-  queue.unshift({ now: Date.now(), event: { type: 'worker_started' } });
+  queue.unshift(
+    { now: Date.now(), event: { type: 'worker_started' } },
+    { now: Date.now(), event: { type: 'preferences_read', preferences: preferred } },
+  );
   drain();
+}
+
+async function forget() {
+  brain?.free();
+  brain = undefined;
+  carryOut.disconnect_host();
+  for (const name of timers.keys()) carryOut.clear_timer({ name });
+  watched.clear();
+  popup?.disconnect();
+  await start();
+  // An alarm that the old brain set; whatever it is about, the leases are looked at.
+  happened({ type: 'timer_rang', name: 'watch' });
 }
 
 // ---- effects ----
@@ -255,6 +273,16 @@ chrome.notifications?.onClicked.addListener(() => chrome.action.openPopup().catc
 chrome.alarms.onAlarm.addListener(({ name }) => {
   if (name === CLIPBOARD_ALARM) clearClipboardNow();
   else happened({ type: 'timer_rang', name });
+});
+
+onPreferences(async ({ now: preferred }) => {
+  await speak(preferred.language);
+  happened({ type: 'preferences_read', preferences: preferred });
+});
+
+// Somebody cleared what is stored: what is open is asked for afresh.
+chrome.storage.onChanged.addListener(({ state }, area) => {
+  if (area === 'session' && state && !state.newValue) forget();
 });
 
 // Both wake the worker, so that a lease that is still open is shown again.

@@ -1,10 +1,9 @@
 // The popup's page: hands views from the worker to the WASM that draws them. See wasm/src/popup/mod.rs.
 import { askForPages } from './access.js';
 import init, { PopupHandle } from './popup_view.js';
-import { connect, words } from './shell.js';
-
-// The language of the words, which is not the browser's where there are none in that.
-document.documentElement.lang = words('language');
+import { dress } from './looks.js';
+import { preferences } from './preferences.js';
+import { connect } from './shell.js';
 
 let popup;
 const early = [];
@@ -22,14 +21,16 @@ function received(message) {
 }
 
 connect(received);
-askForPages(document.getElementById('access'));
-const [preferences, isPrivateAllowed] = await Promise.all([
-  chrome.storage.local.get(['pinned', 'portal', 'place']),
+const [{ pinned }, { now: preferred }, isPrivateAllowed] = await Promise.all([
+  chrome.storage.local.get('pinned'),
+  preferences(),
   chrome.extension.isAllowedIncognitoAccess(),
+  dress(),
   init({ module_or_path: chrome.runtime.getURL('popup_view_bg.wasm') }),
 ]);
+askForPages(document.getElementById('access'));
 popup = new PopupHandle(document.getElementById('app'));
-popup.set_preferences(JSON.stringify(preferences), isPrivateAllowed);
+popup.set_preferences(JSON.stringify({ ...preferred, pinned }), isPrivateAllowed);
 popup.tick(Date.now());
 early.splice(0).forEach(received);
 setInterval(() => popup.tick(Date.now()), 1000);

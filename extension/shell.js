@@ -1,4 +1,5 @@
 // What the popup's WASM needs from the browser, and the popup's line to the worker.
+import { preferences } from './preferences.js';
 import { words } from './words.js';
 
 export { words };
@@ -28,9 +29,11 @@ export function act(action) {
   port.postMessage({ type: 'popup_action', action: JSON.parse(action) });
 }
 
-// What was pinned and chosen: ids of tenants and names of choices, nothing secret.
-export function remember(preferences) {
-  chrome.storage.local.set(JSON.parse(preferences));
+// What was pinned and chosen: ids of tenants and names of choices, nothing secret. The choices are preferences.
+export async function remember(chosen) {
+  const { pinned, ...choices } = JSON.parse(chosen);
+  const { own } = await preferences();
+  chrome.storage.local.set({ pinned, preferences: { ...own, ...choices } });
 }
 
 export async function copy(text, secret) {
@@ -39,5 +42,10 @@ export async function copy(text, secret) {
 }
 
 export function close() {
+  window.close();
+}
+
+export function options() {
+  chrome.runtime.openOptionsPage();
   window.close();
 }

@@ -6,7 +6,7 @@ use latchkey_protocol::{ErrorBody, ErrorCode, PROTOCOL_VERSION, RequestFrame, Re
 use serde_json::Value;
 
 /// The closed set of verbs, as they stand on the wire.
-const VERBS: [&str; 10] = [
+const VERBS: [&str; 11] = [
     "hello",
     "list_tenants",
     "start_lease",
@@ -17,6 +17,7 @@ const VERBS: [&str; 10] = [
     "extend_lease",
     "list_leases",
     "note_unknown_page",
+    "examine",
 ];
 
 /// A message that is not a request of this protocol.
@@ -115,7 +116,8 @@ mod tests {
                     | Request::EndLease { .. }
                     | Request::ExtendLease { .. }
                     | Request::ListLeases {}
-                    | Request::NoteUnknownPage {} => seen.insert(verb),
+                    | Request::NoteUnknownPage {}
+                    | Request::Examine {} => seen.insert(verb),
                 };
             }
         }

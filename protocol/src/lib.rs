@@ -12,11 +12,13 @@
 
 pub mod cloud;
 mod error;
+mod finding;
 mod message;
 pub mod portal;
 mod tenant;
 
 pub use error::{ErrorBody, ErrorCode};
+pub use finding::{Finding, FindingState};
 pub use message::{
     Document, FillField, Hello, HostFrame, Progress, Reply, Request, RequestFrame, RequestId, Secret, Step, StepState,
     TenantHint, Welcome,

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{CredentialKind, ErrorBody, LeaseSummary, TenantSummary};
+use crate::{CredentialKind, ErrorBody, Finding, LeaseSummary, TenantSummary};
 
 /// Joins a reply and its events to a request. Chosen by the extension, unique per connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -91,6 +91,8 @@ pub enum Request {
     /// A sign-in met a page that the extension does not know. The host counts it for `latchkey doctor`; nothing of the
     /// page is told. Answered by [`Reply::Noted`].
     NoteUnknownPage {},
+    /// Look over every link from this machine to Microsoft, and change nothing. Answered by [`Reply::Findings`].
+    Examine {},
 }
 
 /// Who calls and in which version of the protocol.
@@ -206,6 +208,11 @@ pub enum Reply {
     Leases {
         /// Ending soonest first.
         leases: Vec<LeaseSummary>,
+    },
+    /// To [`Request::Examine`].
+    Findings {
+        /// One for each link, in the order of the chain.
+        findings: Vec<Finding>,
     },
     /// To [`Request::FillCredential`] and [`Request::RevealCredential`], and to nothing else.
     Secret(Secret),

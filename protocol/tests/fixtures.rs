@@ -136,6 +136,7 @@ fn every_message_is_as_on_file() {
         ("end-lease", Request::EndLease { lease_id: LEASE }),
         ("list-leases", Request::ListLeases {}),
         ("note-unknown-page", Request::NoteUnknownPage {}),
+        ("examine", Request::Examine {}),
     ];
     for (number, (name, request)) in (1..).zip(requests) {
         check(&mut names, &format!("request-{name}"), &RequestFrame { id: RequestId(number), request });
@@ -156,6 +157,28 @@ fn every_message_is_as_on_file() {
         ),
         ("reply-lease", HostFrame::Reply { id, reply: Reply::Lease { lease: lease() } }),
         ("reply-leases", HostFrame::Reply { id, reply: Reply::Leases { leases: vec![lease(), troubled_lease()] } }),
+        (
+            "reply-findings",
+            HostFrame::Reply {
+                id,
+                reply: Reply::Findings {
+                    findings: vec![
+                        Finding {
+                            link: "key_store".into(),
+                            state: FindingState::Good,
+                            found: "Secret Service, unlocked".into(),
+                            next_step: String::new(),
+                        },
+                        Finding {
+                            link: "schedule".into(),
+                            state: FindingState::Broken,
+                            found: "Nothing ends leases on schedule.".into(),
+                            next_step: "Run 'latchkey install'.".into(),
+                        },
+                    ],
+                },
+            },
+        ),
         (
             "reply-secret",
             HostFrame::Reply {

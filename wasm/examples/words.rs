@@ -6,12 +6,13 @@ use std::{
 };
 
 use latchkey_protocol::ErrorCode;
-use latchkey_wasm::words::{Text, Word};
+use latchkey_wasm::words::{OptionsWord, Text, Word};
 
 fn main() -> io::Result<()> {
     let mut messages = BTreeMap::new();
-    for word in Word::ALL {
-        messages.insert(word.key().to_owned(), word.english().to_owned());
+    let words = Word::ALL.iter().map(|word| (word.key(), word.english()));
+    for (key, english) in words.chain(OptionsWord::ALL.iter().map(|word| (word.key(), word.english()))) {
+        messages.insert(key.to_owned(), english.to_owned());
     }
     for code in ErrorCode::ALL {
         messages.insert(Text::error_key(*code), code.name().replace('_', " "));

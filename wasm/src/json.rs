@@ -8,6 +8,8 @@ use latchkey_protocol::{
     CredentialKind, CredentialPlan, ErrorBody, ErrorCode, FillField, HostFrame, LeaseState, LeaseSummary,
     ProfileSummary, Progress, Reply, RequestId, Secret, Step, StepState, TenantSummary, Welcome, cloud::Cloud,
 };
+#[cfg(feature = "popup")]
+use latchkey_protocol::{Finding, FindingState};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -193,6 +195,11 @@ fields!(Progress { step, state });
 fields!(Welcome { protocol, host_version });
 fields!(Secret { lease_id, credential, user_name, value });
 
+#[cfg(feature = "popup")]
+names!(FindingState { "good" = Good, "warning" = Warning, "broken" = Broken });
+#[cfg(feature = "popup")]
+fields!(Finding { link, state, found; next_step });
+
 impl Read for Reply {
     fn read(value: &Value) -> Option<Self> {
         let object = value.as_object()?;
@@ -203,6 +210,9 @@ impl Read for Reply {
             }
             "lease" => Self::Lease { lease: member(object, "lease")? },
             "leases" => Self::Leases { leases: member(object, "leases")? },
+            // Only the options page asks for it.
+            #[cfg(feature = "popup")]
+            "findings" => Self::Findings { findings: member(object, "findings")? },
             "secret" => Self::Secret(Read::read(value)?),
             "noted" => Self::Noted {},
             _ => return None,

@@ -9,4 +9,6 @@ pub mod brain;
 pub mod elements;
 pub mod json;
 pub mod popup;
+pub mod preferences;
+pub mod trouble;
 pub mod words;

@@ -22,13 +22,13 @@ pub struct Text {
 impl Text {
     /// Words without places.
     #[must_use]
-    pub fn of(word: Word) -> Self {
+    pub fn of(word: impl Keyed) -> Self {
         Self { key: word.key().to_owned(), args: Vec::new() }
     }
 
     /// Words with one place.
     #[must_use]
-    pub fn with(word: Word, argument: impl Into<String>) -> Self {
+    pub fn with(word: impl Keyed, argument: impl Into<String>) -> Self {
         Self { key: word.key().to_owned(), args: vec![argument.into()] }
     }
 
@@ -47,15 +47,27 @@ impl Text {
     }
 }
 
+/// Has a message key.
+pub trait Keyed: Copy {
+    /// The key in `messages.json`.
+    fn key(self) -> &'static str;
+}
+
 macro_rules! words {
-    ($($(#[doc = $group:literal])* $variant:ident = $key:literal, $english:literal;)+) => {
-        /// A message key.
+    ($(#[doc = $about:literal])+ $name:ident: $($variant:ident = $key:literal, $english:literal;)+) => {
+        $(#[doc = $about])+
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        pub enum Word {
+        pub enum $name {
             $(#[doc = $english] $variant,)+
         }
 
-        impl Word {
+        impl Keyed for $name {
+            fn key(self) -> &'static str {
+                Self::key(self)
+            }
+        }
+
+        impl $name {
             /// Every key, in the order of the list.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
 
@@ -75,6 +87,9 @@ macro_rules! words {
 }
 
 words! {
+    /// Words of the icon, of notifications and of the popup.
+    Word:
+
     // The icon's title.
     TitleIdle = "title_idle", "Latchkey";
     TitleKnown = "title_known", "Latchkey: sign in on this page";
@@ -157,7 +172,7 @@ words! {
     StepUserName = "step_user_name", "Fill the user name";
     StepNext = "step_next", "Go to the next step";
     StepCredential = "step_credential", "Fill the credential";
-    StepStay = "step_stay", "Answer “Stay signed in?” with No";
+    StepStay = "step_stay", "Answer “Stay signed in?”";
     StepPortal = "step_portal", "Open the portal";
     StateWaiting = "state_waiting", "waiting";
     StateRunning = "state_running", "under way";
@@ -172,6 +187,8 @@ words! {
     StatusHidden = "status_hidden", "Show the sign-in tab to go on.";
     StatusNotYet = "status_not_yet", "Microsoft does not accept the account yet. Trying again in $1 s (try $2).";
     StatusSubmitted = "status_submitted", "Waiting for Microsoft…";
+    PressYourself = "press_yourself", "Filled. Look at it and press the button on the page.";
+    StayYourself = "stay_yourself", "Answer “Stay signed in?” on the page.";
     StatusSwitching = "status_switching", "Changing to the right way to sign in…";
 
     // Active.
@@ -187,7 +204,6 @@ words! {
     CopyUserName = "copy_user_name", "Copy account";
     Copied = "copied", "Copied. The clipboard is cleared in 30 seconds.";
     SecretLabel = "secret_label", "Credential";
-    OpenPortal = "open_portal", "Open a portal";
     SignedIn = "signed_in", "Signed in.";
 
     // Ending and over.
@@ -273,4 +289,57 @@ words! {
 
     // The name of the region that a screen reader announces.
     StatusRegion = "status_region", "Status";
+
+    // The way to the options page.
+    OptionsOpen = "options_open", "Options";
+}
+
+words! {
+    /// Words of the options page alone: the worker does not carry them.
+    OptionsWord:
+
+    OptionsTitle = "options_title", "Latchkey options";
+    TestTitle = "test_title", "Connection";
+    TestNote = "test_note", "Looks over every link from this browser to Microsoft and changes nothing.";
+    TestStart = "test_start", "Test the connection";
+    TestRunning = "test_running", "Testing…";
+    TestGood = "test_good", "Everything works.";
+    TestFound = "test_found", "Needs attention: $1";
+    TestTenants = "test_tenants", "“latchkey doctor” tests every customer's tenant as well.";
+    FindingGood = "finding_good", "Good";
+    FindingWarning = "finding_warning", "Look at this";
+    FindingBroken = "finding_broken", "Broken";
+    PreferencesTitle = "preferences_title", "Preferences";
+    ByOrganization = "by_organization", "Set by your organization.";
+    PreferSubmit = "prefer_submit", "Press Next and Sign in for me";
+    PreferSubmitNote = "prefer_submit_note", "Otherwise Latchkey fills the page, and you press its buttons.";
+    PreferStay = "prefer_stay", "Answer to “Stay signed in?”";
+    PreferStayNote = "prefer_stay_note", "With No, the session ends with the browser.";
+    StayNo = "stay_no", "No";
+    StayYes = "stay_yes", "Yes";
+    StayAsk = "stay_ask", "I answer";
+    PreferMinutes = "prefer_minutes", "Minutes of access";
+    PreferMinutesNote = "prefer_minutes_note", "Leave it empty to use the profile's duration. The profile's limit always holds.";
+    PreferPortalNote = "prefer_portal_note", "Offered first when you open a portal.";
+    PreferTheme = "prefer_theme", "Theme";
+    ThemeSystem = "theme_system", "As the browser";
+    ThemeLight = "theme_light", "Light";
+    ThemeDark = "theme_dark", "Dark";
+    PreferLanguage = "prefer_language", "Language";
+    LanguageBrowser = "language_browser", "As the browser";
+    Saved = "saved", "Saved.";
+    ShortcutsTitle = "shortcuts_title", "Keyboard shortcut";
+    ShortcutNow = "shortcut_now", "$1 opens Latchkey on any page.";
+    ShortcutNone = "shortcut_none", "No key opens Latchkey yet.";
+    ShortcutChange = "shortcut_change", "Change the shortcut";
+    StoredTitle = "stored_title", "What is stored";
+    StoredNote = "stored_note", "A credential is never stored in the browser.";
+    StoredPreferences = "stored_preferences", "Your preferences and pinned customers, on this computer.";
+    StoredSession = "stored_session", "Names of customers and accounts, open accesses and sign-ins under way, until the browser closes.";
+    StoredClear = "stored_clear", "Clear";
+    StoredCleared = "stored_cleared", "Cleared. Accesses that are open stay open.";
+    AboutTitle = "about_title", "About";
+    AboutExtension = "about_extension", "Extension $1";
+    AboutProgram = "about_program", "Program $1";
+    AboutPrivacy = "about_privacy", "The extension talks to the Latchkey program on this computer and to nobody else.";
 }

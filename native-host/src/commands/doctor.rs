@@ -8,7 +8,7 @@ mod network;
 use std::process::ExitCode;
 
 use latchkey_engine::Engine;
-use latchkey_protocol::{ErrorBody, cloud::Cloud};
+use latchkey_protocol::{ErrorBody, FindingState, cloud::Cloud};
 use serde::Serialize;
 use serde_json::json;
 
@@ -64,24 +64,61 @@ impl Finding {
         Self { link, state: State::Broken, found: found.into(), next_step: next_step.into() }
     }
 
+    /// As it is told to the extension.
+    fn told(self) -> latchkey_protocol::Finding {
+        let state = match self.state {
+            State::Good => FindingState::Good,
+            State::Warning => FindingState::Warning,
+            State::Broken => FindingState::Broken,
+        };
+        latchkey_protocol::Finding { link: self.link.to_owned(), state, found: self.found, next_step: self.next_step }
+    }
+
     fn of_error(link: &'static str, error: &ErrorBody) -> Self {
         let tenant = error.tenant.as_ref().map(|tenant| format!("{tenant}: ")).unwrap_or_default();
         Self::broken(link, format!("{tenant}{}", sentence(&error.message)), sentence(&error.next_step))
     }
 }
 
+/// How far a look goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reach {
+    /// What can be seen without the network.
+    Machine,
+    /// Microsoft as well, but no customer: with sixty of them that takes longer than somebody waits at a page.
+    Microsoft,
+    /// Everything.
+    Tenants,
+}
+
+/// What a browser may ask for: every link from here to Microsoft, without the customers' tenants.
+pub(crate) async fn connection() -> Result<Vec<latchkey_protocol::Finding>, ErrorBody> {
+    let folders = Folders::of_this_person()?;
+    let findings = look_over(&folders, Reach::Microsoft, || ()).await;
+    Ok(findings.into_iter().map(Finding::told).collect())
+}
+
 pub(super) async fn examine(doctor: &Doctor, output: Output) -> Result<ExitCode, ErrorBody> {
     let folders = Folders::of_this_person()?;
+    let reach = if doctor.offline { Reach::Machine } else { Reach::Tenants };
+    let findings = look_over(&folders, reach, || output.progress("reaching Microsoft")).await;
+    show(&findings, &folders, output);
+    let broken = findings.iter().any(|finding| finding.state == State::Broken);
+    Ok(if broken { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Looks at every link. `waiting` is called before the network is waited for, and what it gives is dropped afterwards.
+async fn look_over<Waiting>(folders: &Folders, reach: Reach, waiting: impl FnOnce() -> Waiting) -> Vec<Finding> {
     let mut findings = vec![links::program()];
-    let settings = configuration(&folders, &mut findings).await;
+    let settings = configuration(folders, &mut findings).await;
     findings.extend(links::browsers(&settings));
-    findings.push(links::schedule(&folders, machine::now()));
+    findings.push(links::schedule(folders, machine::now()));
     findings.extend(links::proxy_for_the_schedule(&settings));
     findings.push(key_store().await);
-    findings.extend(links::disk(&folders));
-    findings.extend(links::sign_in_pages(&folders, machine::now()));
+    findings.extend(links::disk(folders));
+    findings.extend(links::sign_in_pages(folders, machine::now()));
 
-    let engine = machine::open_engine_with(&folders, &settings, Prompting::Never).await;
+    let engine = machine::open_engine_with(folders, &settings, Prompting::Never).await;
     let engine = match engine {
         Ok(engine) => Some(engine),
         Err(error) => {
@@ -91,7 +128,7 @@ pub(super) async fn examine(doctor: &Doctor, output: Output) -> Result<ExitCode,
     };
     let mut clouds = Vec::new();
     if let Some(engine) = &engine {
-        findings.push(store(engine, &folders).await);
+        findings.push(store(engine, folders).await);
         findings.extend(lockdown(engine).await);
         findings.extend(leases(engine).await);
         findings.extend(break_glass(engine).await);
@@ -101,8 +138,8 @@ pub(super) async fn examine(doctor: &Doctor, output: Output) -> Result<ExitCode,
         }
     }
     let mut asked_tenants = false;
-    if !doctor.offline {
-        let spinner = output.progress("reaching Microsoft");
+    if reach != Reach::Machine {
+        let spinner = waiting();
         clouds.dedup();
         if clouds.is_empty() {
             clouds.push(Cloud::Global);
@@ -114,7 +151,7 @@ pub(super) async fn examine(doctor: &Doctor, output: Output) -> Result<ExitCode,
             reachable &= answered;
         }
         // Without a network every tenant would only say the same again.
-        if let Some(engine) = engine.as_ref().filter(|_| reachable) {
+        if let Some(engine) = engine.as_ref().filter(|_| reachable && reach == Reach::Tenants) {
             findings.extend(tenants(engine).await);
             asked_tenants = true;
         }
@@ -123,10 +160,7 @@ pub(super) async fn examine(doctor: &Doctor, output: Output) -> Result<ExitCode,
     if let Some(engine) = engine.as_ref().filter(|_| !asked_tenants) {
         findings.extend(credentials(engine).await);
     }
-
-    show(&findings, &folders, output);
-    let broken = findings.iter().any(|finding| finding.state == State::Broken);
-    Ok(if broken { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    findings
 }
 
 fn show(findings: &[Finding], folders: &Folders, output: Output) {

@@ -29,6 +29,8 @@ use crate::key_store::Prompting;
 use crate::output::{Output, Spinner};
 use crate::{failure, install, machine};
 
+pub(crate) use doctor::connection;
+
 /// Runs what the command line says.
 pub(crate) fn run() -> ExitCode {
     let line = match CommandLine::try_parse() {

@@ -54,6 +54,7 @@ for (const browser of ['chrome', 'edge', 'firefox', 'safari']) {
   test(`${browser}: every file that it names is there`, () => {
     const named = [
       ...[manifest.background.service_worker ?? manifest.background.scripts].flat(), manifest.action.default_popup, ...Object.values(manifest.icons),
+      manifest.options_ui.page, ...(manifest.storage ? [manifest.storage.managed_schema] : []),
       ...Object.values(manifest.action.default_icon), ...manifest.content_scripts.flatMap((script) => script.js),
     ];
     for (const name of named) assert.ok(fs.existsSync(path.join(extension, '..', browser, name)), name);

@@ -24,6 +24,17 @@ function used() {
   return keys;
 }
 
+// The variants of the lists, and all the Rust that could show them.
+const variants = [...read('wasm/src/words.rs').matchAll(/^\s*([A-Z]\w*) = "\w+",\s*"/gm)].map(([, variant]) => variant);
+const rust = fs.readdirSync(path.join(root, 'wasm/src'), { recursive: true })
+  .filter((name) => name.endsWith('.rs') && name !== 'words.rs')
+  .map((name) => read('wasm/src', name)).join('\n');
+
+test('no word is listed that nothing shows', () => {
+  const shown = new Set([...rust.matchAll(/\b(?:Options)?Word::(\w+)/g)].map(([, variant]) => variant));
+  assert.deepEqual(variants.filter((variant) => !shown.has(variant)), []);
+});
+
 test('the list of words was read', () => assert.ok(list.length > 100, String(list.length)));
 
 test('English says what the list says', () => {

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::snapshot::Snapshot;
 use crate::json::{Read, fields, member, names};
 pub use crate::popup::action::Action;
+use crate::preferences::Preferences;
 
 /// One event with its time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +45,12 @@ pub enum Event {
     TabClosed {
         /// The tab.
         tab_id: i32,
+    },
+    /// What the technician prefers, with what the organisation sets laid over it: right after [`Self::WorkerStarted`],
+    /// and whenever it changes.
+    PreferencesRead {
+        /// All of it; what is missing has its default.
+        preferences: Preferences,
     },
     /// The popup was opened (its port connected) over the active tab of its window.
     PopupOpened {
@@ -156,6 +163,7 @@ impl Read for Event {
             "worker_started" => Self::WorkerStarted {},
             "page_seen" => Self::PageSeen(Read::read(value)?),
             "tab_navigated" => Self::TabNavigated { tab_id: member(object, "tab_id")?, url: member(object, "url")? },
+            "preferences_read" => Self::PreferencesRead { preferences: member(object, "preferences")? },
             "tab_closed" => Self::TabClosed { tab_id: member(object, "tab_id")? },
             "popup_opened" => Self::PopupOpened { tab_id: member(object, "tab_id")?, url: member(object, "url")? },
             "popup_closed" => Self::PopupClosed {},

@@ -198,6 +198,8 @@ pub enum Purpose {
     Submit,
     /// No to 'Stay signed in?'.
     DoNotStay,
+    /// Yes to it, where the technician prefers that.
+    Stay,
     /// Back to the user name, so that Microsoft looks again whether there is a pass.
     BackForPass,
     /// Back to the user name, because the page is about another account.

@@ -34,6 +34,7 @@ use crate::{
         action::{Place, Wish},
         view::StepProgress,
     },
+    preferences::Preferences,
     words::{Text, Word},
 };
 
@@ -77,6 +78,7 @@ pub struct Brain {
     pending: Vec<Pending>,
     pub(super) pages: Few<i32, Page>,
     pub(super) popup: Option<Popup>,
+    pub(super) preferences: Preferences,
     /// The view that the popup has, as JSON.
     pub(super) shown: Option<String>,
     pub(super) icons: Few<i32, Icon>,
@@ -216,6 +218,7 @@ impl Brain {
             pending: Vec::new(),
             pages: Few::new(),
             popup: None,
+            preferences: Preferences::default(),
             shown: None,
             icons: Few::new(),
             everywhere: None,
@@ -262,6 +265,7 @@ impl Brain {
             Event::WorkerStarted {} => self.worker_started(),
             Event::PageSeen(seen) => self.page_seen(seen),
             Event::TabNavigated { tab_id, url } => self.tab_navigated(tab_id, url.as_deref()),
+            Event::PreferencesRead { preferences } => self.preferences = preferences,
             Event::TabClosed { tab_id } => self.tab_closed(tab_id),
             Event::PopupOpened { tab_id, url } => self.popup_opened(tab_id, url),
             Event::PopupClosed {} => {
@@ -475,7 +479,7 @@ impl Brain {
                     let step = match purpose {
                         Purpose::Next => Some(Step::Next),
                         Purpose::Submit => Some(Step::Credential),
-                        Purpose::DoNotStay => Some(Step::Stay),
+                        Purpose::DoNotStay | Purpose::Stay => Some(Step::Stay),
                         _ => None,
                     };
                     if let Some(step) = step {

@@ -16,6 +16,7 @@ mod few;
 pub mod flow;
 pub mod machine;
 pub mod page;
+mod preferred;
 mod present;
 pub mod snapshot;
 pub mod table;

@@ -4,7 +4,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::json::{Read, fields, member, member_or_default, names};
+use crate::{
+    json::{Read, fields, member, member_or_default, names},
+    words::Word,
+};
 
 /// What the technician did in the popup.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,6 +114,16 @@ impl Place {
             Self::ThisTab => "this_tab",
             Self::NewTab => "new_tab",
             Self::PrivateWindow => "private_window",
+        }
+    }
+
+    /// What it is called.
+    #[must_use]
+    pub const fn word(self) -> Word {
+        match self {
+            Self::NewTab => Word::PlaceNewTab,
+            Self::ThisTab => Word::PlaceThisTab,
+            Self::PrivateWindow => Word::PlacePrivateWindow,
         }
     }
 

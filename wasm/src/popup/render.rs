@@ -17,7 +17,7 @@ use super::{
     list::{self, Directory},
     view::PopupView,
 };
-use crate::json::member;
+use crate::{json::member, preferences::minutes_within};
 
 /// How long a secret stays on the page.
 const SECRET_MS: f64 = 30_000.0;
@@ -34,6 +34,8 @@ extern "C" {
     fn copy(text: &str, secret: bool);
     #[wasm_bindgen(js_name = close)]
     fn close_popup();
+    #[wasm_bindgen(js_name = options)]
+    fn open_options();
 }
 
 /// The popup's page.
@@ -73,6 +75,8 @@ pub(super) struct Preferences {
     pub(super) pinned: Vec<Uuid>,
     pub(super) portal: Portal,
     pub(super) place: Place,
+    /// How long an access is asked for, within the profile's limit.
+    pub(super) minutes: Option<u32>,
 }
 
 impl Preferences {
@@ -125,7 +129,7 @@ impl PopupHandle {
         Self { popup }
     }
 
-    /// What is remembered (JSON of `chrome.storage.local`: `pinned`, `portal`, `place`), and whether private windows are
+    /// What is remembered (JSON: `pinned`, and the preferences `portal`, `place` and `minutes`), and whether private windows are
     /// allowed. What cannot be read counts as not set.
     pub fn set_preferences(&mut self, preferences_json: &str, private_allowed: bool) {
         let Some(Value::Object(object)) = serde_json::from_str(preferences_json).ok() else {
@@ -137,6 +141,7 @@ impl PopupHandle {
             pinned: member(&object, "pinned").unwrap_or_default(),
             portal: Portal::from_key(key("portal")).unwrap_or_default(),
             place: Place::from_key(key("place")).unwrap_or_default(),
+            minutes: member(&object, "minutes").unwrap_or_default(),
         };
         popup.private_allowed = private_allowed;
     }
@@ -200,6 +205,7 @@ fn listen(
             Some(Deed::Copy(text, secret)) => copy(&text, secret),
             Some(Deed::Remember(preferences)) => remember(&preferences),
             Some(Deed::Close) => close_popup(),
+            Some(Deed::Options) => open_options(),
             None => {}
         }
     });
@@ -214,6 +220,7 @@ enum Deed {
     Copy(String, bool),
     Remember(String),
     Close,
+    Options,
 }
 
 impl Popup {
@@ -295,6 +302,7 @@ impl Popup {
                 self.draw();
                 return Some(Deed::Copy(value, true));
             }
+            "options" => return Some(Deed::Options),
             "copy-account" => return Some(Deed::Copy(argument, false)),
             _ => return None,
         }))
@@ -491,16 +499,17 @@ impl Popup {
 
     /// What the form says; only what the tenant asks for.
     fn wished(&self, tenant_id: Uuid) -> Wish {
-        let Some(tenant) = self.directory.tenant(tenant_id).filter(|_| self.wish_for == Some(tenant_id)) else {
+        let Some(tenant) = self.directory.tenant(tenant_id) else {
             return Wish::default();
         };
-        let profile = list::profile(tenant, self.wish.profile.as_deref());
+        let wish = if self.wish_for == Some(tenant_id) { self.wish.clone() } else { Wish::default() };
+        let profile = list::profile(tenant, wish.profile.as_deref());
         let maximum = profile.map_or(tenant.maximum_minutes, |profile| profile.maximum_minutes);
         Wish {
-            minutes: self.wish.minutes.map(|minutes| minutes.clamp(1, maximum.max(1))),
-            profile: self.wish.profile.clone(),
-            reason: self.wish.reason.clone().filter(|_| tenant.reason_required),
-            ticket: self.wish.ticket.clone().filter(|_| tenant.ticket_pattern.is_some()),
+            minutes: minutes_within(wish.minutes, self.preferences.minutes, maximum),
+            profile: wish.profile,
+            reason: wish.reason.filter(|_| tenant.reason_required),
+            ticket: wish.ticket.filter(|_| tenant.ticket_pattern.is_some()),
         }
     }
 

@@ -7,7 +7,7 @@
 //! Class names for the style sheet: on `#app` `screen-<name>`; inside `card`, `facts`, `steps` with `step-<state>`,
 //! `rows` with `row`, `row-name`, `row-domain`, `row-state` with `state-<standing>`, `row-pin`, `row-options`, `where-to`
 //! with `choice`, `profiles` with `profile`, `text-box`, `buttons`, `primary`, `quiet`, `danger`, `note`, `warning`,
-//! `status`, `needs-person`, `countdown`, `until`, `secret`, `secret-value`, `details`, `minutes`, `search`.
+//! `status`, `needs-person`, `countdown`, `until`, `secret`, `secret-value`, `details`, `minutes`, `search`, `foot`.
 
 use latchkey_protocol::{CredentialKind, ErrorBody, LeaseState, ProfileSummary, TenantSummary, portal::Portal};
 use uuid::Uuid;
@@ -21,25 +21,33 @@ use super::{
     tree::{Tree, lay},
     view::{ActiveView, Confirm, PopupView, ProgressView, StepProgress},
 };
-use crate::words::{Text, Word};
+use crate::{
+    preferences::minutes_within,
+    words::{Text, Word},
+};
 
 impl Popup {
     pub(super) fn draw(&mut self) {
         let name = screen_name(&self.view);
-        let (content, mut status, needs_person) = self.screen();
+        let (mut content, mut status, needs_person) = self.screen();
         if self.copied {
             status = Some(Text::of(Word::Copied));
         }
         let status_class = if needs_person { "status needs-person" } else { "status" };
-        // The live region stays the same node for ever, or it would not be announced.
+        // The live region stays the same node for ever, or it would not be announced. It stands before the buttons, so
+        // that what happened is read before what can be done about it.
+        let live = Tree::new("p")
+            .key("status")
+            .class(status_class)
+            .attribute("role", "status")
+            .attribute("aria-live", "polite")
+            .attribute("aria-label", &say(&Text::of(Word::StatusRegion)))
+            .text(&status.map(|text| say(&text)).unwrap_or_default());
+        let place = content.iter().position(Tree::is_buttons).unwrap_or(content.len());
+        content.insert(place, live);
         let trees = [
             Tree::new("section").class("card").attribute("aria-labelledby", "title").children(content),
-            Tree::new("p")
-                .class(status_class)
-                .attribute("role", "status")
-                .attribute("aria-live", "polite")
-                .attribute("aria-label", &say(&Text::of(Word::StatusRegion)))
-                .text(&status.map(|text| say(&text)).unwrap_or_default()),
+            Tree::new("p").class("foot").child(button(Word::OptionsOpen, "options", "")),
         ];
         let _ = self.root.set_attribute("class", &["screen screen-", name].concat());
         let _ = self.root.set_attribute("aria-busy", if name == "connecting" { "true" } else { "false" });
@@ -216,14 +224,7 @@ impl Popup {
         };
         let Preferences { portal: preferred, place: usual, .. } = self.preferences;
         let names = portals.iter().map(|portal| option(portal.key(), portal.name(), *portal == preferred)).collect();
-        let places = Place::ALL.iter().map(|place| {
-            let label = match place {
-                Place::NewTab => Word::PlaceNewTab,
-                Place::ThisTab => Word::PlaceThisTab,
-                Place::PrivateWindow => Word::PlacePrivateWindow,
-            };
-            option(place.key(), &word(label), *place == usual)
-        });
+        let places = Place::ALL.iter().map(|place| option(place.key(), &word(place.word()), *place == usual));
         let mut content =
             vec![Tree::new("div").class("where-to").child(choice("portal", Word::PortalLabel, names)).child(choice(
                 "place",
@@ -301,7 +302,7 @@ impl Popup {
                         .attribute("type", "number")
                         .attribute("min", "1")
                         .attribute("max", &maximum.to_string())
-                        .attribute("value", &self.wish.minutes.unwrap_or(usual).to_string())
+                        .attribute("value", &self.minutes_proposed(usual, maximum).to_string())
                         .attribute("aria-describedby", "minutes-range"),
                 )
                 .child(
@@ -325,6 +326,10 @@ impl Popup {
         }
         content.push(buttons(choices));
         content
+    }
+
+    fn minutes_proposed(&self, usual: u32, maximum: u32) -> u32 {
+        self.wish.minutes.or_else(|| minutes_within(None, self.preferences.minutes, maximum)).unwrap_or(usual)
     }
 
     fn progress(&self, progress: &ProgressView) -> Vec<Tree> {
@@ -534,7 +539,7 @@ const fn name_of(credential: CredentialKind) -> Word {
 }
 
 /// The words of a text; its key where the browser's language has none, so that nothing is silently empty.
-fn say(text: &Text) -> String {
+pub(super) fn say(text: &Text) -> String {
     let words = look_up(&text.key, text.args.clone());
     if words.is_empty() { text.key.clone() } else { words }
 }

@@ -70,6 +70,11 @@ impl Tree {
         self.attributes.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
     }
 
+    /// Whether it is the row of buttons of a screen.
+    pub(super) fn is_buttons(&self) -> bool {
+        self.attribute_value("class") == Some("buttons")
+    }
+
     fn fits(&self, element: &Element) -> bool {
         let kind_of = |classes: Option<&str>| classes.and_then(|all| all.split(' ').next()).map(str::to_owned);
         element.tag_name().eq_ignore_ascii_case(self.tag)

@@ -11,6 +11,7 @@ use crate::{
         effect::Effect,
         flow::{Act, Acting, Asking, Over, Pressed, Purpose, Reason, Step},
         page::View,
+        preferred::preferred,
     },
     elements::ElementKey,
     popup::view::StepProgress,
@@ -117,7 +118,7 @@ impl Brain {
                 flow.lease_id = Some(lease_id);
                 flow.step(Step::Activate, StepProgress::Done);
             }
-            let decision = decide::decide(flow, grant, page, now);
+            let decision = preferred(decide::decide(flow, grant, page, now), flow, page, &self.preferences);
             flow.needs_person = false;
             flow.can_retry = false;
             match decision {
@@ -219,7 +220,7 @@ impl Brain {
         flow.presses += 1;
         flow.pressed = Some(Pressed { document_id: page.document_id.clone(), view: page.view, purpose });
         flow.status = Text::of(match purpose {
-            Purpose::Next | Purpose::Submit | Purpose::DoNotStay => Word::StatusSubmitted,
+            Purpose::Next | Purpose::Submit | Purpose::DoNotStay | Purpose::Stay => Word::StatusSubmitted,
             _ => Word::StatusSwitching,
         });
         let document = flow.document_mut(&page.document_id);
@@ -243,7 +244,7 @@ impl Brain {
             }
             Purpose::ToCredentials => flow.detours += 1,
             Purpose::AccountTile => flow.submitted = true,
-            Purpose::DoNotStay => flow.step(Step::Stay, StepProgress::Running),
+            Purpose::DoNotStay | Purpose::Stay => flow.step(Step::Stay, StepProgress::Running),
             _ => {}
         }
         self.act(tab_id, Act::Press(purpose), |act, page| Effect::Click {

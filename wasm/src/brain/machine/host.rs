@@ -19,6 +19,7 @@ use crate::{
         table::view_of,
     },
     popup::{action::Wish, view::StepProgress},
+    trouble::why_gone,
     words::{Text, Word},
 };
 
@@ -365,23 +366,4 @@ pub(in crate::brain) const fn is_about_the_wish(error: &ErrorBody) -> bool {
             | ErrorCode::ReasonMissing
             | ErrorCode::TicketNotFitting
     )
-}
-
-/// What the browser's words for a lost host mean. Chromium and Firefox, from measurements; anything else counts as a
-/// host that stopped.
-fn why_gone(reason: Option<&str>) -> (Word, Word) {
-    let reason = reason.unwrap_or_default().as_bytes();
-    // Searching bytes: the standard library's search in text is many times larger as WASM.
-    let says = |words: &str| reason.windows(words.len()).any(|part| part.eq_ignore_ascii_case(words.as_bytes()));
-    if says("host not found") || says("no such native application") {
-        (Word::HostMissing, Word::HostMissingAdvice)
-    } else if says("forbidden") {
-        (Word::HostForbidden, Word::HostForbiddenAdvice)
-    } else if says("disabled by the system administrator") {
-        (Word::HostBlocked, Word::HostBlockedAdvice)
-    } else if says("error when communicating") || says("exceeds the limit") {
-        (Word::HostGarbled, Word::HostGarbledAdvice)
-    } else {
-        (Word::HostExited, Word::HostExitedAdvice)
-    }
 }
