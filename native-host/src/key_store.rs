@@ -180,6 +180,9 @@ enum StoredEntry {
     Platform(Entry),
     #[cfg(target_os = "linux")]
     Kernel(keyring_core::Entry),
+    /// Of the app's access group, which its Safari extension is in, too.
+    #[cfg(target_os = "macos")]
+    App(keyring_core::Entry),
 }
 
 impl StoredEntry {
@@ -188,6 +191,8 @@ impl StoredEntry {
             Self::Platform(entry) => entry.get_secret(),
             #[cfg(target_os = "linux")]
             Self::Kernel(entry) => entry.get_secret(),
+            #[cfg(target_os = "macos")]
+            Self::App(entry) => entry.get_secret(),
         }
     }
 
@@ -197,6 +202,8 @@ impl StoredEntry {
             Self::Platform(entry) => entry.set_secret(secret.as_bytes()),
             #[cfg(target_os = "linux")]
             Self::Kernel(entry) => entry.set_secret(secret.as_bytes()),
+            #[cfg(target_os = "macos")]
+            Self::App(entry) => entry.set_secret(secret.as_bytes()),
         }
     }
 
@@ -205,6 +212,8 @@ impl StoredEntry {
             Self::Platform(entry) => entry.delete_credential(),
             #[cfg(target_os = "linux")]
             Self::Kernel(entry) => entry.delete_credential(),
+            #[cfg(target_os = "macos")]
+            Self::App(entry) => entry.delete_credential(),
         }
     }
 }
@@ -218,7 +227,18 @@ fn entry(kind: Kind, tenant_id: Uuid) -> Result<StoredEntry, KeyringError> {
         return Ok(StoredEntry::Kernel(store.build(SERVICE, &name, None)?));
     }
     let _ = kind;
-    Entry::new(SERVICE, &name).map(StoredEntry::Platform)
+    platform_entry(SERVICE, &name)
+}
+
+fn platform_entry(service: &str, name: &str) -> Result<StoredEntry, KeyringError> {
+    // What runs inside the app shares its entries with nobody outside: the first access group of its entitlements.
+    #[cfg(target_os = "macos")]
+    if crate::settings::are_shared_in_app() {
+        use keyring_core::api::CredentialStoreApi as _;
+        let store = apple_native_keyring_store::protected::Store::new()?;
+        return Ok(StoredEntry::App(store.build(service, name, None)?));
+    }
+    Entry::new(service, name).map(StoredEntry::Platform)
 }
 
 fn read(entry: &StoredEntry) -> Result<Option<SecretString>, KeyringError> {

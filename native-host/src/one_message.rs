@@ -1,7 +1,8 @@
 //! The host for a browser that keeps no process and no connection: Safari hands its extension's native part one message,
 //! wants one answer, and may stop the process afterwards.
 //!
-//! So nothing is remembered between two messages, and there is an answer on every path: to bytes that are no message,
+//! So nothing that matters is remembered between two messages (what is, is lost without harm: see
+//! `session::answer_one`), and there is an answer on every path: to bytes that are no message,
 //! to a panic, to work that takes too long. Who is asking is not claimed by a command line here; the system starts the
 //! native part for the one extension that it is signed together with.
 

@@ -64,35 +64,64 @@ where
     if clean { ExitCode::SUCCESS } else { ExitCode::from(10) }
 }
 
-/// Answers one message of a browser that keeps no connection open, and everything that was said on the way to the
-/// answer. What is due is done first, because nobody watches between two messages. Nothing stays behind in the process.
+/// Answers one message of a browser that keeps no connection open, with everything that was said on the way to the
+/// answer. What is over is ended before anything is listed, because nobody watches between two messages.
 pub(crate) fn answer_one(frame: RequestFrame, caller: Caller) -> Vec<HostFrame> {
     let RequestFrame { id, request } = frame;
     if let Request::Hello(_) = request {
         return vec![host::welcome(id)];
     }
-    machine::start_log();
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return vec![HostFrame::Error { id: Some(id), error: failure::internal(error) }],
+    let process = match BetweenMessages::of_this_process() {
+        Ok(process) => process,
+        Err(error) => return vec![HostFrame::Error { id: Some(id), error }],
     };
-    let (to_browser, mut from_session) = mpsc::channel(MOST_REQUESTS);
-    let shared = Session::new(caller, to_browser).shared;
-    let frames = runtime.block_on(async move {
+    process.runtime.block_on(async {
+        let (to_browser, mut from_session) = mpsc::channel(MOST_REQUESTS);
+        let shared = Session::new(caller, to_browser).shared;
+        if let Some(engine) = process.engine.get() {
+            let _ = shared.engine.set(engine.clone());
+        }
         if matches!(request, Request::ListLeases {} | Request::ListTenants { .. }) {
             shared.end_what_is_over().await;
         }
-        let answering = tokio::spawn(shared.answer(id, request));
         let mut frames = Vec::new();
-        // The queue ends with the last one who writes to it.
-        while let Some(frame) = from_session.recv().await {
+        let mut answering = std::pin::pin!(Arc::clone(&shared).answer(id, request));
+        loop {
+            tokio::select! {
+                biased;
+                Some(frame) = from_session.recv() => frames.push(frame),
+                () = &mut answering => break,
+            }
+        }
+        while let Ok(frame) = from_session.try_recv() {
             frames.push(frame);
         }
-        let _ = answering.await;
+        if let Some(engine) = shared.engine.get() {
+            let _ = process.engine.set(engine.clone());
+        }
         frames
-    });
-    runtime.shutdown_timeout(LAST_WAIT);
-    frames
+    })
+}
+
+/// What a process keeps between two messages if the system lets it live: the open database, connections, and the
+/// credential of a lease that was just started, which is in memory only. Nothing depends on it: a process that was
+/// stopped meanwhile finds none of it, and the extension asks for the lease again and gets a new credential.
+struct BetweenMessages {
+    /// Works only while a message is being answered.
+    runtime: tokio::runtime::Runtime,
+    engine: OnceCell<Engine>,
+}
+
+impl BetweenMessages {
+    fn of_this_process() -> Result<&'static Self, ErrorBody> {
+        static THIS: std::sync::OnceLock<BetweenMessages> = std::sync::OnceLock::new();
+        if let Some(this) = THIS.get() {
+            return Ok(this);
+        }
+        machine::start_log();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failure::internal)?;
+        Ok(THIS.get_or_init(|| Self { runtime, engine: OnceCell::new() }))
+    }
 }
 
 /// What the reading thread has seen.

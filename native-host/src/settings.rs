@@ -13,6 +13,12 @@ pub(crate) fn keep_in(folder: PathBuf) {
     KEPT_IN.get_or_init(|| folder);
 }
 
+/// Whether this process keeps everything where an app and its extension share it.
+#[cfg(target_os = "macos")]
+pub(crate) fn are_shared_in_app() -> bool {
+    KEPT_IN.get().is_some()
+}
+
 /// Where things are kept.
 #[derive(Clone, Debug)]
 pub(crate) struct Folders {

@@ -13,6 +13,7 @@ mod faults;
 mod house_rules;
 mod lab;
 mod package;
+mod safari;
 mod setup;
 mod test;
 
@@ -52,6 +53,8 @@ enum Task {
     Bench(bench::Options),
     /// Run the engine under virtual time with something going wrong at every call; see `docs/faults.md`
     Faults(faults::Options),
+    /// Build, sign and install the app that contains Safari's extension (on a Mac); see `docs/safari.md`
+    Safari(safari::Options),
     /// Install what the other commands need: the WASM target, Debian packages, npm packages
     Setup,
 }
@@ -67,6 +70,7 @@ fn main() -> anyhow::Result<()> {
         Task::Package => package::run(workspace),
         Task::Bench(options) => bench::run(workspace, &options),
         Task::Faults(options) => faults::run(workspace, &options),
+        Task::Safari(options) => safari::run(workspace, &options),
         Task::Setup => setup::everything(workspace),
     }
 }

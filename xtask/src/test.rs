@@ -153,6 +153,11 @@ fn other_browser_tests(workspace: &Path, browser: &str) -> anyhow::Result<()> {
             .current_dir(workspace.join("tests/browser"))
             .env("ENTRA_SIM", lab::entra_sim(workspace))
             .env("LATCHKEY", Build::Quick.latchkey(workspace))
-            .env("GECKODRIVER", setup::geckodriver(workspace)?),
+            .envs(
+                (browser == "firefox")
+                    .then(|| setup::geckodriver(workspace))
+                    .transpose()?
+                    .map(|driver| ("GECKODRIVER", driver)),
+            ),
     )
 }

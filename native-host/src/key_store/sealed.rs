@@ -6,7 +6,7 @@
 use latchkey_engine::{SealedStore, SecretStoreError};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::{Entry, KeyStore, KeyringError, Kind, StoredEntry, failure, read};
+use super::{KeyStore, KeyringError, Kind, StoredEntry, failure, platform_entry, read};
 
 /// Under which name the entries stand, for people who look into their key store.
 const SERVICE: &str = "Latchkey break-glass password";
@@ -50,5 +50,5 @@ impl SealedStore for KeyStore {
 }
 
 fn stored(entry: &str) -> Result<StoredEntry, KeyringError> {
-    Entry::new(SERVICE, entry).map(StoredEntry::Platform)
+    platform_entry(SERVICE, entry)
 }

@@ -1,5 +1,6 @@
 //! The app that contains the extension. Opened, it shows Safari's settings of the extension, where a person turns it on,
-//! and ends. It has no window and no settings of its own.
+//! and ends. Started with words, it is the command line `latchkey`: only what the app's own entitlements name may read the
+//! folder and the keys that the extension uses, so the command line is the app. It has no window of its own.
 
 use block2::RcBlock;
 use objc2::MainThreadMarker;
@@ -13,6 +14,11 @@ const EXTENSION: &str = "com.latchkey.app.extension";
 /// The app's `main`.
 #[unsafe(no_mangle)]
 pub extern "C" fn latchkey_app_main() -> i32 {
+    crate::handler::keep_in_shared_folder();
+    // The system may add words of its own when a person opens the app; none of ours begins like these.
+    if std::env::args().nth(1).is_some_and(|word| !word.starts_with("-psn") && !word.starts_with("-NS")) {
+        return if latchkey_native_host::run() == std::process::ExitCode::SUCCESS { 0 } else { 1 };
+    }
     let Some(main_thread) = MainThreadMarker::new() else { return 1 };
     let app = NSApplication::sharedApplication(main_thread);
     let shown = RcBlock::new(|error: *mut NSError| {

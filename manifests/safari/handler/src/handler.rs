@@ -8,7 +8,7 @@ use std::thread;
 use latchkey_native_host::one_message;
 use objc2::rc::Retained;
 use objc2::runtime::{NSObject, NSObjectProtocol};
-use objc2::{ClassType as _, define_class, msg_send};
+use objc2::{ClassType as _, Message as _, define_class, msg_send};
 use objc2_foundation::{
     NSArray, NSDictionary, NSExtensionContext, NSExtensionItem, NSExtensionRequestHandling, NSFileManager, NSString,
     ns_string,
@@ -88,15 +88,19 @@ fn message_of(context: &NSExtensionContext) -> Option<Retained<NSString>> {
 }
 
 fn answer(message: Option<&str>) -> String {
-    if let Some(folder) = shared_folder() {
-        one_message::keep_in(folder.into());
-    }
+    keep_in_shared_folder();
     let answer = one_message::answer(message.unwrap_or_default().as_bytes(), THROUGH);
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-/// The folder that the app, its command line and the extension share: the one of their app group, which the extension's
-/// `Info.plist` names.
+/// Keeps everything in the folder that the app and the extension share, from the first call on.
+pub(crate) fn keep_in_shared_folder() {
+    if let Some(folder) = shared_folder() {
+        one_message::keep_in(folder.into());
+    }
+}
+
+/// The folder that the app and the extension share: the one of their app group, which the `Info.plist` of each names.
 fn shared_folder() -> Option<String> {
     let group = objc2_foundation::NSBundle::mainBundle()
         .objectForInfoDictionaryKey(ns_string!("LatchkeyAppGroup"))?

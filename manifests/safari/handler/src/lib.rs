@@ -1,8 +1,8 @@
 //! What Safari runs natively: the message handler of the extension, and the app that contains it.
 //!
 //! Safari starts no host program. It hands each message of the extension to a class inside the app that contains the
-//! extension, in a process that the system may stop at any moment. So nothing is remembered here between two messages,
-//! and every path ends in an answer: a message that is not answered leaves the extension waiting for ever.
+//! extension, in a process that the system may stop at any moment. So nothing that matters is remembered between two
+//! messages, and every path ends in an answer: a message that is not answered leaves the extension waiting for ever.
 //!
 //! [`latchkey_answer`] is the whole core behind a C ABI; on a Mac [`handler`] is its only caller, and tests are
 //! elsewhere. Facts: Apple's "Messaging between the app and JavaScript in a Safari web extension", `NSExtensionContext`.
