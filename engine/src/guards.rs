@@ -18,6 +18,8 @@ pub enum Guard {
     ReconcileScan,
     /// Leases on one account are counted: the first to end takes only what no other needs.
     CountNotFlag,
+    /// The deadline's second half, by itself: it is looked at again when limits and token have been waited for.
+    DeadlineAfterTheWait,
 }
 
 /// Whether a guard holds.
@@ -35,7 +37,7 @@ mod switch {
     static OFF: AtomicU8 = AtomicU8::new(0);
 
     impl Guard {
-        /// All of them.
+        /// The five of them.
         pub const ALL: [Self; 5] =
             [Self::IntentFirst, Self::DeadlineBeforeTheSend, Self::Settle, Self::ReconcileScan, Self::CountNotFlag];
 

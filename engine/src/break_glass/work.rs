@@ -463,7 +463,8 @@ impl<'a> Work<'a> {
         let created_with = match self.account.passwords.candidates.as_slice() {
             // It was made with one password, and with one alone: a request that creates an account sets its password.
             [only] if !self.account.taken_over => Some(*only),
-            several => several.iter().rev().find(|candidate| candidate.accepted).copied(),
+            // The change that is read back is that of the newest, if it is anybody's of ours: it proves no other.
+            several => several.last().filter(|newest| newest.accepted).copied(),
         };
         let shows = |sent_at: i64| change.is_none_or(|change| rules::proves(None, change.at, sent_at));
         if let Some(candidate) = created_with.filter(|candidate| candidate.accepted || shows(candidate.sent_at)) {
@@ -716,8 +717,10 @@ impl<'a> Work<'a> {
 
     /// Whether the account was made so lately that a 404 means nothing.
     fn is_young(&self) -> bool {
+        // What is known of Microsoft's clock changes a little with every answer: an account that seems to be made in a
+        // moment is as young as can be. Taken for old it would be taken for deleted, and its password thrown away.
         let now = self.microsoft_now();
-        self.account.creating_since.is_some_and(|since| (0..REPLICATION).contains(&(now - since)))
+        self.account.creating_since.is_some_and(|since| (-CLOCK_NOISE..REPLICATION).contains(&(now - since)))
     }
 
     /// Microsoft's clock, as far as it is known.

@@ -22,7 +22,10 @@ use super::{
 };
 use crate::{
     Clock, EXCHANGE_TIMEOUT, EngineError, Failure, HttpAnswer, HttpRequest, SecretStore, SecretStoreError, Silence,
-    Transport, application::ApplicationKey, clock::milliseconds,
+    Transport,
+    application::ApplicationKey,
+    clock::milliseconds,
+    guards::{Guard, holds},
 };
 
 /// A token is renewed so long before it runs out, in milliseconds.
@@ -340,7 +343,7 @@ impl Session {
 
     /// Refuses what could arrive too late if it were sent now. The token is there afterwards.
     async fn in_time(&self, deadline: Option<Deadline>) -> Result<(), Trouble> {
-        let Some(deadline) = deadline else { return Ok(()) };
+        let Some(deadline) = deadline.filter(|_| holds(Guard::DeadlineAfterTheWait)) else { return Ok(()) };
         self.token().await?;
         let arrives = self.http.clock.now() + milliseconds(EXCHANGE_TIMEOUT);
         if arrives + self.http.offset().unwrap_or(0).max(0) >= deadline.lease {

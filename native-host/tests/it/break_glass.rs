@@ -3,10 +3,9 @@
 
 use std::time::{Duration, Instant};
 
-use entra_sim::faults::{Fault, Kind, Match};
 use serde_json::Value;
 
-use crate::lab::{FOR_EVER, Lab, Tenant};
+use crate::lab::{FOR_EVER, Lab, Moment, Tenant};
 
 const CONFIGURATION: &str = r#"technician = "alex@msp.example"
 
@@ -141,46 +140,6 @@ fn without_a_lasting_key_store_nothing_is_made() {
     lab.latchkey(&["tenant", "remove", &contoso.id, "--yes"]).succeeds();
 }
 
-/// When in the call.
-#[derive(Clone, Copy, Debug)]
-enum Moment {
-    /// Before its effect, which never comes.
-    Before,
-    /// Before its effect, which comes after the process is dead.
-    BeforeAndYet,
-    /// After its effect.
-    After,
-}
-
-/// Kills the command at call number `call` to the tenant. `false` when it has fewer calls.
-fn kill_at(lab: &Lab, tenant: &Tenant, words: &[&str], moment: Moment, call: u64) -> bool {
-    let kind = match moment {
-        Moment::Before => Kind::HoldBefore { survives_client: false },
-        Moment::BeforeAndYet => Kind::HoldBefore { survives_client: true },
-        Moment::After => Kind::HoldAfter {},
-    };
-    let matches = Match { tenant: Some(tenant.id.clone()), nth: Some(call), ..Match::default() };
-    lab.entra.sim.faults.replace(vec![Fault { matches, kind, times: Some(1) }]);
-    let mut process = lab.latchkey(words).spawn();
-    let began = Instant::now();
-    let held = loop {
-        if lab.entra.sim.faults.held() > 0 {
-            break true;
-        }
-        if process.try_wait().unwrap().is_some() {
-            break false;
-        }
-        assert!(began.elapsed() < FOR_EVER, "neither held nor over: {words:?} {moment:?} {call}");
-        std::thread::sleep(Duration::from_millis(5));
-    };
-    // SIGKILL: nothing of the process runs after this.
-    let _ = process.kill();
-    process.wait().unwrap();
-    lab.entra.sim.faults.release();
-    lab.entra.sim.faults.replace(Vec::new());
-    held
-}
-
 /// Runs the command until it succeeds: loans of the dead must lapse first.
 fn eventually(lab: &Lab, words: &[&str]) {
     let began = Instant::now();
@@ -198,12 +157,12 @@ fn eventually(lab: &Lab, words: &[&str]) {
 fn nobody_is_locked_out_by_a_kill_at_any_call() {
     let lab = lab();
     let mut tenants = Vec::new();
-    for moment in [Moment::Before, Moment::BeforeAndYet, Moment::After] {
+    for moment in Moment::ALL {
         let before = tenants.len();
         for call in 1.. {
             let tenant = lab.new_tenant(&format!("Prepare {moment:?} {call}"));
             lab.add(&tenant, &[]).succeeds();
-            let held = kill_at(&lab, &tenant, &["break-glass", "prepare", &tenant.id], moment, call);
+            let held = lab.kill_at(&tenant, lab.latchkey(&["break-glass", "prepare", &tenant.id]), moment, call);
             revealed(&lab, &tenant);
             tenants.push(tenant);
             if !held {
@@ -221,12 +180,12 @@ fn nobody_is_locked_out_by_a_kill_at_any_call() {
 
     let mut fresh = tenants.iter();
     let mut rotated = Vec::new();
-    for moment in [Moment::Before, Moment::BeforeAndYet, Moment::After] {
+    for moment in Moment::ALL {
         let before = rotated.len();
         for call in 1.. {
             let tenant = fresh.next().unwrap();
             lab.latchkey(&["break-glass", "grant-app-role", &tenant.id, "--yes"]).succeeds();
-            let held = kill_at(&lab, tenant, &["break-glass", "rotate", &tenant.id], moment, call);
+            let held = lab.kill_at(tenant, lab.latchkey(&["break-glass", "rotate", &tenant.id]), moment, call);
             let shown = revealed(&lab, tenant);
             // The old one, the new one, and what the killed making of it may have sent.
             assert!((1..=3).contains(&shown.len()), "{}: {}", tenant.name, shown.len());

@@ -8,6 +8,8 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
 use entra_sim::directory::seed::TenantRecipe;
+use entra_sim::exchanges::Exchange;
+use entra_sim::faults::{Fault, Kind, Match};
 use entra_sim::{Entra, Running, Settings};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -310,6 +312,29 @@ impl Host {
     }
 }
 
+/// When in a call a process is killed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Moment {
+    /// Before its effect, which never comes.
+    Before,
+    /// Before its effect, which comes after the process is dead.
+    BeforeAndYet,
+    /// After its effect.
+    After,
+}
+
+impl Moment {
+    pub(crate) const ALL: [Self; 3] = [Self::Before, Self::BeforeAndYet, Self::After];
+
+    fn kind(self) -> Kind {
+        match self {
+            Self::Before => Kind::HoldBefore { survives_client: false },
+            Self::BeforeAndYet => Kind::HoldBefore { survives_client: true },
+            Self::After => Kind::HoldAfter {},
+        }
+    }
+}
+
 /// A machine and the lab's Entra.
 pub(crate) struct Lab {
     pub(crate) machine: Machine,
@@ -395,6 +420,44 @@ impl Lab {
     pub(crate) fn leases(&self) -> Vec<Value> {
         let listed = self.latchkey(&["--json", "list"]).succeeds().document;
         listed["leases"].as_array().unwrap_or_else(|| panic!("no list: {listed}")).clone()
+    }
+
+    /// Kills a command at its call number `call` to the tenant. `false`: it was over before that.
+    pub(crate) fn kill_at(&self, tenant: &Tenant, command: Start, moment: Moment, call: u64) -> bool {
+        let faults = &self.entra.sim.faults;
+        let tenant_id = Some(tenant.id.clone());
+        let matches = Match { tenant: tenant_id, nth: Some(call), in_batch: Some(false), ..Match::default() };
+        faults.replace(vec![Fault { matches, kind: moment.kind(), times: Some(1) }]);
+        let shown = format!("{:?}", command.command);
+        let mut process = command.spawn();
+        let began = Instant::now();
+        let held = loop {
+            if faults.held() > 0 {
+                break true;
+            }
+            if process.try_wait().unwrap().is_some() {
+                break false;
+            }
+            assert!(began.elapsed() < FOR_EVER, "neither held nor over: {shown} {moment:?} {call}");
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        // SIGKILL: nothing of the process runs after this.
+        let _ = process.kill();
+        process.wait().unwrap();
+        faults.release();
+        faults.replace(Vec::new());
+        held
+    }
+
+    /// How many calls were made to a tenant.
+    pub(crate) fn calls_to(&self, tenant: &Tenant) -> u64 {
+        let mine = |one: &Exchange| one.tenant.as_ref() == Some(&tenant.id) && !one.in_batch;
+        self.entra.sim.exchanges.entries().iter().filter(|one| mine(one)).map(|_| 1).sum()
+    }
+
+    /// How far Microsoft's clock is ahead of this machine's, from now on. Leases end by the one that is ahead.
+    pub(crate) fn microsoft_is_ahead(&self, seconds: i64) {
+        self.entra.sim.turn(&json!({"clock_offset_seconds": seconds})).unwrap();
     }
 
     /// The technician's account in the directory itself.

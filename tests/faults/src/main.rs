@@ -4,7 +4,10 @@
 // This is a program whose purpose is to talk to the person at the terminal.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod emergency;
+mod keys;
 mod random;
+mod regressions;
 mod report;
 mod run;
 mod schedule;
@@ -23,9 +26,10 @@ use clap::Parser;
 use latchkey_engine::Guard;
 
 use crate::{
+    regressions::REGRESSIONS,
     report::{Report, Tally},
     run::Laboratory,
-    schedule::{CREDENTIALS, Matrix, SCENARIOS, Schedule},
+    schedule::{Matrix, Schedule, cases},
 };
 
 /// With a guard taken out, so many violations are enough.
@@ -70,12 +74,14 @@ const fn name_of(guard: Guard) -> &'static str {
         Guard::Settle => "settle",
         Guard::ReconcileScan => "scan",
         Guard::CountNotFlag => "count",
+        Guard::DeadlineAfterTheWait => "deadline-after-the-wait",
     }
 }
 
 fn guard_of(name: &str) -> Result<Guard, String> {
-    Guard::ALL.into_iter().find(|guard| name_of(*guard) == name).ok_or_else(|| {
-        let names: Vec<_> = Guard::ALL.into_iter().map(name_of).collect();
+    let all = || Guard::ALL.into_iter().chain([Guard::DeadlineAfterTheWait]);
+    all().find(|guard| name_of(*guard) == name).ok_or_else(|| {
+        let names: Vec<_> = all().map(name_of).collect();
         format!("one of {}", names.join(", "))
     })
 }
@@ -101,7 +107,10 @@ fn main() -> anyhow::Result<ExitCode> {
             println!("without {guard}, for instance schedule {number}: {}", violations.join("; "));
         }
     }
-    println!("{} single faults; {:.0} s", report.singles, report.seconds);
+    println!("{} single faults, {} kept schedules; {:.0} s", report.singles, report.kept, report.seconds);
+    if arguments.seed.is_none() {
+        report.troubles.extend(repeat_first(&report)?);
+    }
     if let Some(path) = &arguments.json {
         std::fs::write(path, serde_json::to_string_pretty(&report)?)?;
     }
@@ -114,6 +123,20 @@ fn main() -> anyhow::Result<ExitCode> {
     }
     eprintln!("run one again and read its story with --seed NUMBER");
     Ok(ExitCode::FAILURE)
+}
+
+/// Whoever reads of a schedule that fails must be able to run it again by its number: that is tried with the first one
+/// that failed without a guard, as a person would.
+fn repeat_first(report: &Report) -> anyhow::Result<Option<String>> {
+    let failing = report.without.iter().find_map(|(guard, tally)| Some((guard, tally.failing.first()?)));
+    let Some((guard, (number, violations))) = failing else { return Ok(None) };
+    let again = Command::new(std::env::current_exe()?)
+        .args(["--seed", &number.to_string(), "--without", guard])
+        .stderr(Stdio::inherit())
+        .output()?;
+    let told = String::from_utf8_lossy(&again.stdout);
+    let same = again.status.success() && violations.iter().all(|violation| told.contains(violation.as_str()));
+    Ok((!same).then(|| format!("--seed {number} --without {guard} does not find the same again:\n{told}")))
 }
 
 /// Every worker does the same with every n-th schedule.
@@ -136,6 +159,8 @@ fn share_out(arguments: &Arguments) -> anyhow::Result<Report> {
         let part: Report =
             serde_json::from_str(text.lines().last().unwrap_or_default()).context("a worker did not report")?;
         whole.singles = part.singles;
+        whole.kept += part.kept;
+        whole.troubles.extend(part.troubles);
         whole.all_guards.add(part.all_guards);
         for (guard, tally) in part.without {
             whole.without.entry(guard).or_default().add(tally);
@@ -148,22 +173,21 @@ fn share_out(arguments: &Arguments) -> anyhow::Result<Report> {
 async fn work(arguments: &Arguments) -> anyhow::Result<Option<Report>> {
     let mut laboratory = Laboratory::open().await?;
     let mut extents = Vec::new();
-    for scenario in SCENARIOS {
-        for credential in CREDENTIALS {
-            let outcome = laboratory.run(&Schedule::plain(*scenario, *credential), true).await?;
-            anyhow::ensure!(
-                outcome.finding.violations.is_empty(),
-                "{scenario:?} goes wrong when nothing does: {:?}\n{}",
-                outcome.finding,
-                outcome.story.join("\n")
-            );
-            extents.push((*scenario, *credential, outcome.extent));
-        }
+    for (scenario, customer) in cases() {
+        let outcome = laboratory.run(&Schedule::plain(scenario, customer), true).await?;
+        anyhow::ensure!(
+            outcome.finding.violations.is_empty(),
+            "{scenario:?} goes wrong with {customer:?} when nothing else does: {:?}\n{}",
+            outcome.finding,
+            outcome.story.join("\n")
+        );
+        extents.push((scenario, customer, outcome.extent));
     }
     let matrix = Matrix::new(&extents);
     if let Some(seed) = arguments.seed {
         Guard::only_without(arguments.without);
-        let schedule = matrix.schedule(seed);
+        let mut schedule = matrix.schedule(seed);
+        schedule.in_detail = true;
         let outcome = laboratory.run(&schedule, true).await?;
         println!("{schedule:#?}\n{}\n{:#?}", outcome.story.join("\n"), outcome.finding);
         return Ok(None);
@@ -179,10 +203,14 @@ async fn work(arguments: &Arguments) -> anyhow::Result<Option<Report>> {
         };
         numbers.into_iter().filter(wanted).skip(first).step_by(step).collect()
     };
+    if arguments.without.is_none() && arguments.only.is_none() {
+        keep_watch(&mut laboratory, &share((0..).take(REGRESSIONS.len()).collect()), &mut report).await?;
+    }
     if arguments.without.is_none() {
         report.all_guards = many(&mut laboratory, &matrix, &share(matrix.numbers(arguments.schedules)), None).await?;
     }
-    for guard in Guard::ALL {
+    let part = arguments.without.filter(|chosen| !Guard::ALL.contains(chosen));
+    for guard in Guard::ALL.into_iter().chain(part) {
         if arguments.without.is_some_and(|chosen| chosen != guard) || arguments.schedules_without == 0 {
             continue;
         }
@@ -196,10 +224,40 @@ async fn work(arguments: &Arguments) -> anyhow::Result<Option<Report>> {
         };
         let numbers = share(numbers);
         let tally = many(&mut laboratory, &matrix, &numbers, enough).await?;
+        if let Some((number, violations)) = tally.failing.first() {
+            let again = laboratory.run(&matrix.schedule(*number), true).await?;
+            if again.finding.violations != *violations {
+                let found = again.finding.violations;
+                report.troubles.push(format!("schedule {number} found {violations:?} and then {found:?}"));
+            }
+        }
         report.without.insert(name_of(guard).to_owned(), tally);
     }
     Guard::only_without(None);
     Ok(Some(report))
+}
+
+/// Runs schedules that are kept: each with all guards, and without the one that holds it.
+async fn keep_watch(laboratory: &mut Laboratory, which: &[u64], report: &mut Report) -> anyhow::Result<()> {
+    for (number, regression) in (0..).zip(REGRESSIONS).filter(|(number, _)| which.contains(number)) {
+        let schedule = Schedule::of(regression);
+        for guard in std::iter::once(None).chain(regression.guard.map(Some)) {
+            Guard::only_without(guard);
+            let outcome = laboratory.run(&schedule, true).await?;
+            let violations = &outcome.finding.violations;
+            if violations.is_empty() == guard.is_some() {
+                let without = guard.map_or("no guard", name_of);
+                report.troubles.push(format!(
+                    "kept schedule {number} ({}), with {without} taken out: {violations:?}\n{}",
+                    regression.why,
+                    outcome.story.join("\n")
+                ));
+            }
+        }
+        Guard::only_without(None);
+        report.kept += 1;
+    }
+    Ok(())
 }
 
 /// Runs schedules; until there are `enough` violations, if that is said.

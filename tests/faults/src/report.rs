@@ -86,6 +86,10 @@ impl Tally {
 pub(crate) struct Report {
     /// Faults at every call, one by one: how many schedules these are.
     pub(crate) singles: u64,
+    /// Schedules that are kept because something went wrong with them once.
+    pub(crate) kept: u64,
+    /// What is wrong with those, or with running one again.
+    pub(crate) troubles: Vec<String>,
     /// With all guards.
     pub(crate) all_guards: Tally,
     /// With one guard taken out, by its name.
@@ -121,7 +125,7 @@ impl Report {
 
     /// Whether it shows what it is to show: nothing with all guards, something without each.
     pub(crate) fn problems(&self) -> Vec<String> {
-        let mut problems = Vec::new();
+        let mut problems = self.troubles.clone();
         for (number, violations) in &self.all_guards.failing {
             problems.push(format!("schedule {number}: {}", violations.join("; ")));
         }

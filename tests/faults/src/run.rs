@@ -9,20 +9,28 @@ use std::{
 use anyhow::Context as _;
 use entra_sim::{
     Settings, Simulation,
-    directory::{Directory, RoleAssignment, roles, seed},
+    directory::{
+        Directory, Licence, RoleAssignment, roles,
+        seed::{self, TenantRecipe},
+    },
 };
 use jiff::Timestamp;
 use latchkey_engine::{
-    ALL_ADMINS, Caller, Engine, EngineSettings, Entitlement, NewTenant, Policy, SecretStore, SecretStoreError,
+    ALL_ADMINS, CERTIFICATE_DAYS, Caller, Engine, EngineSettings, Entitlement, LoginMode, NewTenant, Policy, Rules,
     StartLease, Technician,
 };
-use latchkey_protocol::{Progress, cloud::Cloud};
+use latchkey_protocol::{LeaseSummary, Progress, cloud::Cloud};
 use secrecy::SecretString;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use crate::{
-    schedule::{Act, Credential, Extent, HORIZON, HOST, PROCESSES, Plan, SCHEDULE, SWEEP_EVERY, Scenario, Schedule},
+    emergency::{self, Emergency},
+    keys::{Entries, Keys},
+    schedule::{
+        Act, BACK_AGAIN, COMMAND_LINE, Customer, Extent, Fault, Ground, HORIZON, HOST, PROCESSES, Plan, SCHEDULE,
+        SWEEP_EVERY, Scenario, Schedule,
+    },
     truth::{Finding, Truth},
     wire::{Arrival, LATEST, Wire},
     world::{Event, ProcessId, VirtualClock, World},
@@ -40,10 +48,16 @@ const GROUP: &str = "Project Alpha";
 /// The name of the second profile.
 const OTHER: &str = "Users";
 
-/// A world to begin from: the directory and the database.
+/// What the shared account is called, without the prefix.
+const SHARED: &str = "helpdesk";
+
+/// A world to begin from: the directory, the database and the key store.
 struct Beginning {
+    customer: Customer,
+    ground: Ground,
     directory: Directory,
     database: Vec<u8>,
+    keys: Entries,
 }
 
 /// Where runs happen.
@@ -51,7 +65,7 @@ pub(crate) struct Laboratory {
     lab: Arc<Simulation>,
     runs: u32,
     pristine: Directory,
-    prepared: Vec<(Credential, Beginning)>,
+    prepared: Vec<Beginning>,
     folder: tempfile::TempDir,
 }
 
@@ -74,36 +88,40 @@ pub(crate) struct Outcome {
     pub(crate) story: Vec<String>,
 }
 
-/// A key store that always opens.
-struct Keys(SecretString);
-
-impl SecretStore for Keys {
-    fn get(&self, _tenant_id: Uuid) -> Result<Option<SecretString>, SecretStoreError> {
-        Ok(Some(self.0.clone()))
-    }
-
-    fn set(&self, _tenant_id: Uuid, _secret: &SecretString) -> Result<(), SecretStoreError> {
-        Ok(())
-    }
-
-    fn delete(&self, _tenant_id: Uuid) -> Result<(), SecretStoreError> {
-        Ok(())
-    }
-}
-
 fn simulation() -> anyhow::Result<Arc<Simulation>> {
+    let customer = |customer: Customer, licence: Licence, permissions: &[&str], app_roles: &[&str]| TenantRecipe {
+        id: tenant_of(customer).to_string(),
+        name: format!("{customer:?}"),
+        additional_permissions: permissions.iter().map(|name| (*name).to_owned()).collect(),
+        app_roles: app_roles.iter().map(|name| (*name).to_owned()).collect(),
+        licence,
+        ..TenantRecipe::default()
+    };
     Simulation::new(Settings {
         // No file: shapes are checked elsewhere, and here they would only take time.
         openapi: Some(PathBuf::from("/nonexistent")),
         standing_at: Some(BEGINNING.parse::<Timestamp>().context("the beginning is no time")?),
+        tenants: vec![
+            customer(
+                Customer::TimedRoles,
+                Licence::P2,
+                &["UserAuthMethod-TAP.ReadWrite.All", "Policy.Read.AuthenticationMethod"],
+                &[],
+            ),
+            customer(Customer::Certificate, Licence::Free, &["Application.ReadWrite.OwnedBy"], &[]),
+            customer(Customer::BreakGlass, Licence::Free, &[], &["Privileged Authentication Administrator"]),
+        ],
         ..Settings::default()
     })
 }
 
-fn tenant_of(credential: Credential) -> Uuid {
-    let id = match credential {
-        Credential::Pass => seed::CONTOSO,
-        Credential::Password => seed::FABRIKAM,
+fn tenant_of(customer: Customer) -> Uuid {
+    let id = match customer {
+        Customer::Passes | Customer::SharedAccount => seed::CONTOSO,
+        Customer::Passwords => seed::FABRIKAM,
+        Customer::TimedRoles => "44444444-4444-4444-8444-444444444444",
+        Customer::Certificate => "55555555-5555-4555-8555-555555555555",
+        Customer::BreakGlass => "66666666-6666-4666-8666-666666666666",
     };
     id.parse().unwrap_or_default()
 }
@@ -117,21 +135,39 @@ impl Laboratory {
         let shared_memory = Path::new("/dev/shm");
         let folder = if shared_memory.is_dir() { tempfile::tempdir_in(shared_memory)? } else { tempfile::tempdir()? };
         let mut laboratory = Self { lab, runs: 0, pristine, prepared: Vec::new(), folder };
-        for credential in [Credential::Pass, Credential::Password] {
-            let mut schedule = Schedule::plain(Scenario::Preparing, credential);
-            schedule.shift = 0;
-            let outcome = laboratory.run(&schedule, false).await?;
-            anyhow::ensure!(
-                outcome.finding.violations.is_empty(),
-                "preparing fails: {:?}\n{}",
-                outcome.finding,
-                outcome.story.join("\n")
-            );
-            let directory = laboratory.lab.directory().clone();
-            let database = std::fs::read(laboratory.database())?;
-            laboratory.prepared.push((credential, Beginning { directory, database }));
+        for customer in Scenario::Preparing.customers() {
+            laboratory.prepare(&Schedule::plain(Scenario::Preparing, *customer), Ground::Connected).await?;
+        }
+        for customer in Scenario::Completing.customers() {
+            let mut schedule = Schedule::plain(Scenario::Completing, *customer);
+            if *customer == Customer::Certificate {
+                // The one after the next is made and kept, and no further: making a key takes long.
+                schedule.faults.insert((COMMAND_LINE, 1), Fault::DieBefore);
+            }
+            laboratory.prepare(&schedule, Ground::Complete).await?;
         }
         Ok(laboratory)
+    }
+
+    /// Keeps what a schedule leaves behind, to begin others from.
+    async fn prepare(&mut self, schedule: &Schedule, ground: Ground) -> anyhow::Result<()> {
+        let mut schedule = schedule.clone();
+        schedule.shift = 0;
+        let (outcome, keys) = self.carry_out(&schedule, false).await?;
+        anyhow::ensure!(
+            outcome.finding.violations.is_empty(),
+            "preparing fails: {:?}\n{}",
+            outcome.finding,
+            outcome.story.join("\n")
+        );
+        let customer = schedule.customer;
+        let mut directory = self.lab.directory().clone();
+        let id = tenant_of(customer).to_string();
+        directory.tenants.retain(|tenant| tenant.id == id);
+        let database = std::fs::read(self.database())?;
+        let keys = keys.entries().clone();
+        self.prepared.push(Beginning { customer, ground, directory, database, keys });
+        Ok(())
     }
 
     fn database(&self) -> PathBuf {
@@ -147,8 +183,9 @@ impl Laboratory {
         }
     }
 
-    /// Puts directory and database to where a schedule begins. Returns how much time has passed there.
-    fn begin(&mut self, schedule: &Schedule) -> anyhow::Result<i64> {
+    /// Puts directory and database to where a schedule begins. Returns how much time has passed there, and the key
+    /// store.
+    fn begin(&mut self, schedule: &Schedule) -> anyhow::Result<(i64, Keys)> {
         self.runs += 1;
         if self.runs.is_multiple_of(RUNS_PER_LAB) {
             self.lab = simulation()?;
@@ -163,25 +200,37 @@ impl Laboratory {
             "role_removal_lag_ms": weather.role_removal_lag,
             "throttling": true,
         }))?;
-        let prepared = self.prepared.iter().find(|(credential, _)| *credential == schedule.credential);
-        let (directory, elapsed) = match prepared.filter(|_| schedule.scenario.is_connected()) {
-            Some((_, beginning)) => {
+        let (customer, ground) = (schedule.customer, schedule.scenario.ground());
+        let found = self.prepared.iter().find(|known| known.customer == customer && known.ground == ground);
+        anyhow::ensure!(found.is_some() || ground == Ground::Untouched, "{customer:?} has no {ground:?} beginning");
+        let (directory, keys) = match found {
+            Some(beginning) => {
                 std::fs::write(self.database(), &beginning.database)?;
-                (&beginning.directory, SETTLED_IN)
+                (&beginning.directory, beginning.keys.clone())
             }
-            None => (&self.pristine, 0),
+            None => (&self.pristine, Entries::default()),
+        };
+        let elapsed = match ground {
+            Ground::Untouched => 0,
+            Ground::Connected => SETTLED_IN,
+            Ground::Complete => 2 * SETTLED_IN,
         };
         self.lab.clock.set_elapsed(elapsed);
         self.lab.directory().clone_from(directory);
-        Ok(elapsed)
+        Ok((elapsed, Keys::holding(keys)))
     }
 
     /// Carries out a schedule.
     pub(crate) async fn run(&mut self, schedule: &Schedule, thorough: bool) -> anyhow::Result<Outcome> {
-        let elapsed = self.begin(schedule)?;
+        Ok(self.carry_out(schedule, thorough).await?.0)
+    }
+
+    async fn carry_out(&mut self, schedule: &Schedule, thorough: bool) -> anyhow::Result<(Outcome, Arc<Keys>)> {
+        let (elapsed, keys) = self.begin(schedule)?;
+        let keys = Arc::new(keys);
         let beginning = BEGINNING.parse::<Timestamp>()?.as_millisecond() + elapsed;
-        let mut run = Run::new(self, schedule, beginning, elapsed).await?;
-        for (at, event) in schedule.scenario.events(schedule.shift) {
+        let mut run = Run::new(self, schedule, beginning, Arc::clone(&keys)).await?;
+        for (at, event) in schedule.scenario.events(schedule.customer, schedule.shift) {
             run.world.at(at, event);
         }
         let mut now = 0;
@@ -195,7 +244,7 @@ impl Laboratory {
                 break;
             }
         }
-        run.close(now, thorough).await
+        Ok((run.close(now, thorough).await?, keys))
     }
 }
 
@@ -211,6 +260,9 @@ struct Run<'a> {
     copy: Vec<u8>,
     story: Vec<String>,
     secret: SecretString,
+    keys: Arc<Keys>,
+    /// The machine is off until then.
+    off_until: i64,
 }
 
 impl<'a> Run<'a> {
@@ -218,20 +270,24 @@ impl<'a> Run<'a> {
         laboratory: &'a Laboratory,
         schedule: &'a Schedule,
         beginning: i64,
-        _elapsed: i64,
+        keys: Arc<Keys>,
     ) -> anyhow::Result<Self> {
         let lab = Arc::clone(&laboratory.lab);
         let world = World::new(beginning, schedule.weather.offset, PROCESSES);
-        let tenant = tenant_of(schedule.credential);
+        let tenant = tenant_of(schedule.customer);
         let secret = {
             let directory = lab.directory();
             let application = directory.tenant(&tenant.to_string()).and_then(|tenant| tenant.applications.first());
+            // Absent where a certificate has taken its place.
             application.and_then(|application| application.secrets.last()).map(|secret| secret.value.clone())
         };
-        let secret = SecretString::from(secret.context("the tenant has an application with a secret")?);
+        let secret = SecretString::from(secret.unwrap_or_default());
         let plan = Arc::new(Mutex::new(schedule.plan()));
-        let onlooker = open(laboratory, &world, None, None, &secret, schedule.scenario.has_profiles()).await?;
-        let truth = Truth::new(Arc::clone(&lab), onlooker, tenant);
+        let onlooker = open(laboratory, schedule, &world, None, &keys).await?;
+        let whose = if schedule.customer == Customer::SharedAccount { "jit-helpdesk@" } else { "jit-alex@" };
+        let complete = schedule.scenario.is_break_glass() && schedule.scenario.ground() == Ground::Complete;
+        let emergency = Emergency::new(Arc::clone(&lab), Arc::clone(&keys), tenant, complete);
+        let truth = Truth::new(Arc::clone(&lab), onlooker, tenant, whose, emergency);
         Ok(Self {
             laboratory,
             lab,
@@ -244,6 +300,8 @@ impl<'a> Run<'a> {
             copy: Vec::new(),
             story: Vec::new(),
             secret,
+            keys,
+            off_until: 0,
         })
     }
 
@@ -263,10 +321,13 @@ impl<'a> Run<'a> {
                     self.tell(process, Act::Sweep).await?;
                 }
             }
+            Event::Restart(process) if self.world.now() < self.off_until => {
+                self.world.at(self.off_until, Event::Restart(process));
+            }
             Event::Restart(process) => {
                 self.world.revive(process);
                 // The system's schedule runs its next sweep at once, a host looks when it starts.
-                if process != crate::schedule::COMMAND_LINE {
+                if process != COMMAND_LINE {
                     self.tell(process, Act::Sweep).await?;
                 }
                 self.turn(process).await?;
@@ -274,6 +335,8 @@ impl<'a> Run<'a> {
             Event::Drift => self.drift(),
             Event::BackUp => self.copy = std::fs::read(self.laboratory.database())?,
             Event::Restore => self.restore().await?,
+            Event::Gone => self.switch_off().await,
+            Event::FenceDue => self.truth.fence_is_due(self.world.now()).await,
         }
         Ok(self.is_over().await)
     }
@@ -287,6 +350,8 @@ impl<'a> Run<'a> {
             && self.processes.iter().all(|process| process.task.is_none() && process.to_do.is_empty())
             && !self.world.something_is_coming()
             && self.truth.is_quiet().await
+            && (!self.schedule.scenario.is_break_glass()
+                || self.truth.emergency.is_quiet(&self.truth.onlooker(), &self.world).await)
     }
 
     async fn arrive(&mut self, arrival: Arrival) {
@@ -337,9 +402,8 @@ impl<'a> Run<'a> {
                 plan: Arc::clone(&self.plan),
                 process: id,
             };
-            self.processes[id].engine = Some(
-                open(self.laboratory, &self.world, Some(id), Some(wire), &self.secret, self.has_profiles()).await?,
-            );
+            let engine = open(self.laboratory, self.schedule, &self.world, Some(wire), &self.keys).await?;
+            self.processes[id].engine = Some(engine);
         }
         let Some(engine) = self.processes[id].engine.clone() else { return Ok(()) };
         let ticks = self.world.ticks(id);
@@ -347,22 +411,28 @@ impl<'a> Run<'a> {
         self.world.dies_at_tick(id, tick);
         self.story.push(format!("{:>9} process {id}: {act:?}", self.world.now()));
         self.world.begin(id);
-        let (world, tenant, secret) = (Arc::clone(&self.world), self.tenant, self.secret.clone());
-        let client_id = {
-            let directory = self.lab.directory();
-            let application = directory.tenant(&tenant.to_string()).and_then(|tenant| tenant.applications.first());
-            application.and_then(|application| application.client_id.parse().ok()).unwrap_or_default()
+        let doing = Doing {
+            engine,
+            tenant_id: self.tenant,
+            client_id: self.client_id(),
+            client_secret: self.secret.clone(),
+            groups: self.groups(),
+            minutes: self.schedule.customer.minutes(),
+            truth: Arc::clone(&self.truth),
+            now: self.world.now(),
         };
-        let groups = self.groups();
+        let world = Arc::clone(&self.world);
         self.processes[id].task = Some(tokio::spawn(async move {
-            perform(&engine, act, tenant, client_id, secret, groups).await;
+            doing.perform(act).await;
             world.finish(id);
         }));
         Ok(())
     }
 
-    const fn has_profiles(&self) -> bool {
-        self.schedule.scenario.has_profiles()
+    fn client_id(&self) -> Uuid {
+        let directory = self.lab.directory();
+        let application = directory.tenant(&self.tenant.to_string()).and_then(|tenant| tenant.applications.first());
+        application.and_then(|application| application.client_id.parse().ok()).unwrap_or_default()
     }
 
     fn groups(&self) -> Vec<Uuid> {
@@ -383,6 +453,23 @@ impl<'a> Run<'a> {
             engine.close().await;
         }
         self.story.push(format!("{:>9} process {id}: dies", self.world.now()));
+        // In every other run somebody needs the emergency account just then.
+        if self.schedule.scenario.is_break_glass() && self.schedule.number % 2 == 1 {
+            let shown = self.truth.emergency.reveal(&self.truth.onlooker(), self.world.now()).await;
+            shown.into_iter().for_each(|violation| self.truth.violated(violation));
+        }
+    }
+
+    /// Every process stops, and none starts again for a long time.
+    async fn switch_off(&mut self) {
+        self.off_until = BACK_AGAIN;
+        for id in 0..PROCESSES {
+            if !self.world.is_dead(id) {
+                self.world.kill(id);
+                self.bury(id).await;
+                self.world.at(BACK_AGAIN, Event::Restart(id));
+            }
+        }
     }
 
     /// Somebody who may enables the account in a portal, and gives it a role.
@@ -424,7 +511,7 @@ impl<'a> Run<'a> {
         self.truth.onlooker().close().await;
         self.laboratory.forget_database();
         std::fs::write(self.laboratory.database(), &self.copy)?;
-        let onlooker = open(self.laboratory, &self.world, None, None, &self.secret, self.has_profiles()).await?;
+        let onlooker = open(self.laboratory, self.schedule, &self.world, None, &self.keys).await?;
         self.truth.look_through(onlooker);
         Ok(())
     }
@@ -446,6 +533,9 @@ impl<'a> Run<'a> {
         let mut finding = self.truth.judge(&self.world, allowed, thorough.then_some(database.as_path())).await;
         if self.schedule.scenario == Scenario::Preparing && !self.truth.account().exists {
             finding.violations.push("the account was not made".to_owned());
+        }
+        if self.schedule.scenario.is_break_glass() {
+            finding.violations.extend(self.truth.emergency.judge(&self.truth.onlooker(), &self.world).await);
         }
         for process in &mut self.processes {
             if let Some(engine) = process.engine.take() {
@@ -478,6 +568,7 @@ impl<'a> Run<'a> {
                 ),
             )
         }));
+        story.extend(self.plan().exchanges.take().unwrap_or_default());
         story.sort_by_key(|(at, _)| *at);
         let mut extent = Extent::default();
         let state = self.world.state();
@@ -501,6 +592,8 @@ impl<'a> Run<'a> {
     /// the store is left to the later looks and to the scan (15 min).
     fn allowed(&self) -> i64 {
         const SCAN: i64 = 900_000;
+        // Roles that end by themselves are not given up earlier.
+        const SHORTEST_FENCE: i64 = 300_000;
         let late = i64::try_from(LATEST.as_millis()).unwrap_or(0);
         let plan = self.plan();
         let whatever_comes = matches!(self.schedule.scenario, Scenario::Drift | Scenario::Restored)
@@ -511,99 +604,161 @@ impl<'a> Run<'a> {
         let weather = self.schedule.weather;
         let lags = [weather.create_lag, weather.read_lag, weather.role_removal_lag];
         let lags = i64::try_from(lags.into_iter().filter(|lag| *lag > 0).count()).unwrap_or(0);
-        let retries = (faults + lags) * SWEEP_EVERY;
+        let mut retries = (faults + lags) * SWEEP_EVERY + self.off_until;
+        if self.schedule.customer == Customer::TimedRoles {
+            retries += SHORTEST_FENCE;
+        }
         if whatever_comes { SCAN + 2 * SWEEP_EVERY + late + retries } else { 3 * SWEEP_EVERY + late + retries }
     }
 }
 
+/// Opens an engine on the run's database; without a wire for the onlooker, who sends nothing.
 async fn open(
     laboratory: &Laboratory,
+    schedule: &Schedule,
     world: &Arc<World>,
-    process: Option<ProcessId>,
     wire: Option<Wire>,
-    secret: &SecretString,
-    has_profiles: bool,
+    keys: &Arc<Keys>,
 ) -> anyhow::Result<Engine> {
-    let technician = Technician { name: "Alex".to_owned(), local_part: "alex".to_owned(), groups: Vec::new() };
-    let mut settings = EngineSettings::new(laboratory.database(), technician);
-    if has_profiles {
-        settings.policy = profiles();
+    let mut settings = EngineSettings::new(laboratory.database(), alex());
+    settings.policy = policy(schedule);
+    if schedule.customer == Customer::BreakGlass {
+        settings.break_glass = emergency::settings();
     }
+    let process = wire.as_ref().map(|wire| wire.process);
     let clock = Arc::new(VirtualClock { world: Arc::clone(world), process });
-    let keys = Arc::new(Keys(secret.clone()));
+    let keys: Arc<Keys> = Arc::clone(keys);
     let opened = match wire {
         Some(wire) => Engine::open_over(Arc::new(wire), settings, keys, clock).await,
-        // The onlooker sends nothing.
         None => Engine::open(settings, keys, clock).await,
     };
     opened.map_err(|error| anyhow::anyhow!("the engine does not open: {error}"))
 }
 
-/// What a process does. That it fails is part of the game.
-async fn perform(
-    engine: &Engine,
-    act: Act,
+/// What a process does, and with what.
+struct Doing {
+    engine: Engine,
     tenant_id: Uuid,
     client_id: Uuid,
     client_secret: SecretString,
     groups: Vec<Uuid>,
-) {
-    let caller = Caller::CommandLine;
-    match act {
-        Act::Connect => {
-            let new = NewTenant {
-                tenant_id,
-                client_id,
-                credential: client_secret.into(),
-                cloud: Cloud::Global,
-                name: None,
-                domain: None,
-                roles: vec![ROLE.to_owned()],
-                groups,
-                minutes: 1,
-                maximum_minutes: 60,
-            };
-            let _ = engine.add_tenant(new, &caller, QUIET).await;
-        }
-        Act::Start => {
-            let _ = engine.start_lease(wish(tenant_id, None), QUIET).await;
-        }
-        Act::StartOther => {
-            let _ = engine.start_lease(wish(tenant_id, Some(OTHER)), QUIET).await;
-        }
-        Act::Extend => {
-            for lease in engine.leases(false).await.unwrap_or_default() {
-                let _ = engine.extend_lease(lease.lease_id, 1, Some("not done yet"), &caller).await;
+    minutes: u32,
+    truth: Arc<Truth>,
+    now: i64,
+}
+
+impl Doing {
+    /// That it fails is part of the game.
+    async fn perform(self, act: Act) {
+        let Self { engine, tenant_id, .. } = &self;
+        let (tenant_id, caller) = (*tenant_id, Caller::CommandLine);
+        match act {
+            Act::Connect => {
+                let new = NewTenant {
+                    tenant_id,
+                    client_id: self.client_id,
+                    credential: self.client_secret.clone().into(),
+                    cloud: Cloud::Global,
+                    name: None,
+                    domain: None,
+                    roles: vec![ROLE.to_owned()],
+                    groups: self.groups.clone(),
+                    minutes: self.minutes,
+                    maximum_minutes: 60,
+                };
+                let _ = engine.add_tenant(new, &caller, QUIET).await;
+            }
+            Act::Start => {
+                let _ = engine.start_lease(self.wish(), QUIET).await;
+            }
+            Act::StartOther => {
+                let wish = StartLease { profile: Some(OTHER.to_owned()), ..self.wish() };
+                let _ = engine.start_lease(wish, QUIET).await;
+            }
+            Act::StartForKim => {
+                let wish = StartLease { technician: Some(kim().local_part), ..self.wish() };
+                let _ = engine.start_lease(wish, QUIET).await;
+            }
+            Act::Extend => {
+                for lease in engine.leases(false).await.unwrap_or_default() {
+                    let _ = engine.extend_lease(lease.lease_id, 1, Some("not done yet"), &caller).await;
+                }
+            }
+            Act::End => self.end(|_| true).await,
+            Act::EndFirst => self.end(|lease| lease.profile.as_deref() != Some(OTHER)).await,
+            Act::EndMine => self.end(|lease| lease.technician.as_deref() != Some(kim().name.as_str())).await,
+            Act::EndAll => {
+                let _ = engine.end_all(&caller, &|_, _| {}).await;
+            }
+            Act::LockDown => {
+                if engine.lock_down("drill", &caller).await.is_ok() {
+                    let _ = engine.end_all_because("lockdown", &caller, &|_, _| {}).await;
+                }
+            }
+            Act::Lift => {
+                let _ = engine.lift_lockdown("drill is over", &caller).await;
+            }
+            Act::PrepareAll => {
+                for wanted in engine.accounts_wanted().await.unwrap_or_default() {
+                    let whose = &wanted.technician;
+                    let _ = engine.prepare_account_for(wanted.tenant_id, whose, &caller, QUIET).await;
+                }
+            }
+            Act::RotateCredential => {
+                let _ = engine.rotate_credential(tenant_id, CERTIFICATE_DAYS, &caller).await;
+            }
+            Act::MakeBreakGlass => {
+                let _ = engine.prepare_break_glass(tenant_id, None, false, &caller, QUIET).await;
+            }
+            Act::RotateBreakGlass => {
+                let _ = engine.rotate_break_glass(tenant_id, emergency::NAME, &caller, QUIET).await;
+            }
+            Act::Reveal => {
+                let shown = self.truth.emergency.reveal(engine, self.now).await;
+                shown.into_iter().for_each(|violation| self.truth.violated(violation));
+            }
+            Act::Sweep => {
+                let _ = engine.sweep().await;
             }
         }
-        Act::End => {
-            for lease in engine.leases(false).await.unwrap_or_default() {
-                let _ = engine.end_lease(lease.lease_id, &caller, QUIET).await;
-            }
+    }
+
+    /// Ends leases, one after the other.
+    async fn end(&self, which: impl Fn(&LeaseSummary) -> bool) {
+        let leases = self.engine.leases(false).await.unwrap_or_default();
+        for lease in leases.iter().filter(|lease| which(lease)) {
+            let _ = self.engine.end_lease(lease.lease_id, &Caller::CommandLine, QUIET).await;
         }
-        Act::EndFirst => {
-            let leases = engine.leases(false).await.unwrap_or_default();
-            for lease in leases.iter().filter(|lease| lease.profile.as_deref() != Some(OTHER)) {
-                let _ = engine.end_lease(lease.lease_id, &caller, QUIET).await;
-            }
-        }
-        Act::EndAll => {
-            let _ = engine.end_all(&caller, &|_, _| {}).await;
-        }
-        Act::Sweep => {
-            let _ = engine.sweep().await;
+    }
+
+    fn wish(&self) -> StartLease {
+        StartLease {
+            minutes: Some(self.minutes),
+            reason: Some("ticket 4711".to_owned()),
+            ..StartLease::new(self.tenant_id, Caller::CommandLine)
         }
     }
 }
 
-/// A lease of a minute.
-fn wish(tenant_id: Uuid, profile: Option<&str>) -> StartLease {
-    StartLease {
-        minutes: Some(1),
-        reason: Some("ticket 4711".to_owned()),
-        profile: profile.map(str::to_owned),
-        ..StartLease::new(tenant_id, Caller::CommandLine)
+fn alex() -> Technician {
+    Technician { name: "Alex".to_owned(), local_part: "alex".to_owned(), groups: Vec::new() }
+}
+
+fn kim() -> Technician {
+    Technician { name: "Kim".to_owned(), local_part: "kim".to_owned(), groups: Vec::new() }
+}
+
+/// Who may get what, and with whose account.
+fn policy(schedule: &Schedule) -> Policy {
+    let mut policy = if schedule.scenario.has_profiles() { profiles() } else { Policy::default() };
+    if schedule.customer == Customer::SharedAccount {
+        policy.everywhere =
+            Rules { login: Some(LoginMode::Shared { local_part: SHARED.to_owned() }), ..Rules::default() };
     }
+    if schedule.customer == Customer::SharedAccount || schedule.scenario == Scenario::PreparedAhead {
+        policy.technicians = vec![alex(), kim()];
+    }
+    policy
 }
 
 /// Two profiles for everybody.

@@ -9,6 +9,7 @@ use latchkey_engine::Guard;
 
 use crate::{
     random::Random,
+    regressions::Regression,
     world::{Event, ProcessId},
 };
 
@@ -36,14 +37,32 @@ pub(crate) enum Act {
     Start,
     /// Start a lease of the other profile, on the same account.
     StartOther,
+    /// Start a lease for the second technician.
+    StartForKim,
     /// Let what is open last a minute longer.
     Extend,
     /// End every lease, one after the other.
     End,
     /// End the lease of the first profile.
     EndFirst,
+    /// End the leases of the one who works here, and nobody else's.
+    EndMine,
     /// End everything, everywhere, at once.
     EndAll,
+    /// Grant nothing until it is lifted, and end everything.
+    LockDown,
+    /// Lift the lockdown.
+    Lift,
+    /// Make the dormant accounts of all technicians.
+    PrepareAll,
+    /// Replace what proves that the tenant's application is itself by a new certificate.
+    RotateCredential,
+    /// Make the tenant's break-glass account.
+    MakeBreakGlass,
+    /// Replace its password now.
+    RotateBreakGlass,
+    /// Show its password to a technician.
+    Reveal,
     /// One sweep.
     Sweep,
 }
@@ -108,6 +127,44 @@ pub(crate) const KINDS: &[Fault] = &[
     Fault::HalfBatch { from_item: 4 },
 ];
 
+/// In whose tenant it happens, and how far Latchkey has got with it before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Customer {
+    /// A Temporary Access Pass signs the account in.
+    Passes,
+    /// A password does.
+    Passwords,
+    /// All technicians share one account.
+    SharedAccount,
+    /// Roles end by themselves (Privileged Identity Management).
+    TimedRoles,
+    /// The application proves itself by a certificate, and the next one has been made already.
+    Certificate,
+    /// The application may rotate the passwords of administrators.
+    BreakGlass,
+}
+
+impl Customer {
+    /// How long a lease lasts, in minutes. Roles that end by themselves are not assigned for less than five.
+    pub(crate) const fn minutes(self) -> u32 {
+        match self {
+            Self::TimedRoles => 6,
+            _ => 1,
+        }
+    }
+}
+
+/// What a scenario begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ground {
+    /// A tenant that Latchkey has never seen.
+    Untouched,
+    /// The tenant is connected, and its account prepared.
+    Connected,
+    /// The same, and its break-glass account made or its certificate in use.
+    Complete,
+}
+
 /// What the processes are told, and what happens to them from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scenario {
@@ -137,6 +194,30 @@ pub(crate) enum Scenario {
     Drift,
     /// The database is put back to before the lease.
     Restored,
+    /// Two processes renew the credential in turns until the limit of passes makes one wait, shortly before the end.
+    TakingTurns,
+    /// Two technicians on one account, of whom the first ends while the other goes on.
+    SharedByTwo,
+    /// Two technicians begin and end on one account at the same time.
+    SharedRace,
+    /// Everything is locked down while somebody starts; later that is lifted.
+    LockedDown,
+    /// Two processes make the dormant accounts of two technicians while one of them starts.
+    PreparedAhead,
+    /// The machine is switched off during a lease and comes back long after its end.
+    MachineGone,
+    /// The application's certificate is replaced during a lease.
+    CredentialRotated,
+    /// Two processes replace it at once.
+    CredentialRace,
+    /// A break-glass account is made, and its password shown.
+    BreakGlassMade,
+    /// Two processes rotate a break-glass password at once, while another one shows it.
+    BreakGlassRotated,
+    /// A break-glass password is shown, and again when the schedule replaces it because of that.
+    BreakGlassRevealed,
+    /// The tenant's break-glass account is made, or its certificate taken into use, and nothing else.
+    Completing,
 }
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
@@ -152,21 +233,42 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario::Connecting,
     Scenario::Drift,
     Scenario::Restored,
+    Scenario::TakingTurns,
+    Scenario::SharedByTwo,
+    Scenario::SharedRace,
+    Scenario::LockedDown,
+    Scenario::PreparedAhead,
+    Scenario::MachineGone,
+    Scenario::CredentialRotated,
+    Scenario::CredentialRace,
+    Scenario::BreakGlassMade,
+    Scenario::BreakGlassRotated,
+    Scenario::BreakGlassRevealed,
 ];
+
+/// So long a machine that is switched off stays off, in milliseconds: until after the end of every lease and fence.
+pub(crate) const BACK_AGAIN: i64 = 1_500_000;
+/// When the roles of a lease of six minutes are gone by themselves, in milliseconds: whole minutes, a head start, and
+/// the time that starting may take.
+const FENCE_DUE: i64 = 6 * 60_000 + 240_000;
 
 impl Scenario {
     /// What happens when, by itself. `shift` moves what has no fixed time.
-    pub(crate) fn events(self, shift: i64) -> Vec<(i64, Event)> {
-        use Act::{Connect, End, EndAll, EndFirst, Extend, Start, StartOther, Sweep};
+    pub(crate) fn events(self, customer: Customer, shift: i64) -> Vec<(i64, Event)> {
+        use Act::{
+            Connect, End, EndAll, EndFirst, EndMine, Extend, Lift, LockDown, MakeBreakGlass, PrepareAll, Reveal,
+            RotateBreakGlass, RotateCredential, Start, StartForKim, StartOther, Sweep,
+        };
+        let lease = i64::from(customer.minutes()) * 60_000;
         let tell = |at, process, act| (at, Event::Tell(process, act));
         let mut events = vec![(1_000 + shift % SWEEP_EVERY, Event::Sweep(SCHEDULE))];
         events.extend(match self {
             Self::EndedByHand => vec![tell(0, HOST, Start), tell(20_000, HOST, End)],
             Self::EndedAtOnce => vec![tell(0, HOST, Start), tell(300, HOST, End)],
             // A host that is alive ends the lease at its second, beside the schedule.
-            Self::RunsOut => vec![tell(0, HOST, Start), tell(60_100, HOST, Sweep)],
+            Self::RunsOut => vec![tell(0, HOST, Start), tell(lease + 100, HOST, Sweep)],
             Self::RenewedLate => {
-                vec![tell(0, HOST, Start), tell(44_000 + shift % 14_000, COMMAND_LINE, Start)]
+                vec![tell(0, HOST, Start), tell(lease - 16_000 + shift % 14_000, COMMAND_LINE, Start)]
             }
             Self::TwoInARow => vec![
                 tell(0, HOST, Start),
@@ -196,29 +298,114 @@ impl Scenario {
             Self::Restored => {
                 vec![(0, Event::BackUp), tell(1_000, HOST, Start), (5_000 + shift % 60_000, Event::Restore)]
             }
+            Self::TakingTurns => {
+                let turn = |turn: i64| {
+                    let process = if turn % 2 == 0 { COMMAND_LINE } else { HOST };
+                    tell(41_000 + shift % 2_000 + 700 * turn, process, Start)
+                };
+                std::iter::once(tell(0, HOST, Start)).chain((0..10).map(turn)).collect()
+            }
+            Self::SharedByTwo => vec![
+                tell(0, HOST, Start),
+                tell(4_000, COMMAND_LINE, StartForKim),
+                tell(20_000 + shift % 20_000, HOST, EndMine),
+            ],
+            Self::SharedRace => vec![
+                tell(0, HOST, Start),
+                tell(shift % 400, COMMAND_LINE, StartForKim),
+                tell(30_000, HOST, EndMine),
+                tell(30_000 + shift % 300, COMMAND_LINE, End),
+                tell(30_000 + shift % 200, SCHEDULE, Sweep),
+            ],
+            Self::LockedDown => vec![
+                tell(0, HOST, Start),
+                tell(10_000, COMMAND_LINE, LockDown),
+                tell(10_000 + shift % 300, HOST, StartOther),
+                tell(12_000, HOST, Start),
+                tell(50_000, COMMAND_LINE, Lift),
+                tell(51_000, HOST, Start),
+            ],
+            Self::PreparedAhead => vec![
+                tell(0, HOST, PrepareAll),
+                tell(shift % 400, COMMAND_LINE, PrepareAll),
+                tell(2_000 + shift % 3_000, HOST, Start),
+                tell(30_000, COMMAND_LINE, PrepareAll),
+            ],
+            Self::MachineGone => {
+                vec![tell(0, HOST, Start), (500 + shift % 60_000, Event::Gone), (FENCE_DUE, Event::FenceDue)]
+            }
+            Self::CredentialRotated => vec![
+                tell(0, HOST, Start),
+                tell(5_000, COMMAND_LINE, RotateCredential),
+                tell(50_000, COMMAND_LINE, RotateCredential),
+            ],
+            Self::CredentialRace => vec![
+                tell(0, HOST, RotateCredential),
+                tell(shift % 600, COMMAND_LINE, RotateCredential),
+                tell(20_000, HOST, Start),
+            ],
+            Self::BreakGlassMade => vec![
+                tell(0, HOST, MakeBreakGlass),
+                tell(5_000 + shift % 20_000, COMMAND_LINE, Reveal),
+                tell(60_000, HOST, MakeBreakGlass),
+            ],
+            Self::BreakGlassRotated => vec![
+                tell(0, HOST, RotateBreakGlass),
+                tell(shift % 500, COMMAND_LINE, RotateBreakGlass),
+                tell(shift % 900, COMMAND_LINE, Reveal),
+                tell(40_000, HOST, Reveal),
+            ],
+            Self::BreakGlassRevealed => {
+                vec![tell(0, HOST, Reveal), tell(60_000 + shift % 65_000, COMMAND_LINE, Reveal)]
+            }
+            Self::Completing if customer == Customer::BreakGlass => vec![tell(0, HOST, MakeBreakGlass)],
+            Self::Completing => vec![tell(0, HOST, RotateCredential), tell(60_000, COMMAND_LINE, RotateCredential)],
         });
         events
     }
 
+    /// In whose tenants it is tried.
+    pub(crate) const fn customers(self) -> &'static [Customer] {
+        use Customer::{BreakGlass, Certificate, Passes, Passwords, SharedAccount, TimedRoles};
+        match self {
+            Self::EndedByHand | Self::RunsOut | Self::RenewedLate | Self::Extended => &[Passes, Passwords, TimedRoles],
+            Self::TakingTurns => &[Passes],
+            Self::SharedByTwo | Self::SharedRace => &[SharedAccount],
+            Self::MachineGone => &[TimedRoles],
+            Self::CredentialRotated | Self::CredentialRace => &[Certificate],
+            Self::BreakGlassMade | Self::BreakGlassRotated | Self::BreakGlassRevealed => &[BreakGlass],
+            Self::Preparing => &[Passes, Passwords, SharedAccount, TimedRoles, Certificate, BreakGlass],
+            Self::Completing => &[Certificate, BreakGlass],
+            _ => &[Passes, Passwords],
+        }
+    }
+
     /// Whether the configuration has profiles.
     pub(crate) const fn has_profiles(self) -> bool {
-        matches!(self, Self::TwoProfiles | Self::EverythingEnded)
+        matches!(self, Self::TwoProfiles | Self::EverythingEnded | Self::LockedDown)
     }
 
-    /// Whether the tenant is connected, and its account prepared, before the scenario begins.
-    pub(crate) fn is_connected(self) -> bool {
-        !matches!(self, Self::Connecting | Self::Preparing)
+    /// Whether it is about a break-glass account and not about leases.
+    pub(crate) const fn is_break_glass(self) -> bool {
+        matches!(self, Self::BreakGlassMade | Self::BreakGlassRotated | Self::BreakGlassRevealed)
+    }
+
+    /// What it begins with.
+    pub(crate) const fn ground(self) -> Ground {
+        match self {
+            Self::Connecting | Self::Preparing => Ground::Untouched,
+            Self::CredentialRotated | Self::CredentialRace | Self::BreakGlassRotated | Self::BreakGlassRevealed => {
+                Ground::Complete
+            }
+            _ => Ground::Connected,
+        }
     }
 }
 
-/// What signs the account in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Credential {
-    Pass,
-    Password,
+/// Every scenario with every customer that it is tried with.
+pub(crate) fn cases() -> impl Iterator<Item = (Scenario, Customer)> {
+    SCENARIOS.iter().flat_map(|scenario| scenario.customers().iter().map(|customer| (*scenario, *customer)))
 }
-
-pub(crate) const CREDENTIALS: &[Credential] = &[Credential::Pass, Credential::Password];
 
 /// How the world is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -238,7 +425,7 @@ pub(crate) struct Weather {
 pub(crate) struct Schedule {
     pub(crate) number: u64,
     pub(crate) scenario: Scenario,
-    pub(crate) credential: Credential,
+    pub(crate) customer: Customer,
     pub(crate) weather: Weather,
     pub(crate) shift: i64,
     /// Faults at calls: process and number of the exchange in its life, from 1.
@@ -247,6 +434,8 @@ pub(crate) struct Schedule {
     pub(crate) drawn: Option<u64>,
     /// Where drawn faults come from.
     seed: u64,
+    /// Every exchange is to be in the story.
+    pub(crate) in_detail: bool,
 }
 
 /// Chooses the faults of one run as it goes.
@@ -256,6 +445,8 @@ pub(crate) struct Plan {
     random: Random,
     /// What went wrong, for whoever reads about the run.
     pub(crate) happened: Vec<(i64, ProcessId, u64, Fault)>,
+    /// Every exchange, if that is asked for.
+    pub(crate) exchanges: Option<Vec<(i64, String)>>,
 }
 
 impl Schedule {
@@ -265,19 +456,31 @@ impl Schedule {
             drawn: self.drawn,
             random: Random::new(self.seed ^ 0x5DEE_CE66),
             happened: Vec::new(),
+            exchanges: self.in_detail.then(Vec::new),
         }
     }
 
-    pub(crate) fn plain(scenario: Scenario, credential: Credential) -> Self {
+    pub(crate) fn plain(scenario: Scenario, customer: Customer) -> Self {
         Self {
             number: 0,
             scenario,
-            credential,
+            customer,
             weather: Weather::default(),
             shift: 24_000,
             faults: BTreeMap::new(),
             drawn: None,
             seed: 0,
+            in_detail: false,
+        }
+    }
+
+    /// One that is kept because something went wrong with it once.
+    pub(crate) fn of(regression: &Regression) -> Self {
+        Self {
+            shift: regression.shift,
+            weather: regression.weather,
+            faults: regression.faults.iter().copied().collect(),
+            ..Self::plain(regression.scenario, regression.customer)
         }
     }
 }
@@ -342,8 +545,8 @@ pub(crate) struct Extent {
 
 /// All schedules.
 pub(crate) struct Matrix {
-    /// Places for a fault: scenario, credential, process, call, fault.
-    places: Vec<(Scenario, Credential, ProcessId, u64, Fault)>,
+    /// Places for a fault: scenario, customer, process, call, fault.
+    places: Vec<(Scenario, Customer, ProcessId, u64, Fault)>,
 }
 
 /// How many schedules have two faults; all after them are drawn.
@@ -354,16 +557,16 @@ const CALLS_BEYOND: u64 = 6;
 
 impl Matrix {
     /// Every fault at every call and a death at every tick, of every scenario whose extent was measured.
-    pub(crate) fn new(extents: &[(Scenario, Credential, Extent)]) -> Self {
+    pub(crate) fn new(extents: &[(Scenario, Customer, Extent)]) -> Self {
         let mut places = Vec::new();
-        for (scenario, credential, extent) in extents {
+        for (scenario, customer, extent) in extents {
             for process in 0..PROCESSES {
                 for call in 1..=extent.calls[process] {
-                    places.extend(KINDS.iter().map(|fault| (*scenario, *credential, process, call, *fault)));
+                    places.extend(KINDS.iter().map(|fault| (*scenario, *customer, process, call, *fault)));
                 }
                 places.extend((1..=extent.ticks[process]).map(|tick| {
                     // The number of the call is not used; it keeps two deaths apart.
-                    (*scenario, *credential, process, 1_000_000 + tick, Fault::DieAtTick { tick })
+                    (*scenario, *customer, process, 1_000_000 + tick, Fault::DieAtTick { tick })
                 }));
             }
         }
@@ -404,10 +607,13 @@ impl Matrix {
             Guard::Settle => &[Scenario::EndedAtOnce],
             Guard::ReconcileScan => &[Scenario::Drift, Scenario::Restored],
             Guard::CountNotFlag => &[Scenario::TwoProfiles],
+            Guard::DeadlineAfterTheWait => &[Scenario::TakingTurns],
         };
         let mut numbers: Vec<u64> = (0..)
             .zip(&self.places)
-            .filter(|(_, (scenario, ..))| telling.contains(scenario))
+            .filter(|(_, (scenario, customer, ..))| {
+                telling.contains(scenario) && matches!(customer, Customer::Passes | Customer::Passwords)
+            })
             .map(|(number, _)| number)
             .collect();
         let known: BTreeSet<u64> = numbers.iter().copied().collect();
@@ -423,8 +629,8 @@ impl Matrix {
             self.with_places(number, &mut random)
         } else {
             let scenario = random.one_of(SCENARIOS).unwrap_or(Scenario::RunsOut);
-            let credential = random.one_of(CREDENTIALS).unwrap_or(Credential::Pass);
-            let mut schedule = Schedule::plain(scenario, credential);
+            let customer = random.one_of(scenario.customers()).unwrap_or(Customer::Passes);
+            let mut schedule = Schedule::plain(scenario, customer);
             schedule.drawn = random.one_of(&[5, 30, 100]);
             schedule.weather = weather(&mut random);
             schedule.shift = random.between(0, 600_000);
@@ -438,12 +644,12 @@ impl Matrix {
     fn with_places(&self, number: u64, random: &mut Random) -> Schedule {
         let single = number < self.singles();
         let index = if single { number } else { random.next() % self.singles().max(1) };
-        let Some((scenario, credential, process, call, fault)) =
+        let Some((scenario, customer, process, call, fault)) =
             usize::try_from(index).ok().and_then(|index| self.places.get(index)).copied()
         else {
-            return Schedule::plain(Scenario::RunsOut, Credential::Pass);
+            return Schedule::plain(Scenario::RunsOut, Customer::Passes);
         };
-        let mut schedule = Schedule::plain(scenario, credential);
+        let mut schedule = Schedule::plain(scenario, customer);
         schedule.faults.insert((process, call), fault);
         if !single {
             // The second fault comes at any call of any process, also at those that only the first one brings about.

@@ -14,7 +14,7 @@ use latchkey_engine::{AuditEvent, AuditQuery, Engine};
 use latchkey_protocol::{LeaseState, LeaseSummary};
 use uuid::Uuid;
 
-use crate::world::World;
+use crate::{emergency::Emergency, world::World};
 
 /// How far two clocks may be apart without anybody noticing, in milliseconds.
 pub(crate) const CLOCK_NOISE: i64 = 3_000;
@@ -82,6 +82,9 @@ pub(crate) struct Truth {
     lab: Arc<Simulation>,
     onlooker: Mutex<Engine>,
     tenant: Uuid,
+    /// What the name of the account begins with.
+    whose: &'static str,
+    pub(crate) emergency: Emergency,
     seen: Mutex<Seen>,
 }
 
@@ -94,8 +97,14 @@ pub(crate) struct Finding {
 }
 
 impl Truth {
-    pub(crate) fn new(lab: Arc<Simulation>, onlooker: Engine, tenant: Uuid) -> Arc<Self> {
-        let truth = Self { lab, onlooker: Mutex::new(onlooker), tenant, seen: Mutex::default() };
+    pub(crate) fn new(
+        lab: Arc<Simulation>,
+        onlooker: Engine,
+        tenant: Uuid,
+        whose: &'static str,
+        emergency: Emergency,
+    ) -> Arc<Self> {
+        let truth = Self { lab, onlooker: Mutex::new(onlooker), tenant, whose, emergency, seen: Mutex::default() };
         truth.look(0);
         Arc::new(truth)
     }
@@ -114,9 +123,10 @@ impl Truth {
     }
 
     pub(crate) fn account(&self) -> Account {
+        let now = self.lab.clock.now();
         let directory = self.lab.directory();
         let Some(tenant) = directory.tenant(&self.tenant.to_string()) else { return Account::default() };
-        let Some(user) = tenant.users.values().find(|user| user.user_principal_name.starts_with("jit-alex@")) else {
+        let Some(user) = tenant.users.values().find(|user| user.user_principal_name.starts_with(self.whose)) else {
             return Account::default();
         };
         Account {
@@ -125,7 +135,7 @@ impl Truth {
             roles: tenant
                 .assignments
                 .iter()
-                .filter(|assignment| assignment.principal == user.id)
+                .filter(|assignment| assignment.principal == user.id && assignment.active(now))
                 .map(|assignment| assignment.role.clone())
                 .collect(),
             groups: tenant.groups_of(&user.id).iter().map(|group| group.id.clone()).collect(),
@@ -137,8 +147,22 @@ impl Truth {
         }
     }
 
+    /// Whether an account that nobody has a lease on can be signed in to.
+    fn another_is_active(&self) -> bool {
+        let directory = self.lab.directory();
+        let Some(tenant) = directory.tenant(&self.tenant.to_string()) else { return false };
+        tenant.users.values().any(|user| {
+            let name = &user.user_principal_name;
+            let prepared = name.starts_with("jit-") && !name.starts_with("jit-taken@") && !name.starts_with(self.whose);
+            prepared && (user.account_enabled || user.access_pass.is_some())
+        })
+    }
+
     /// Whether the store has a lease that calls for an active account, and until when (in true time).
     pub(crate) async fn lease_now(&self, world: &World) -> (bool, i64) {
+        if self.onlooker().lockdown().await.is_ok_and(|lockdown| lockdown.is_some()) {
+            return (false, 0);
+        }
         let leases = self.onlooker().leases(false).await.unwrap_or_default();
         let live = leases
             .iter()
@@ -164,6 +188,12 @@ impl Truth {
     pub(crate) fn effect(&self, now: i64, arrival: &Effect) {
         let was_enabled = self.seen().samples.last().is_some_and(|sample| sample.account.enabled);
         let more = self.look(now);
+        if let Some(violation) = self.emergency.look(now) {
+            self.violated(violation);
+        }
+        if self.another_is_active() {
+            self.violated(format!("I1: at {now} an account that nobody has a lease on can be signed in to"));
+        }
         if arrival.takes_needed && was_enabled && !self.account().enabled {
             self.violated(format!("I2: at {now} the end of a lease took what another one that is active needs"));
         }
@@ -192,6 +222,18 @@ impl Truth {
     /// Whether nothing is left to happen by itself: no lease is open and the account is dormant.
     pub(crate) async fn is_quiet(&self) -> bool {
         self.account().is_dormant() && self.onlooker().leases(false).await.is_ok_and(|leases| leases.is_empty())
+    }
+
+    /// What was to end by itself, the machine being off, is over.
+    pub(crate) async fn fence_is_due(&self, now: i64) {
+        self.look(now);
+        let audit = self.onlooker().audit(&AuditQuery::default()).await.unwrap_or_default();
+        let fenced = audit
+            .iter()
+            .any(|entry| entry.event == AuditEvent::LeaseGranted && entry.detail["roles_end_by_themselves"] == true);
+        if fenced && !self.account().roles.is_empty() {
+            self.violated(format!("second fence: at {now} roles that were to end by themselves have not ended"));
+        }
     }
 
     /// Holds what happened against the invariants. `allowed` is how long an account may be active without a lease.

@@ -83,13 +83,13 @@ impl Wire {
         if world.is_dead(process) {
             return std::future::pending().await;
         }
-        let grants = holds(&request, &granting);
+        let grants = holds(&request, &mut granting);
         // What the store says when the process has made up its mind.
-        let disables = holds(&request, &|method, _, body| {
+        let disables = holds(&request, &mut |method, _, body| {
             method == "PATCH" && body.is_some_and(|body| body["accountEnabled"] == false)
         });
         let (called_for, until) = if grants || disables { self.truth.lease_now(world).await } else { (true, i64::MAX) };
-        let fault = self.choose();
+        let fault = self.choose(&request);
         let mut arrival = Box::new(Arrival {
             incoming: incoming(request)?,
             fault: None,
@@ -155,13 +155,23 @@ impl Wire {
     }
 
     /// What goes wrong with the exchange that begins now.
-    fn choose(&self) -> Option<Fault> {
+    fn choose(&self, request: &HttpRequest) -> Option<Fault> {
         let (now, call) = {
             let mut state = self.world.state();
             state.processes[self.process].calls += 1;
             (state.now, state.processes[self.process].calls)
         };
-        self.plan.lock().unwrap_or_else(PoisonError::into_inner).at_call(now, self.process, call)
+        let mut plan = self.plan.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(exchanges) = &mut plan.exchanges {
+            let mut parts = Vec::new();
+            holds(request, &mut |method, url, _| {
+                let path = url.split_once(".com").map_or(url, |(_, path)| path);
+                parts.push(format!("{method} {path}"));
+                false
+            });
+            exchanges.push((now, format!("{now:>9} process {}, call {call}: {}", self.process, parts.join(", "))));
+        }
+        plan.at_call(now, self.process, call)
     }
 
     async fn die(&self) -> Result<HttpAnswer, Silence> {
@@ -196,7 +206,7 @@ fn incoming(request: HttpRequest) -> Result<Incoming, Silence> {
 }
 
 /// Whether a request, or one in a batch, is of a kind.
-fn holds(request: &HttpRequest, kind: &dyn Fn(&str, &str, Option<&Value>) -> bool) -> bool {
+fn holds(request: &HttpRequest, kind: &mut dyn FnMut(&str, &str, Option<&Value>) -> bool) -> bool {
     if !request.url.ends_with("/$batch") {
         return kind(request.method, &request.url, serde_json::from_slice(&request.body).as_ref().ok());
     }

@@ -39,6 +39,10 @@ pub(crate) enum Event {
     BackUp,
     /// Every process stops, and the database is the copy again.
     Restore,
+    /// The machine is switched off for a long time.
+    Gone,
+    /// What ends by itself is over.
+    FenceDue,
 }
 
 #[derive(Default)]
