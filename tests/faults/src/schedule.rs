@@ -194,7 +194,7 @@ pub(crate) enum Scenario {
     Drift,
     /// The database is put back to before the lease.
     Restored,
-    /// Two processes renew the credential in turns until the limit of passes makes one wait, shortly before the end.
+    /// Two processes renew the credential in turns, more often than the limit of passes allows, shortly before the end.
     TakingTurns,
     /// Two technicians on one account, of whom the first ends while the other goes on.
     SharedByTwo,
@@ -301,9 +301,9 @@ impl Scenario {
             Self::TakingTurns => {
                 let turn = |turn: i64| {
                     let process = if turn % 2 == 0 { COMMAND_LINE } else { HOST };
-                    tell(41_000 + shift % 2_000 + 700 * turn, process, Start)
+                    tell(44_000 + shift % 900 + 500 * turn, process, Start)
                 };
-                std::iter::once(tell(0, HOST, Start)).chain((0..10).map(turn)).collect()
+                std::iter::once(tell(0, HOST, Start)).chain((0..12).map(turn)).collect()
             }
             Self::SharedByTwo => vec![
                 tell(0, HOST, Start),
@@ -607,7 +607,7 @@ impl Matrix {
             Guard::Settle => &[Scenario::EndedAtOnce],
             Guard::ReconcileScan => &[Scenario::Drift, Scenario::Restored],
             Guard::CountNotFlag => &[Scenario::TwoProfiles],
-            Guard::DeadlineAfterTheWait => &[Scenario::TakingTurns],
+            Guard::DeadlineAfterTheWait => &[Scenario::RenewedLate],
         };
         let mut numbers: Vec<u64> = (0..)
             .zip(&self.places)
