@@ -32,6 +32,8 @@ use crate::{
     schedule::{Matrix, Schedule, cases},
 };
 
+/// So many schedules that fail are told while others still run.
+const TOLD_AT_ONCE: u64 = 20;
 /// With a guard taken out, so many violations are enough.
 const ENOUGH: u64 = 1;
 
@@ -272,8 +274,19 @@ async fn many(
     for (index, number) in numbers.iter().enumerate() {
         let outcome = laboratory.run(&matrix.schedule(*number), index % 50 == 0).await?;
         tally.note(*number, &outcome);
-        if index % 2_000 == 1_999 {
-            eprintln!("{} of {} schedules, {} violations", index + 1, numbers.len(), tally.violated);
+        if enough.is_none() && !outcome.finding.violations.is_empty() && tally.violated <= TOLD_AT_ONCE {
+            eprintln!("schedule {number}: {}", outcome.finding.violations.join("; "));
+        }
+        // Whoever must stop a long run before its end knows what it came to.
+        if index % 1_000 == 999 {
+            let Tally { faults, crashes, violated, worst_lateness_ms, .. } = &tally;
+            eprintln!(
+                "{} of {} schedules: {faults} faults, {crashes} crashes, {violated} violations, active without a lease \
+                 for {worst_lateness_ms} ms at most; {:.0} s",
+                index + 1,
+                numbers.len(),
+                began.elapsed().as_secs_f64()
+            );
         }
         if enough.is_some_and(|enough| tally.violated >= enough) {
             break;

@@ -263,6 +263,8 @@ struct Run<'a> {
     keys: Arc<Keys>,
     /// The machine is off until then.
     off_until: i64,
+    /// What the last sweep said about the next one, by the machine's clock, if nobody has done anything since.
+    next_due: Arc<Mutex<Option<Option<i64>>>>,
 }
 
 impl<'a> Run<'a> {
@@ -302,6 +304,7 @@ impl<'a> Run<'a> {
             secret,
             keys,
             off_until: 0,
+            next_due: Arc::default(),
         })
     }
 
@@ -317,7 +320,7 @@ impl<'a> Run<'a> {
             Event::Tell(process, act) => self.tell(process, act).await?,
             Event::Sweep(process) => {
                 self.world.at(self.world.now() + SWEEP_EVERY, Event::Sweep(process));
-                if self.processes[process].to_do.is_empty() {
+                if self.processes[process].to_do.is_empty() && !self.nothing_is_due() {
                     self.tell(process, Act::Sweep).await?;
                 }
             }
@@ -341,11 +344,26 @@ impl<'a> Run<'a> {
         Ok(self.is_over().await)
     }
 
+    /// Every sixteenth run leaves nothing out and goes on to its horizon, to see that nothing is lost by that.
+    const fn is_whole(&self) -> bool {
+        self.schedule.number % 16 == 15
+    }
+
+    /// The last sweep said that nothing is due yet, and nobody has done anything since: another one would only read.
+    fn nothing_is_due(&self) -> bool {
+        let next = *self.next_due.lock().unwrap_or_else(PoisonError::into_inner);
+        !self.is_whole()
+            && self.processes.iter().all(|process| process.task.is_none())
+            && next.is_some_and(|next| next.is_none_or(|at| self.world.true_time(at) > self.world.now()))
+    }
+
+    fn anything_may_be_due(&self) {
+        *self.next_due.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     /// Nothing but sweeps is to come, nobody is at anything, and there is nothing to find any more.
     async fn is_over(&self) -> bool {
-        // Every sixteenth run goes on to its horizon, to see that this is so.
-        let whole = self.schedule.number % 16 == 15;
-        !whole
+        !self.is_whole()
             && self.world.now() > 1_000
             && self.processes.iter().all(|process| process.task.is_none() && process.to_do.is_empty())
             && !self.world.something_is_coming()
@@ -395,6 +413,7 @@ impl<'a> Run<'a> {
     }
 
     async fn start(&mut self, id: ProcessId, act: Act) -> anyhow::Result<()> {
+        self.anything_may_be_due();
         if self.processes[id].engine.is_none() {
             let wire = Wire {
                 world: Arc::clone(&self.world),
@@ -420,6 +439,7 @@ impl<'a> Run<'a> {
             minutes: self.schedule.customer.minutes(),
             truth: Arc::clone(&self.truth),
             now: self.world.now(),
+            next_due: Arc::clone(&self.next_due),
         };
         let world = Arc::clone(&self.world);
         self.processes[id].task = Some(tokio::spawn(async move {
@@ -444,6 +464,7 @@ impl<'a> Run<'a> {
 
     /// What is left of a process that died goes: what it had in hand, and its connections to the database.
     async fn bury(&mut self, id: ProcessId) {
+        self.anything_may_be_due();
         if let Some(task) = self.processes[id].task.take() {
             task.abort();
             // Cancelled, or unwound: both are what was wanted.
@@ -645,6 +666,7 @@ struct Doing {
     minutes: u32,
     truth: Arc<Truth>,
     now: i64,
+    next_due: Arc<Mutex<Option<Option<i64>>>>,
 }
 
 impl Doing {
@@ -718,7 +740,9 @@ impl Doing {
                 shown.into_iter().for_each(|violation| self.truth.violated(violation));
             }
             Act::Sweep => {
-                let _ = engine.sweep().await;
+                if let Ok(report) = engine.sweep().await {
+                    *self.next_due.lock().unwrap_or_else(PoisonError::into_inner) = Some(report.next_due);
+                }
             }
         }
     }
