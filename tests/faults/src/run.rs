@@ -263,8 +263,16 @@ struct Run<'a> {
     keys: Arc<Keys>,
     /// The machine is off until then.
     off_until: i64,
+    idle: Arc<Mutex<Idle>>,
+}
+
+/// Whether anything may be due.
+#[derive(Default)]
+struct Idle {
     /// What the last sweep said about the next one, by the machine's clock, if nobody has done anything since.
-    next_due: Arc<Mutex<Option<Option<i64>>>>,
+    next_due: Option<Option<i64>>,
+    /// How many things were begun.
+    begun: u64,
 }
 
 impl<'a> Run<'a> {
@@ -304,7 +312,7 @@ impl<'a> Run<'a> {
             secret,
             keys,
             off_until: 0,
-            next_due: Arc::default(),
+            idle: Arc::default(),
         })
     }
 
@@ -351,14 +359,18 @@ impl<'a> Run<'a> {
 
     /// The last sweep said that nothing is due yet, and nobody has done anything since: another one would only read.
     fn nothing_is_due(&self) -> bool {
-        let next = *self.next_due.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = self.idle.lock().unwrap_or_else(PoisonError::into_inner).next_due;
         !self.is_whole()
             && self.processes.iter().all(|process| process.task.is_none())
             && next.is_some_and(|next| next.is_none_or(|at| self.world.true_time(at) > self.world.now()))
     }
 
-    fn anything_may_be_due(&self) {
-        *self.next_due.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    /// Notes that something is done; returns its number.
+    fn anything_may_be_due(&self) -> u64 {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.next_due = None;
+        idle.begun += 1;
+        idle.begun
     }
 
     /// Nothing but sweeps is to come, nobody is at anything, and there is nothing to find any more.
@@ -413,7 +425,7 @@ impl<'a> Run<'a> {
     }
 
     async fn start(&mut self, id: ProcessId, act: Act) -> anyhow::Result<()> {
-        self.anything_may_be_due();
+        let begun = self.anything_may_be_due();
         if self.processes[id].engine.is_none() {
             let wire = Wire {
                 world: Arc::clone(&self.world),
@@ -439,7 +451,8 @@ impl<'a> Run<'a> {
             minutes: self.schedule.customer.minutes(),
             truth: Arc::clone(&self.truth),
             now: self.world.now(),
-            next_due: Arc::clone(&self.next_due),
+            idle: Arc::clone(&self.idle),
+            alone_since: self.processes.iter().all(|process| process.task.is_none()).then_some(begun),
         };
         let world = Arc::clone(&self.world);
         self.processes[id].task = Some(tokio::spawn(async move {
@@ -666,7 +679,9 @@ struct Doing {
     minutes: u32,
     truth: Arc<Truth>,
     now: i64,
-    next_due: Arc<Mutex<Option<Option<i64>>>>,
+    idle: Arc<Mutex<Idle>>,
+    /// The number of this act, if nobody was at anything else when it began.
+    alone_since: Option<u64>,
 }
 
 impl Doing {
@@ -741,7 +756,9 @@ impl Doing {
             }
             Act::Sweep => {
                 if let Ok(report) = engine.sweep().await {
-                    *self.next_due.lock().unwrap_or_else(PoisonError::into_inner) = Some(report.next_due);
+                    let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+                    // Whatever began meanwhile may have made something due that this sweep has not seen.
+                    idle.next_due = (self.alone_since == Some(idle.begun)).then_some(report.next_due);
                 }
             }
         }
