@@ -25,6 +25,8 @@ pub(crate) const PROCESSES: usize = 3;
 pub(crate) const SWEEP_EVERY: i64 = 60_000;
 /// Drawn faults happen only before this.
 const FAULTS_END: i64 = 600_000;
+/// Any other fault happens only before this: what it brings about must have come to its end before the run does.
+const LAST_FAULT: i64 = 2_000_000;
 /// No event later than this is handled.
 pub(crate) const HORIZON: i64 = 2_400_000;
 
@@ -488,7 +490,7 @@ impl Schedule {
 impl Plan {
     /// What goes wrong with an exchange.
     pub(crate) fn at_call(&mut self, now: i64, process: ProcessId, call: u64) -> Option<Fault> {
-        let mut fault = self.faults.get(&(process, call)).copied();
+        let mut fault = self.faults.get(&(process, call)).copied().filter(|_| now < LAST_FAULT);
         if let Some(per_mille) = self.drawn.filter(|_| now < FAULTS_END)
             && self.random.chance(per_mille)
         {
@@ -507,7 +509,7 @@ impl Plan {
             Some(ticks + self.random.next() % 40 + 1)
         } else {
             self.faults.iter().find_map(|((of, _), fault)| match fault {
-                Fault::DieAtTick { tick } if *of == process && *tick > ticks => Some(*tick),
+                Fault::DieAtTick { tick } if *of == process && *tick > ticks && now < LAST_FAULT => Some(*tick),
                 _ => None,
             })
         };
