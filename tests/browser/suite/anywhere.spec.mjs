@@ -49,8 +49,11 @@ test('from a blank tab: type, Enter, and the portal is signed in; typing leads o
   await popup.click('Pin Fabrikam');
   await until('pinned first', async () => (await shownTo(popup))[0] === 'Fabrikam');
   const worker = await browser.worker();
-  const stored = await worker.evaluate(() => chrome.storage.local.get(null));
-  expect(stored).toEqual({ pinned: [entra.tenant('Fabrikam').id], portal: 'azure', place: 'new_tab' });
+  const stored = await until('it is kept', async () => {
+    const kept = await worker.evaluate(() => chrome.storage.local.get(null));
+    return kept.pinned && kept;
+  });
+  expect(stored).toEqual({ pinned: [entra.tenant('Fabrikam').id], preferences: { portal: 'azure', place: 'new_tab' } });
   await popup.click('End all');
   await until('dormant', () => dormant(entra, machine.accounts.Contoso), 60_000);
 });
