@@ -41,11 +41,15 @@ pub struct Options {
 
 /// Builds, signs and installs the app.
 pub fn run(workspace: &Path, options: &Options) -> anyhow::Result<()> {
+    if options.check {
+        return check(workspace);
+    }
     if !cfg!(target_os = "macos") {
         bail!(
-            "Xcode builds and signs the app, and it runs on a Mac alone; 'cargo xtask test' checks here what can be checked"
+            "Xcode builds and signs the app, on a Mac alone; 'cargo xtask safari --check' checks what can be checked here"
         );
     }
+    let team = options.team.as_deref().context("the team is missing")?;
     for (program, from) in [("xcodebuild", "install Xcode"), ("xcodegen", "brew install xcodegen")] {
         ensure!(
             answers(program, &[if program == "xcodebuild" { "-version" } else { "--version" }]),

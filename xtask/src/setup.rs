@@ -11,9 +11,8 @@ use crate::lab;
 /// Debian packages: a browser, a real Secret Service and a session bus for it.
 const PACKAGES: &[&str] = &["chromium", "dbus", "gnome-keyring", "libsecret-1-0"];
 
-/// Debian packages of the browsers whose suites are left out where these cannot be had.
+/// Debian packages of the browser whose suite is left out where these cannot be had.
 const FIREFOX: &[&str] = &["firefox-esr", "python3"];
-const WEBKIT: &[&str] = &["webkit2gtk-driver", "xvfb"];
 
 /// What drives Firefox. A crate, because Debian has no package of it.
 const GECKODRIVER: (&str, &str) = ("geckodriver", "0.37.1");
