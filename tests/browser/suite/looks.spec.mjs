@@ -25,7 +25,6 @@ const SHOWN = [
   ...Object.keys(popupStates).filter((name) => name !== 'connecting').map((name) => `${name}-light`),
   ...['choose', 'progress', 'active'].map((name) => `${name}-dark`),
   ...['confirm', 'active'].flatMap((name) => [`${name}-german`, `${name}-right-to-left`]),
-  'options-light', 'options-dark', 'options-managed-light', 'options-tested-light', 'options-right-to-left',
 ];
 
 // One browser for all of them: nothing that is drawn is kept.
