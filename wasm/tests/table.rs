@@ -607,7 +607,7 @@ fn document() -> String {
         };
         writeln!(text, "| {} | {what} | {} | browser |", meaning.number, quoted(meaning.word)).unwrap();
     }
-    text.push_str("\n## A page that nobody knows\n\nNothing is filled or clicked. The popup says so, and offers to show and copy the credential. The host counts such pages,\nonce each, without anything of the page; `latchkey doctor` says how many and when the last one was:\n\n    ! sign in page: unknown pages met so far: 3, the last one on 2026-11-22 17:40; nothing was filled there\n          Update Latchkey and the extension. Until then use 'Show credential' in the popup.\n");
+    text.push_str("\n## A page that nobody knows\n\nNothing is filled or clicked. The popup says so, and offers to show and copy the credential. The host counts such pages,\nonce each, without anything of the page; `latchkey doctor` says how many and when the last one was:\n\n      ! sign in page: unknown pages met so far: 3, the last one on 2026-11-22 17:40; nothing was filled there\n          Update Latchkey and the extension. Until then use 'Show credential' in the popup.\n");
     text
 }
 

@@ -355,21 +355,6 @@ test.describe('a page that moves', () => {
     await clicked();
     expect(await done()).toEqual({ fills: ['2/passwd'], clicks: [NEXT] });
   });
-
-  test('a box that comes long after the page', async () => {
-    const row = password('password', {
-      change: () => {
-        window.box = document.querySelector('#i0118');
-        window.place = window.box.parentNode;
-        window.box.remove();
-      },
-      says: ['status_page', 'page_unknown'],
-    });
-    await shows(row);
-    await page.evaluate(() => window.place.append(window.box));
-    await clicked();
-    expect(await done()).toEqual({ fills: ['2/passwd'], clicks: [NEXT] });
-  });
 });
 
 test('an unknown page is counted for doctor, without anything of it, and copying is offered', async () => {
