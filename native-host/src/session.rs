@@ -292,7 +292,8 @@ impl Shared {
         self.something_done.notify_one();
         let message = match result {
             Ok(reply) => {
-                if let Reply::Lease { lease } = &reply {
+                // Whatever the browser is shown, it is also told the end of, however soon that comes.
+                for lease in shown(&reply) {
                     self.remember(lease);
                 }
                 HostFrame::Reply { id, reply }
@@ -490,6 +491,16 @@ impl Shared {
         } else {
             told.insert(lease.lease_id, Told::from(lease)).is_none()
         }
+    }
+}
+
+/// The leases in a reply.
+fn shown(reply: &Reply) -> Vec<&LeaseSummary> {
+    match reply {
+        Reply::Lease { lease } => vec![lease],
+        Reply::Leases { leases } => leases.iter().collect(),
+        Reply::Tenants { tenants, .. } => tenants.iter().filter_map(|tenant| tenant.lease.as_ref()).collect(),
+        _ => Vec::new(),
     }
 }
 

@@ -131,9 +131,10 @@ fn state_of(lease: &LeaseSummary) -> String {
 pub(super) async fn extend(engine: &Engine, extend: &Extend, output: Output) -> Result<(), ErrorBody> {
     crate::directory::to_give(&machine::settings()?, Prompting::Allowed).await?;
     let open = engine.leases(false).await?;
+    let hint = "Say which one: a tenant, or a lease from 'latchkey list'.";
     let chosen = match &extend.what {
-        None => only(open)?,
-        Some(said) => only(meant(engine, open, said).await?)?,
+        None => only(open, hint)?,
+        Some(said) => only(meant(engine, open, said).await?, "Say which one: a lease from 'latchkey list'.")?,
     };
     let [lease] = chosen.as_slice() else {
         return Err(ErrorBody::new(ErrorCode::LeaseUnknown, "No lease is open.", "Start one with 'latchkey start'."));
@@ -186,7 +187,7 @@ pub(super) async fn end(engine: &Engine, end: &End, output: Output) -> Result<Ex
     }
     let open = engine.leases(false).await?;
     let chosen = match &end.what {
-        None => only(open)?,
+        None => only(open, "Say which one (a tenant or a lease from 'latchkey list'), or --all.")?,
         Some(said) => meant(engine, open, said).await?,
     };
     let spinner = output.progress("ending");
@@ -268,12 +269,10 @@ async fn all<T>(work: impl Iterator<Item = impl Future<Output = T>>) -> Vec<T> {
     .await
 }
 
-fn only(open: Vec<LeaseSummary>) -> Result<Vec<LeaseSummary>, ErrorBody> {
+/// The one lease there is; `hint` says what to do when there are several.
+fn only(open: Vec<LeaseSummary>, hint: &str) -> Result<Vec<LeaseSummary>, ErrorBody> {
     if open.len() > 1 {
-        return Err(failure::usage(
-            format!("{} leases are open.", open.len()),
-            "Say which one (a tenant or a lease from 'latchkey list'), or --all.",
-        ));
+        return Err(failure::usage(format!("{} leases are open.", open.len()), hint));
     }
     Ok(open)
 }
