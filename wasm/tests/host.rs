@@ -33,6 +33,7 @@ fn kinds(effects: &[Effect]) -> Vec<&'static str> {
             Request::ExtendLease { .. } => "extend",
             Request::ListLeases {} => "leases",
             Request::NoteUnknownPage {} => "note",
+            Request::Examine {} => "examine",
         })
         .collect()
 }
