@@ -98,7 +98,8 @@ impl Wire {
                 grants,
                 called_for,
                 until,
-                takes_needed: disables && called_for && until > world.now() + CLOCK_NOISE,
+                // Where this machine's clock is behind, leases end by Microsoft's: that much earlier.
+                takes_needed: disables && called_for && until - world.behind() > world.now() + CLOCK_NOISE,
                 paused: false,
             },
         });

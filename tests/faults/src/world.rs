@@ -114,6 +114,11 @@ impl World {
         shown - self.offset - self.beginning
     }
 
+    /// By how much this machine's clock is behind the true time, in milliseconds.
+    pub(crate) fn behind(&self) -> i64 {
+        (-self.offset).max(0)
+    }
+
     pub(crate) fn at(&self, time: i64, event: Event) {
         let mut state = self.state();
         state.sequence += 1;
