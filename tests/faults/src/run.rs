@@ -634,11 +634,11 @@ impl<'a> Run<'a> {
             || plan.happened.iter().any(|(_, _, _, fault)| fault.pauses());
         let faults = i64::try_from(plan.happened.len()).unwrap_or(0);
         // Each fault, and each lag of the directory, may cost a look that comes to nothing and is taken again a minute
-        // later.
+        // later: by the sweep after the next, because the look itself takes a moment.
         let weather = self.schedule.weather;
         let lags = [weather.create_lag, weather.read_lag, weather.role_removal_lag];
         let lags = i64::try_from(lags.into_iter().filter(|lag| *lag > 0).count()).unwrap_or(0);
-        let mut retries = (faults + lags) * SWEEP_EVERY + self.off_until;
+        let mut retries = (faults + lags) * 2 * SWEEP_EVERY + self.off_until;
         if self.schedule.customer == Customer::TimedRoles {
             retries += SHORTEST_FENCE;
         }
