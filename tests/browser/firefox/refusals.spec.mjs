@@ -44,8 +44,7 @@ test('look-alikes and frames are left alone, with the lease active and the popup
     const text = await popup.see(/is active/);
     expect(text, `${address}: no sign-in is offered`).not.toMatch(/Sign in on this page/);
     expect((await firefox.toolbar()).title, address).not.toMatch(/sign in on this page/i);
-    await popup.press('Enter');
-    await popup.see(/./);
+    // Enter would open the customer's portal, in a tab of its own.
     expect(await values(firefox), address).toEqual(before);
     if (await popup.isOpen()) await popup.close();
   }
