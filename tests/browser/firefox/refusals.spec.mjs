@@ -1,6 +1,6 @@
 // Where nothing may be filled in Firefox either. The whole list is tried in Chromium (../suite/refusals.spec.mjs); what
 // differs between browsers is who vouches for an origin, a frame and a document.
-import { dormant, expect, test, until } from './fixtures.mjs';
+import { dormant, expect, portal, signInPage, test, until } from './fixtures.mjs';
 
 const FRAMING = 'https://portal.evil.test/';
 
@@ -22,12 +22,18 @@ async function values(firefox) {
 test('look-alikes and frames are left alone, with the lease active and the popup open', async ({ entra, machine, firefox }) => {
   const account = machine.accounts.Contoso;
   await entra.pages({ xfo_off: true }); // so that the hostile page gets its frame
-  await firefox.go('about:blank');
+  // The best case for an attacker: the account is active and the host holds the credential.
+  await signInPage(firefox, portal('contoso.onmicrosoft.com'));
   let popup = await firefox.popup();
-  await popup.see(/User Administrator/);
+  await popup.see(/Contoso[\s\S]*User Administrator/);
   await popup.press('Enter');
-  await popup.see(/is active/);
-  await popup.close();
+  await firefox.visible('#signed-in-as');
+  const deeds = async () => ({
+    attempts: (await entra.journal()).attempts.length,
+    secrets: JSON.parse(await machine.latchkey(['audit', '--json'])).filter(({ event }) => /^credential_/.test(event)).length,
+  });
+  const done = await deeds();
+  expect(done.attempts).toBe(1);
 
   const page = '/contoso.onmicrosoft.com/gallery/password';
   for (const address of [
@@ -48,10 +54,7 @@ test('look-alikes and frames are left alone, with the lease active and the popup
     expect(await values(firefox), address).toEqual(before);
     if (await popup.isOpen()) await popup.close();
   }
-  const { attempts } = await entra.journal();
-  expect(attempts).toEqual([]);
-  const events = JSON.parse(await machine.latchkey(['audit', '--json'])).map(({ event }) => event);
-  expect(events.filter((event) => /^credential_/.test(event))).toEqual([]);
+  expect(await deeds()).toEqual(done);
   await machine.latchkey(['end', '--all']);
   await until('dormant', () => dormant(entra, account));
 });
