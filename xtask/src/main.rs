@@ -10,6 +10,7 @@ mod command;
 mod demo;
 mod extension;
 mod faults;
+mod fuzz;
 mod house_rules;
 mod lab;
 mod package;
@@ -55,6 +56,8 @@ enum Task {
     Faults(faults::Options),
     /// Build, sign and install the app that contains Safari's extension (on a Mac); see `docs/safari.md`
     Safari(safari::Options),
+    /// Fuzz what comes from outside, for a bounded time
+    Fuzz(fuzz::Options),
     /// Install what the other commands need: the WASM target, Debian packages, npm packages
     Setup,
 }
@@ -71,6 +74,7 @@ fn main() -> anyhow::Result<()> {
         Task::Bench(options) => bench::run(workspace, &options),
         Task::Faults(options) => faults::run(workspace, &options),
         Task::Safari(options) => safari::run(workspace, &options),
+        Task::Fuzz(options) => fuzz::run(workspace, &options),
         Task::Setup => setup::everything(workspace),
     }
 }
