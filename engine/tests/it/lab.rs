@@ -15,8 +15,8 @@ use entra_sim::{
     exchanges::{Endpoint, Exchange},
 };
 use latchkey_engine::{
-    Caller, Clock, Engine, EngineError, EngineSettings, NetworkSettings, NewTenant, Patience, SealedStore, SecretStore,
-    SecretStoreError, StartLease, SystemClock, Technician,
+    Caller, Clock, Engine, EngineError, EngineSettings, Entitlement, NetworkSettings, NewTenant, Patience, SealedStore,
+    SecretStore, SecretStoreError, StartLease, SystemClock, Technician,
 };
 use latchkey_protocol::{LeaseState, LeaseSummary, Progress, cloud::Cloud};
 use secrecy::SecretString;
@@ -457,4 +457,17 @@ pub(crate) struct Account {
 
 pub(crate) fn start(tenant_id: Uuid) -> StartLease {
     StartLease { minutes: Some(60), reason: Some("ticket 4711".to_owned()), ..StartLease::new(tenant_id, PERSON) }
+}
+
+/// An entitlement in every tenant.
+pub(crate) fn entitlement(group: &str, profile: &str, roles: &[&str], groups: &[&str]) -> Entitlement {
+    let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    Entitlement {
+        group: group.to_owned(),
+        tenants: Vec::new(),
+        profile: profile.to_owned(),
+        roles: owned(roles),
+        groups: owned(groups),
+        maximum_minutes: None,
+    }
 }

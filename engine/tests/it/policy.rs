@@ -11,7 +11,7 @@ use latchkey_protocol::{CredentialKind, ErrorCode, LeaseState, LeaseSummary};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::lab::{CONTOSO, FABRIKAM, Lab, PERSON, QUIET};
+use crate::lab::{CONTOSO, FABRIKAM, Lab, PERSON, QUIET, entitlement};
 
 fn technician(local_part: &str, groups: &[&str]) -> Technician {
     Technician {
@@ -115,18 +115,6 @@ async fn another_domain_leaves_nothing_of_the_old_account_behind() {
     engine.remove_tenant(CONTOSO, true, &PERSON, QUIET).await.unwrap();
     assert!(lab.find_account(CONTOSO, "jit-alex@").is_none());
     lab.assert_nothing_is_left(&engine).await;
-}
-
-fn entitlement(group: &str, profile: &str, roles: &[&str], groups: &[&str]) -> Entitlement {
-    let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-    Entitlement {
-        group: group.to_owned(),
-        tenants: Vec::new(),
-        profile: profile.to_owned(),
-        roles: owned(roles),
-        groups: owned(groups),
-        maximum_minutes: None,
-    }
 }
 
 /// Helpdesk and Exchange for everybody, everything for Level 2.

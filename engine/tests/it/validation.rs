@@ -4,7 +4,7 @@ use latchkey_engine::{BreakGlassName, BreakGlassSettings, Check, CheckState, Eng
 use latchkey_protocol::{CredentialKind, ErrorCode};
 use serde_json::{Value, json};
 
-use crate::lab::{CONTOSO, FABRIKAM, Lab, PERSON, QUIET};
+use crate::lab::{CONTOSO, FABRIKAM, Lab, PERSON, QUIET, entitlement};
 
 fn of<'a>(validation: &'a Validation, subject: &str) -> &'a Check {
     validation.checks.iter().find(|check| check.subject == subject).unwrap_or_else(|| panic!("{subject} is missing"))
@@ -96,18 +96,6 @@ async fn entitled(lab: &Lab, entitlements: Vec<Entitlement>) -> Engine {
     let mut settings = lab.settings();
     settings.policy.entitlements = entitlements;
     lab.try_engine(settings).await.unwrap()
-}
-
-fn entitlement(group: &str, profile: &str, roles: &[&str], groups: &[&str]) -> Entitlement {
-    let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-    Entitlement {
-        group: group.to_owned(),
-        tenants: Vec::new(),
-        profile: profile.to_owned(),
-        roles: owned(roles),
-        groups: owned(groups),
-        maximum_minutes: None,
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
