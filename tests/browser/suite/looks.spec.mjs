@@ -100,6 +100,24 @@ test('with reduced motion nothing moves, and the mark of a step under way stays'
   expect(await moving()).toBe('none');
 });
 
+test('a screen that arrives begins at its first control, unless the person is at the question about sign-in pages', async ({ gallery }) => {
+  const focused = () => gallery.page.evaluate(() => document.activeElement.closest('#access, #app [data-default]')?.id ?? 'elsewhere');
+  await gallery.visit('popup', {});
+  await gallery.popup(popupStates.active);
+  expect(await focused()).toBe('');
+
+  await gallery.visit('popup', {});
+  await gallery.page.evaluate(() => {
+    const access = document.createElement('aside');
+    access.innerHTML = '<button type="button">Allow</button>';
+    access.id = 'access';
+    document.getElementById('access').replaceWith(access);
+    access.firstChild.focus();
+  });
+  await gallery.popup(popupStates.active);
+  expect(await focused()).toBe('access');
+});
+
 test('every control shows where the focus is, by keyboard, in both themes', async ({ gallery }) => {
   for (const theme of ['light', 'dark']) {
     for (const [page, states] of [['popup', popupStates], ['options', optionsStates]]) {

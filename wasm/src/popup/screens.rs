@@ -54,8 +54,17 @@ impl Popup {
         lay(&self.document, &self.root, &trees);
         if self.drawn != Some(name) {
             self.drawn = Some(name);
-            self.focus_first();
+            if !self.is_focus_elsewhere() {
+                self.focus_first();
+            }
         }
+    }
+
+    /// Whether the person is at something outside this view, such as the browser's question about sign-in pages. Enter
+    /// there must not become the Enter of a screen that arrives a moment later.
+    fn is_focus_elsewhere(&self) -> bool {
+        let Some(focused) = self.document.active_element() else { return false };
+        focused.tag_name() != "BODY" && !self.root.contains(Some(&focused))
     }
 
     /// A new screen begins at what Enter does, or at the search box.
