@@ -13,7 +13,7 @@
 //! | `POST /sim/tenants` | add a tenant (a recipe) |
 //! | `POST /sim/users` | change a user behind everybody's back: `{"user": …, "enabled"?, "delete"?, "password"?, "add_roles"?, "remove_roles"?}` |
 //! | `POST /sim/apps` | change an application: `{"tenant", "client_id"?, "permissions"?, "enabled"?, "secret_expires_in_seconds"?, "app_roles"?, "add_certificates"?, "remove_certificates"?}`; the tenant's first one unless `client_id` names another |
-//! | `POST /sim/policies` | change a tenant's policies: `{"tenant", "pass_enabled"?, "pass_minimum"?, "pass_maximum"?, "pass_once"?, "licence"?, "security_defaults"?, "conditional_access"?}`; the last one as Graph is to show it |
+//! | `POST /sim/policies` | change a tenant's policies: `{"tenant", "pass_enabled"?, "pass_minimum"?, "pass_maximum"?, "pass_once"?, "passkeys"?, "licence"?, "security_defaults"?, "conditional_access"?}`; `passkeys` is what a PATCH of `…/fido2` takes, the last one as Graph is to show it |
 //! | `POST /sim/sign-in` | `{"authorize_url"?, "user_code"?, "user", "decline"?, "stay"?}`: play a person with a browser |
 //! | `POST /sim/reset` | back to the start |
 
@@ -27,9 +27,11 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::assertion::read_certificate_text;
 use crate::clock::graph_time;
@@ -37,6 +39,7 @@ use crate::directory::seed::{TenantRecipe, assignment_id};
 use crate::directory::{ApplicationKey, DomainKind, Licence, RoleAssignment, Tenant, User, roles};
 use crate::exchanges::Endpoint;
 use crate::faults::{Fault, Kind, Match};
+use crate::graph::passkeys::changed_policy;
 use crate::simulation::Simulation;
 
 /// Longest a waiting request is kept.
@@ -166,6 +169,16 @@ fn tenant_state(sim: &Simulation, directory: &crate::directory::Directory, tenan
             "roles": tenant.role_names_of(&user.id, now),
             "groups": tenant.groups_of(&user.id).iter().map(|group| &group.display_name).collect::<Vec<_>>(),
             "passes": passes,
+            "passkeys": user.passkeys.iter().map(|passkey| json!({
+                "id": passkey.id,
+                "credential_id": URL_SAFE_NO_PAD.encode(&passkey.credential.cred_id),
+                "display_name": passkey.display_name,
+                "aaguid": passkey.aaguid,
+                "relying_party": passkey.relying_party,
+                "synced": passkey.synced(),
+                "counter": passkey.credential.counter,
+                "created": graph_time(passkey.created),
+            })).collect::<Vec<_>>(),
             "has_password": user.password.is_some(),
             "must_change_password": user.must_change_password,
             "password_set": user.password_set.to_string(),
@@ -485,6 +498,7 @@ struct PolicyChange {
     pass_minimum: Option<u32>,
     pass_maximum: Option<u32>,
     pass_once: Option<bool>,
+    passkeys: Option<Map<String, Value>>,
     licence: Option<Licence>,
     security_defaults: Option<bool>,
     conditional_access: Option<Vec<Value>>,
@@ -500,6 +514,10 @@ async fn change_policies(State(sim): Sim, Json(change): Json<PolicyChange>) -> R
     policy.minimum_minutes = change.pass_minimum.unwrap_or(policy.minimum_minutes);
     policy.maximum_minutes = change.pass_maximum.unwrap_or(policy.maximum_minutes);
     policy.once = change.pass_once.unwrap_or(policy.once);
+    if let Some(change) = &change.passkeys {
+        tenant.passkey_policy =
+            changed_policy(&tenant.passkey_policy, change).map_err(|error| Refused(error.message))?;
+    }
     tenant.licence = change.licence.unwrap_or(tenant.licence);
     tenant.security_defaults = change.security_defaults.unwrap_or(tenant.security_defaults);
     if let Some(policies) = change.conditional_access {

@@ -4,6 +4,7 @@
 //! It holds state and keeps it consistent; it knows nothing of HTTP, permissions or lag. Graph (`crate::graph`) and
 //! the sign-in functions ([`sign_in`]) are its two users. Facts come from the Microsoft Graph reference.
 
+pub mod passkey;
 pub mod roles;
 pub mod seed;
 pub mod sign_in;
@@ -15,6 +16,7 @@ use std::sync::{Mutex, PoisonError};
 
 use uuid::Uuid;
 
+pub use passkey::{Passkey, PasskeyPolicy};
 pub use sign_in::{CredentialKind, CredentialType, Preferred, Session, SignInError, SignInRecord, SignedIn};
 pub use tenant::{
     Application, ApplicationKey, ApplicationSecret, Audience, Branding, Cloud, Domain, DomainKind, Group, Licence,

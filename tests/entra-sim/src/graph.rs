@@ -12,6 +12,7 @@ pub mod extensions;
 pub mod groups;
 pub mod legacy_roles;
 pub mod passes;
+pub mod passkeys;
 pub mod permissions;
 pub mod policies;
 pub mod query;
@@ -322,9 +323,16 @@ fn route(tenant: &mut Tenant, context: &Context<'_>) -> Handled {
         ("DELETE", ["users", key, "authentication", "temporaryAccessPassMethods", id]) => {
             passes::delete(tenant, context, key, id)
         }
-        ("GET", ["users", key, "authentication", "fido2Methods"]) => {
-            passes::none_of_a_kind(tenant, context, key, "fido2Methods")
+        ("GET", ["users", key, "authentication", "fido2Methods"]) => passkeys::list(tenant, context, key),
+        ("POST", ["users", key, "authentication", "fido2Methods"]) => passkeys::register(tenant, context, key),
+        ("GET", ["users", key, "authentication", "fido2Methods", "creationOptions"]) => {
+            passkeys::creation_options(tenant, context, key, None)
         }
+        ("GET", ["users", key, "authentication", "fido2Methods", "creationOptions", parameter]) => {
+            passkeys::creation_options(tenant, context, key, Some(parameter))
+        }
+        ("GET", ["users", key, "authentication", "fido2Methods", id]) => passkeys::get(tenant, context, key, id),
+        ("DELETE", ["users", key, "authentication", "fido2Methods", id]) => passkeys::delete(tenant, context, key, id),
 
         ("GET", ["directory", "deletedItems", "microsoft.graph.user"]) => deleted::list(tenant, context),
         ("GET", ["directory", "deletedItems", id]) => deleted::get(tenant, context, id),

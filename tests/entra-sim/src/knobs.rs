@@ -22,6 +22,11 @@ pub struct Knobs {
     pub tap_lag_ms: u64,
     /// A new pass is not accepted at sign-in (130503) for so long.
     pub pass_sign_in_lag_ms: u64,
+    /// A new passkey is not accepted at sign-in (135010) for so long.
+    pub passkey_sign_in_lag_ms: u64,
+    /// The relying party of new passkeys (`rp.id` of their options) and the host on which a page asks for one. Sources
+    /// disagree: it may as well be `login.microsoftonline.com`.
+    pub passkey_relying_party: String,
     /// An account is refused at sign-in (50057) for so long after it was enabled.
     pub sign_in_lag_ms: u64,
     /// The password set last is not accepted at sign-in (50126) for so long.
@@ -69,6 +74,8 @@ impl Default for Knobs {
             role_removal_lag_ms: 0,
             tap_lag_ms: 0,
             pass_sign_in_lag_ms: 0,
+            passkey_sign_in_lag_ms: 0,
+            passkey_relying_party: "login.microsoft.com".to_owned(),
             sign_in_lag_ms: 0,
             password_lag_ms: 0,
             revocation_lag_ms: 0,

@@ -16,6 +16,7 @@ pub mod faults;
 pub mod graph;
 pub mod knobs;
 pub mod pages;
+pub mod passkeys;
 pub mod people;
 pub mod schema;
 pub mod serve;

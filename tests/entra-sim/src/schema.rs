@@ -508,6 +508,27 @@ const BUILT_IN: &[(&str, &str, &str)] = &[
         "/users/{id}/authentication/temporaryAccessPassMethods/{pass}",
         "UserAuthMethod-TAP.ReadWrite.All UserAuthenticationMethod.ReadWrite.All",
     ),
+    ("GET", "/users/{id}/authentication/fido2Methods", "UserAuthMethod-Passkey.Read.All"),
+    (
+        "POST",
+        "/users/{id}/authentication/fido2Methods",
+        "UserAuthMethod-Passkey.ReadWrite.All UserAuthenticationMethod.ReadWrite.All",
+    ),
+    (
+        "GET",
+        "/users/{id}/authentication/fido2Methods/creationOptions",
+        "UserAuthMethod-Passkey.ReadWrite.All UserAuthenticationMethod.ReadWrite.All",
+    ),
+    (
+        "GET",
+        "/users/{id}/authentication/fido2Methods/{passkey}",
+        "UserAuthMethod-Passkey.Read.All UserAuthMethod-Passkey.ReadWrite.All UserAuthenticationMethod.Read.All UserAuthenticationMethod.ReadWrite.All",
+    ),
+    (
+        "DELETE",
+        "/users/{id}/authentication/fido2Methods/{passkey}",
+        "UserAuthMethod-Passkey.ReadWrite.All UserAuthenticationMethod.ReadWrite.All",
+    ),
     (
         "GET",
         "/directory/deletedItems/microsoft.graph.user",
@@ -575,6 +596,11 @@ const BUILT_IN: &[(&str, &str, &str)] = &[
         "GET",
         "/policies/authenticationMethodsPolicy/authenticationMethodConfigurations/{id}",
         "Policy.Read.All Policy.Read.AuthenticationMethod Policy.ReadWrite.AuthenticationMethod",
+    ),
+    (
+        "PATCH",
+        "/policies/authenticationMethodsPolicy/authenticationMethodConfigurations/{id}",
+        "Policy.ReadWrite.AuthenticationMethod",
     ),
     ("GET", "/policies/identitySecurityDefaultsEnforcementPolicy", "Policy.Read.All Policy.ReadWrite.SecurityDefaults"),
     ("GET", "/identity/conditionalAccess/policies", "Policy.Read.All"),

@@ -23,6 +23,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
+use super::passkey::PasskeyPolicy;
 use super::tenant::{
     Application, ApplicationSecret, Audience, Branding, Cloud, Domain, DomainKind, Group, Licence, PassPolicy,
     RoleAssignment, Tenant,
@@ -284,7 +285,7 @@ pub fn tenant(recipe: TenantRecipe, clock: &Clock) -> Tenant {
         cloud: recipe.cloud,
         branding: Branding::default(),
         pass_policy: pass_policy(&recipe.pass_policy),
-        fido2_enabled: true,
+        passkey_policy: PasskeyPolicy::default(),
         security_defaults: recipe.security_defaults,
         conditional_access: Vec::new(),
         licence: recipe.licence,

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::passkey::PasskeyPolicy;
 use super::roles;
 use super::user::User;
 use crate::clock::Moment;
@@ -339,8 +340,8 @@ pub struct Tenant {
     pub branding: Branding,
     /// Temporary Access Pass policy.
     pub pass_policy: PassPolicy,
-    /// Passkeys switched on.
-    pub fido2_enabled: bool,
+    /// Passkey policy.
+    pub passkey_policy: PasskeyPolicy,
     /// Security defaults switched on.
     pub security_defaults: bool,
     /// Conditional Access policies as Graph shows them.

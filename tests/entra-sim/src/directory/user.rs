@@ -1,4 +1,4 @@
-//! One user object, its password and its Temporary Access Pass.
+//! One user object, its password, its Temporary Access Pass and its passkeys.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
+use super::passkey::{Passkey, PasskeyChallenge};
 use crate::clock::Moment;
 
 /// A user as the directory stores it. Everything Graph calls a property and that has no meaning of its own here
@@ -32,6 +33,10 @@ pub struct User {
     pub password_set: Timestamp,
     /// The one Temporary Access Pass, usable or not.
     pub access_pass: Option<AccessPass>,
+    /// Passkeys, oldest first.
+    pub passkeys: Vec<Passkey>,
+    /// Challenges for new passkeys that were not answered yet.
+    pub passkey_challenges: Vec<PasskeyChallenge>,
     /// Sessions issued before this are over.
     pub sessions_valid_from: Timestamp,
     /// When that was said; the revocation may lag behind it.
@@ -71,6 +76,8 @@ impl User {
             must_change_password: false,
             password_set: created,
             access_pass: None,
+            passkeys: Vec::new(),
+            passkey_challenges: Vec::new(),
             sessions_valid_from: created,
             sessions_revoked_moment: None,
             created,

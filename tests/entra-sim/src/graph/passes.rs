@@ -34,6 +34,11 @@ pub(super) fn methods(tenant: &mut Tenant, context: &Context<'_>, key: &str) -> 
         object["@odata.type"] = json!("#microsoft.graph.temporaryAccessPassAuthenticationMethod");
         values.push(object);
     }
+    for passkey in &user.passkeys {
+        let mut object = super::passkeys::json_of(passkey);
+        object["@odata.type"] = json!("#microsoft.graph.fido2AuthenticationMethod");
+        values.push(object);
+    }
     collection(context.call, Shape { context: "users/authentication/methods", ..SHAPE }, values)
 }
 
@@ -41,14 +46,6 @@ pub(super) fn password_methods(tenant: &mut Tenant, context: &Context<'_>, key: 
     let user = context.user(tenant, key)?;
     let value = json!({"id": PASSWORD_METHOD, "createdDateTime": graph_time(user.password_set)});
     collection(context.call, Shape { context: "users/authentication/passwordMethods", ..SHAPE }, vec![value])
-}
-
-pub(super) fn none_of_a_kind(tenant: &mut Tenant, context: &Context<'_>, key: &str, kind: &str) -> Handled {
-    context.user(tenant, key)?;
-    Ok(Reply::ok(json!({
-        "@odata.context": format!("{}/$metadata#users('{key}')/authentication/{kind}", context.call.base),
-        "value": [],
-    })))
 }
 
 pub(super) fn list(tenant: &mut Tenant, context: &Context<'_>, key: &str) -> Handled {

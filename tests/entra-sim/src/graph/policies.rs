@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::query::{Shape, collection, entity};
-use super::{Context, GraphError, Handled, Reply};
+use super::{Context, GraphError, Handled, Reply, passkeys};
 use crate::clock::graph_time;
 use crate::directory::{Cloud, Licence, Tenant};
 
@@ -19,7 +19,7 @@ pub(super) fn methods_policy(tenant: &mut Tenant, context: &Context<'_>) -> Hand
     let mut configurations: Vec<Value> = Vec::new();
     if tenant.cloud != Cloud::China {
         configurations.push(pass_configuration(tenant));
-        configurations.push(fido2_configuration(tenant));
+        configurations.push(passkeys::configuration(tenant));
     }
     let policy = json!({
         "id": "authenticationMethodsPolicy",
@@ -36,7 +36,7 @@ pub(super) fn configuration(tenant: &mut Tenant, context: &Context<'_>, id: &str
     let value = match id.to_ascii_lowercase().as_str() {
         _ if tenant.cloud == Cloud::China => return Err(GraphError::not_found(id)),
         "temporaryaccesspass" => pass_configuration(tenant),
-        "fido2" => fido2_configuration(tenant),
+        "fido2" => passkeys::configuration(tenant),
         _ => return Err(GraphError::not_found(id)),
     };
     let shape = Shape { context: "authenticationMethodConfigurations", ..PLAIN };
@@ -62,7 +62,7 @@ pub(super) fn update_configuration(tenant: &mut Tenant, context: &Context<'_>, i
             policy.default_minutes = minutes("defaultLifetimeInMinutes").unwrap_or(policy.default_minutes);
             policy.length = minutes("defaultLength").unwrap_or(policy.length).clamp(8, 48);
         }
-        "fido2" => tenant.fido2_enabled = enabled.unwrap_or(tenant.fido2_enabled),
+        "fido2" => tenant.passkey_policy = passkeys::changed_policy(&tenant.passkey_policy, body)?,
         _ => return Err(GraphError::not_found(id)),
     }
     Ok(Reply::nothing())
@@ -131,17 +131,5 @@ fn pass_configuration(tenant: &Tenant) -> Value {
         "isUsableOnce": policy.once,
         "includeTargets": include,
         "excludeTargets": exclude,
-    })
-}
-
-fn fido2_configuration(tenant: &Tenant) -> Value {
-    json!({
-        "@odata.type": "#microsoft.graph.fido2AuthenticationMethodConfiguration",
-        "id": "Fido2",
-        "state": if tenant.fido2_enabled { "enabled" } else { "disabled" },
-        "isSelfServiceRegistrationAllowed": true,
-        "isAttestationEnforced": false,
-        "excludeTargets": [],
-        "includeTargets": [],
     })
 }
