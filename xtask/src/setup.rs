@@ -14,6 +14,9 @@ const PACKAGES: &[&str] = &["chromium", "dbus", "gnome-keyring", "libsecret-1-0"
 /// Debian packages of the browser whose suite is left out where these cannot be had.
 const FIREFOX: &[&str] = &["firefox-esr", "python3"];
 
+/// Debian packages of Safari's engine: a bare browser with its driver, and a screen that nobody sees.
+const WEBKIT: &[&str] = &["webkit2gtk-driver", "xvfb"];
+
 /// What drives Firefox. A crate, because Debian has no package of it.
 const GECKODRIVER: (&str, &str) = ("geckodriver", "0.37.1");
 
@@ -78,7 +81,8 @@ pub struct OtherBrowser {
     packages: &'static [&'static str],
 }
 
-pub const OTHER_BROWSERS: [OtherBrowser; 1] = [OtherBrowser { name: "Firefox", packages: FIREFOX }];
+pub const OTHER_BROWSERS: [OtherBrowser; 2] =
+    [OtherBrowser { name: "Firefox", packages: FIREFOX }, OtherBrowser { name: "WebKit", packages: WEBKIT }];
 
 impl OtherBrowser {
     /// Whether everything is there that its suite runs on; installs what is missing if it can be had.

@@ -146,6 +146,10 @@ fn browser_tests(workspace: &Path, extension: &Path) -> anyhow::Result<()> {
 
 /// The suite of a browser that Playwright cannot load the extension into.
 fn other_browser_tests(workspace: &Path, browser: &str) -> anyhow::Result<()> {
+    if browser == "webkit" {
+        // The native part that Safari's app has.
+        execute(&mut command("cargo", ["build", "--quiet", "-p", "latchkey-safari", "--example", "one_message"]))?;
+    }
     let home = lab::fresh_folder(workspace, &format!("{browser}-home"))?;
     let configuration = format!("{browser}/playwright.config.mjs");
     execute(
