@@ -261,3 +261,36 @@ fn unknown_sign_in_pages_are_counted_for_doctor_without_anything_of_the_page() {
     assert!(found["found"].as_str().unwrap().starts_with("unknown pages met so far: 2, the last one on "), "{found}");
     assert!(found["next_step"].as_str().unwrap().contains("Show credential"), "{found}");
 }
+
+#[test]
+fn a_browser_may_have_every_link_looked_over_and_nothing_changes() {
+    let lab = Lab::new();
+    let contoso = lab.tenant("Contoso");
+    lab.add(&contoso, &[]).succeeds();
+    let account = lab.account(&contoso);
+    let mut host = lab.host();
+    host.hello();
+    let answer = host.ask(&json!({"verb": "examine"}));
+    let findings = answer["reply"]["findings"].as_array().unwrap();
+    let links: Vec<_> = findings.iter().map(|finding| finding["link"].as_str().unwrap()).collect();
+    for link in ["program", "schedule", "key_store", "store", "network"] {
+        assert!(links.contains(&link), "{link} in {answer}");
+    }
+    assert!(!answer.to_string().contains("is dormant"), "every customer's tenant is the command line's: {answer}");
+    for finding in findings.iter().filter(|finding| finding["state"] == "broken") {
+        assert!(finding["next_step"].as_str().is_some_and(|step| !step.is_empty()), "{finding}");
+    }
+    assert_eq!(format!("{account:?}"), format!("{:?}", lab.account(&contoso)));
+
+    // Also where nothing can be opened.
+    let machine = Machine::bare();
+    let folder = machine.home().join(".config/latchkey");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("config.toml"), "nonsense = [\n").unwrap();
+    let mut host = machine.host();
+    host.hello();
+    let answer = host.ask(&json!({"verb": "examine"}));
+    let broken: Vec<_> =
+        answer["reply"]["findings"].as_array().unwrap().iter().filter(|one| one["state"] == "broken").collect();
+    assert!(broken.iter().any(|one| one["link"] == "configuration"), "{answer}");
+}

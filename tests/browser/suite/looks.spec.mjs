@@ -24,6 +24,7 @@ const ways = {
 const SHOWN = [
   ...Object.keys(popupStates).filter((name) => name !== 'connecting').map((name) => `${name}-light`),
   ...['choose', 'progress', 'active'].map((name) => `${name}-dark`),
+  ...Object.keys(optionsStates).map((name) => `${name}-light`), 'options-dark',
   ...['confirm', 'active'].flatMap((name) => [`${name}-german`, `${name}-right-to-left`]),
 ];
 
