@@ -39,6 +39,8 @@ const HOLD_EVERY: Duration = Duration::from_secs(5);
 /// The loan is renewed when less of it is left: an exchange, the wait before it and a margin.
 const RENEW_BELOW: i64 = 15_000;
 const BATCH_LIMIT: usize = 20;
+/// A turn under Graph's limits is waited for so long, whoever waits: its longest window.
+const TURN_PATIENCE: Duration = Duration::from_secs(150);
 /// How many passwords are tried before a refusal is believed to be about something else.
 const PASSWORD_TRIES: u32 = 4;
 
@@ -216,6 +218,7 @@ impl Drive<'_> {
                 plan(&desired, &self.account.known)
             };
             actions.truncate(BATCH_LIMIT);
+            self.put_off_passes(&mut actions);
             if let Some(place) = actions.iter().position(Action::stands_alone) {
                 actions.truncate(place.max(1));
             }
@@ -242,6 +245,16 @@ impl Drive<'_> {
                 }
                 self.pause(&mut pace, setback).await?;
             }
+        }
+    }
+
+    /// Deletes passes in a round of their own when Graph's small budget for them is used up: that it is must not keep an
+    /// account enabled.
+    fn put_off_passes(&self, actions: &mut Vec<Action>) {
+        let is_pass = |action: &Action| matches!(action, Action::DeletePass(_));
+        let passes = actions.iter().filter(|action| is_pass(action)).count();
+        if (1..actions.len()).contains(&passes) && !self.session.has_room_for_methods(passes) {
+            actions.retain(|action| !is_pass(action));
         }
     }
 
@@ -886,15 +899,23 @@ impl Drive<'_> {
                 trouble.to_error(action)
             }
         };
-        tracing::warn!(
-            account = %self.account.user_name, action, status = trouble.status, code = %trouble.code,
-            request_id = trouble.request_id.as_deref(), message = %trouble.message, "a step did not succeed"
-        );
+        if trouble.queued {
+            tracing::debug!(account = %self.account.user_name, action, wait = ?trouble.retry_after, "it is not its turn");
+        } else {
+            tracing::warn!(
+                account = %self.account.user_name, action, status = trouble.status, code = %trouble.code,
+                request_id = trouble.request_id.as_deref(), message = %trouble.message, "a step did not succeed"
+            );
+        }
         let waits = replication || trouble.passes() || matches!(trouble.status, 400 | 401 | 403 | 404);
         if !waits || trouble.before.as_ref().is_some_and(|_| !trouble.passes()) {
             return Err(error());
         }
-        let patience = if replication { self.replication_patience } else { self.patience };
+        let patience = match (replication, trouble.queued) {
+            (true, _) => self.replication_patience,
+            (false, true) => self.patience.max(TURN_PATIENCE),
+            (false, false) => self.patience,
+        };
         let wait = trouble.retry_after.unwrap_or_else(|| pace.next());
         let clock = &self.shared.clock;
         let until = clock.elapsed().saturating_add(milliseconds(wait));

@@ -19,8 +19,23 @@ use crate::{
     setup,
 };
 
+/// A section that runs alone.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Section {
+    /// Many tenants and technicians against Graph's limits; see `docs/scale.md`
+    Scale,
+}
+
 #[derive(Args)]
 pub struct Options {
+    /// Only this section
+    section: Option<Section>,
+    /// How many tenants `scale` has
+    #[arg(long, default_value_t = 1_000)]
+    tenants: u32,
+    /// How many technicians `scale` has
+    #[arg(long, default_value_t = 10)]
+    technicians: u32,
     /// How often each figure is taken
     #[arg(long, default_value_t = 7)]
     runs: u32,
@@ -30,6 +45,9 @@ pub struct Options {
 }
 
 pub fn run(workspace: &Path, options: &Options) -> anyhow::Result<()> {
+    if options.section == Some(Section::Scale) {
+        return crate::scale::run(workspace, options.tenants, options.technicians);
+    }
     setup::everything(workspace)?;
     lab::build_programs(Build::Shipped)?;
     let extensions = crate::build_extensions(workspace)?;

@@ -15,6 +15,7 @@ mod house_rules;
 mod lab;
 mod package;
 mod safari;
+mod scale;
 mod setup;
 mod test;
 

@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use super::{
     Answer, Body, Priority, Request, Trouble,
-    throttle::Throttle,
+    throttle::{Applications, NotYet, Throttle},
     token::{self, Capabilities, Granted, Token},
 };
 use crate::{
@@ -45,6 +45,8 @@ pub(crate) struct Http {
     transport: Arc<dyn Transport>,
     clock: Arc<dyn Clock>,
     measured: std::sync::Mutex<Measured>,
+    /// What each application has sent lately.
+    applications: Applications,
 }
 
 /// How Microsoft's time compares with this machine's.
@@ -61,7 +63,7 @@ enum Measured {
 impl Http {
     pub(crate) fn new(transport: Arc<dyn Transport>, clock: Arc<dyn Clock>, remembered_offset: Option<i64>) -> Self {
         let measured = remembered_offset.map_or(Measured::Never, Measured::Remembered);
-        Self { transport, clock, measured: std::sync::Mutex::new(measured) }
+        Self { transport, clock, measured: std::sync::Mutex::new(measured), applications: Applications::default() }
     }
 
     /// Microsoft's time minus this machine's, in milliseconds, once an exchange has shown it; small differences are 0.
@@ -178,7 +180,7 @@ pub(crate) struct Session {
 impl Session {
     pub(crate) fn new(http: Arc<Http>, tenant_id: Uuid, client_id: Uuid, cloud: Cloud, key: KeySource) -> Self {
         Self {
-            throttle: Throttle::new(Arc::clone(&http.clock)),
+            throttle: Throttle::new(Arc::clone(&http.clock), &http.applications, client_id),
             http,
             tenant_id,
             client_id,
@@ -214,12 +216,13 @@ impl Session {
 
     /// One call. A token that is not accepted any more is fetched anew once.
     pub(crate) async fn send(&self, request: &Request, priority: Priority) -> Result<Answer, Trouble> {
-        self.throttle.admit(std::slice::from_ref(request)).await;
+        self.admit(std::slice::from_ref(request), priority).await?;
         let body = match &request.body {
             Some(body) => Some(encode(body)?),
             None => None,
         };
         let answer = self.call(request.method, &request.path, body.clone(), priority).await?;
+        self.heed(request, &answer);
         if answer.status != 401 {
             return Ok(answer);
         }
@@ -253,7 +256,7 @@ impl Session {
                 None,
             ));
         }
-        self.throttle.admit(requests).await;
+        self.admit(requests, priority).await?;
         let ids: Vec<String> = (1..=requests.len()).map(|number| number.to_string()).collect();
         let items: Vec<_> = requests
             .iter()
@@ -300,7 +303,35 @@ impl Session {
                 body: item.body,
             });
         }
-        answers.into_iter().collect::<Option<Vec<_>>>().ok_or_else(unreadable)
+        let answers = answers.into_iter().collect::<Option<Vec<_>>>().ok_or_else(unreadable)?;
+        for (request, answer) in requests.iter().zip(&answers) {
+            self.heed(request, answer);
+        }
+        Ok(answers)
+    }
+
+    /// Waits until the requests fit Graph's limits, if that is soon. Otherwise it is for the caller to wait.
+    async fn admit(&self, requests: &[Request], priority: Priority) -> Result<(), Trouble> {
+        self.throttle.admit(requests, priority).await.map_err(|not_yet| {
+            let (NotYet::Full(wait) | NotYet::Resting(wait)) = not_yet;
+            Trouble {
+                retry_after: Some(wait),
+                queued: matches!(not_yet, NotYet::Full(_)),
+                ..Trouble::before_sending(Failure::Throttled(wait.as_secs().max(1)), None)
+            }
+        })
+    }
+
+    /// Whether so many calls to authentication methods, of which Graph allows very few, would go out at once.
+    pub(crate) fn has_room_for_methods(&self, methods: usize) -> bool {
+        u32::try_from(methods).is_ok_and(|methods| self.throttle.has_room_for_methods(methods))
+    }
+
+    /// Leaves the tenant alone when it asks for that.
+    fn heed(&self, request: &Request, answer: &Answer) {
+        if let Some(wait) = answer.retry_after.filter(|_| answer.status == 429) {
+            self.throttle.rest(request, wait);
+        }
     }
 
     /// An answer that may be the first page of a collection, with the pages after it.

@@ -26,8 +26,10 @@ pub(crate) struct Trouble {
     pub(crate) retry_after: Option<Duration>,
     /// Whether the request may have taken effect, now or later.
     pub(crate) may_have_happened: bool,
-    /// What stood in the way before Graph was asked: key store, token.
+    /// What stood in the way before Graph was asked: key store, token, limits.
     pub(crate) before: Option<Box<Failure>>,
+    /// Nothing is wrong: others went out just now, and Graph's limits want turns taken.
+    pub(crate) queued: bool,
 }
 
 impl Trouble {
@@ -49,6 +51,7 @@ impl Trouble {
             retry_after: answer.retry_after,
             may_have_happened: answer.status >= 500,
             before: None,
+            queued: false,
         }
     }
 
@@ -63,6 +66,7 @@ impl Trouble {
             retry_after: None,
             may_have_happened: sent,
             before: None,
+            queued: false,
         }
     }
 

@@ -7,6 +7,7 @@ mod audit_log;
 mod bad_days;
 mod break_glass;
 mod browser_side;
+mod bulk;
 mod command_line;
 mod configuration;
 mod installing;
