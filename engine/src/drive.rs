@@ -140,6 +140,8 @@ struct Pace {
     tokens_rejected: u32,
     /// What ends roles by itself did not give one up: they are removed like any other.
     plain_removals: bool,
+    /// Passes may wait for their turn while other steps go first: until one of those does not succeed.
+    puts_passes_off: bool,
     administrator_until: Option<i64>,
 }
 
@@ -162,6 +164,7 @@ impl Pace {
             unclear: 0,
             tokens_rejected: 0,
             plain_removals: false,
+            puts_passes_off: true,
             administrator_until: None,
         }
     }
@@ -218,7 +221,7 @@ impl Drive<'_> {
                 plan(&desired, &self.account.known)
             };
             actions.truncate(BATCH_LIMIT);
-            self.put_off_passes(&mut actions);
+            let put_off = pace.puts_passes_off && self.put_off_passes(&mut actions);
             if let Some(place) = actions.iter().position(Action::stands_alone) {
                 actions.truncate(place.max(1));
             }
@@ -243,19 +246,26 @@ impl Drive<'_> {
                 if matches!(goal, Goal::Settle) {
                     pace.chain = false;
                 }
+                if put_off {
+                    // Whether or not this step ever succeeds: what was put off for it must happen.
+                    pace.puts_passes_off = false;
+                    continue;
+                }
                 self.pause(&mut pace, setback).await?;
             }
         }
     }
 
     /// Deletes passes in a round of their own when Graph's small budget for them is used up: that it is must not keep an
-    /// account enabled.
-    fn put_off_passes(&self, actions: &mut Vec<Action>) {
+    /// account enabled. Returns whether it did.
+    fn put_off_passes(&self, actions: &mut Vec<Action>) -> bool {
         let is_pass = |action: &Action| matches!(action, Action::DeletePass(_));
         let passes = actions.iter().filter(|action| is_pass(action)).count();
-        if (1..actions.len()).contains(&passes) && !self.session.has_room_for_methods(passes) {
+        let put_off = (1..actions.len()).contains(&passes) && !self.session.has_room_for_methods(passes);
+        if put_off {
             actions.retain(|action| !is_pass(action));
         }
+        put_off
     }
 
     /// Makes the account if it is not there. Returns whether it had to be made.
