@@ -43,6 +43,15 @@ fn add(said: &str, groups: &[String], output: Output) -> Result<(), ErrorBody> {
     output.document(&json!({"added": name.as_str(), "groups": groups, "path": file}));
     let groups = if groups.is_empty() { "no group but 'All admins'".to_owned() } else { groups.join(", ") };
     output.marked(Mark::Good, format_args!("{} is a technician, in {groups}", name.as_str()));
+    // Whoever connected the first tenants needed no list; with one, nobody works who is not on it.
+    let settings = Settings::load(&file)?;
+    let acting = machine::technician(&settings)?;
+    if !settings.policy.technicians.iter().any(|known| is(&known.name, acting.as_str())) {
+        output.note(format_args!(
+            "{0} works here, is not on the list and can start nothing now; to put them on it: latchkey technician add {0}",
+            acting.as_str()
+        ));
+    }
     Ok(())
 }
 
