@@ -13,11 +13,13 @@ mod faults;
 mod fuzz;
 mod house_rules;
 mod lab;
+mod other_systems;
 mod package;
 mod safari;
 mod scale;
 mod setup;
 mod test;
+mod wine;
 
 use std::path::{Path, PathBuf};
 
@@ -57,6 +59,8 @@ enum Task {
     Faults(faults::Options),
     /// Build, sign and install the app that contains Safari's extension (on a Mac); see `docs/safari.md`
     Safari(safari::Options),
+    /// Run the host as it is built for Windows, in Wine; see `docs/packages.md`
+    Wine,
     /// Fuzz what comes from outside, for a bounded time
     Fuzz(fuzz::Options),
     /// Install what the other commands need: the WASM target, Debian packages, npm packages
@@ -75,6 +79,7 @@ fn main() -> anyhow::Result<()> {
         Task::Bench(options) => bench::run(workspace, &options),
         Task::Faults(options) => faults::run(workspace, &options),
         Task::Safari(options) => safari::run(workspace, &options),
+        Task::Wine => wine::run(workspace),
         Task::Fuzz(options) => fuzz::run(workspace, &options),
         Task::Setup => setup::everything(workspace),
     }

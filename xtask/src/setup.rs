@@ -35,15 +35,19 @@ pub fn everything(workspace: &Path) -> anyhow::Result<()> {
 
 /// The target that the extension's logic compiles to.
 pub fn wasm_target() -> anyhow::Result<()> {
-    const TARGET: &str = "wasm32-unknown-unknown";
+    rust_target("wasm32-unknown-unknown")
+}
+
+/// Rust's library for another kind of machine.
+pub fn rust_target(target: &str) -> anyhow::Result<()> {
     if !answers("rustup", &["--version"]) {
-        bail!("rustup is not there: install Rust from https://rustup.rs, or add the target {TARGET} yourself");
+        bail!("rustup is not there: install Rust from https://rustup.rs, or add the target {target} yourself");
     }
     let installed = output(&mut command("rustup", ["target", "list", "--installed"]))?;
-    if installed.lines().any(|line| line == TARGET) {
+    if installed.lines().any(|line| line == target) {
         return Ok(());
     }
-    execute(&mut command("rustup", ["target", "add", TARGET]))
+    execute(&mut command("rustup", ["target", "add", target]))
 }
 
 /// What the browser tests and the demo run on.
@@ -51,7 +55,7 @@ pub fn debian_packages() -> anyhow::Result<()> {
     install_debian_packages(PACKAGES)
 }
 
-fn install_debian_packages(packages: &[&str]) -> anyhow::Result<()> {
+pub fn install_debian_packages(packages: &[&str]) -> anyhow::Result<()> {
     let missing: Vec<_> = packages.iter().filter(|package| !is_installed(package)).copied().collect();
     if missing.is_empty() {
         return Ok(());

@@ -8,7 +8,7 @@ use crate::{
     command::{answers, command, execute},
     faults, house_rules,
     lab::{self, Build},
-    setup,
+    other_systems, setup,
 };
 
 #[derive(Args)]
@@ -25,6 +25,7 @@ pub fn run(workspace: &Path, options: &Options) -> anyhow::Result<()> {
     dependencies(workspace)?;
     rust_tests(workspace)?;
     faults::in_short(workspace)?;
+    other_systems::check(workspace)?;
     lab::build_programs(Build::Quick)?;
     let browsers = crate::build_extensions(workspace)?;
     conformance(workspace)?;
