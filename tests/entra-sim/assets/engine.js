@@ -12,7 +12,7 @@
   var form = null;
   var current = { name: '', node: null };
   var busy = false;
-  var state = { user: config.sPOST_Username || '', flowToken: config.sFT, credentials: config.oGetCredTypeResult || null, pickedUser: '' };
+  var state = { discoverable: false, user: config.sPOST_Username || '', flowToken: config.sFT, credentials: config.oGetCredTypeResult || null, pickedUser: '' };
   var model = { 'usernameTextbox.value': state.user };
   var loginOptions = '3';
 
@@ -96,7 +96,7 @@
     if (known.HasRemoteNGC && view !== 'remote-ngc') {
       list.push({ id: 'idA_PWD_SwitchToRemoteNGC', click: 'toRemoteNGC', value: 'RemoteNGC', text: text('useApp') });
     }
-    if (known.HasFido && view !== 'fido') {
+    if ((known.HasFido || state.discoverable) && view !== 'fido') {
       list.push({ id: 'idA_PWD_SwitchToFido', click: 'toFido', value: 'FidoKey', text: text('usePasskey') });
     }
     if (known.HasCertAuth) {
@@ -134,7 +134,15 @@
   // ---- bindings
 
   var handlers = {
-    back: function () { forget(); show('username', 'back'); },
+    back: function () {
+      if (config.sFidoChallenge) {
+        location.assign(config.urlFidoCancel);
+        return;
+      }
+      state.discoverable = false;
+      forget();
+      show('username', 'back');
+    },
     peek: function () {
       var box = current.node.querySelector('[name=accesspass]');
       box.type = box.type === 'password' ? 'text' : 'password';
@@ -146,7 +154,17 @@
     toRemoteNGC: function () { show('remote-ngc', 'next'); },
     toFido: function () { show('fido', 'next'); },
     toCertificate: function () { show('credential-picker', 'next'); },
-    toCredentialPicker: function () { show('credential-picker', 'next'); },
+    toCredentialPicker: function () {
+      if (config.sFidoChallenge) {
+        location.assign(config.urlFidoCancel);
+      } else if (config.pgid === 'ConvergedTFA') {
+        show('tfa-methods', 'back');
+      } else {
+        show('credential-picker', 'next');
+      }
+    },
+    toSignInOptions: function () { state.discoverable = true; show('credential-picker', 'next'); },
+    tryAgain: function () { (config.sFidoChallenge ? askAuthenticator : leaveForPasskey)(); },
     toIdentityProvider: function () { show('username', 'back'); },
     toMethods: function () { show('tfa-methods', 'back'); },
     toCode: function () { show('tfa-code', 'next'); },
@@ -276,6 +294,9 @@
         if (box) {
           box.focus();
         }
+        if (name === 'fido' && !error) {
+          beginPasskey();
+        }
       };
       if (!outgoing) {
         settle();
@@ -402,6 +423,90 @@
         setTimeout(poll, 1000);
       }
     });
+  }
+
+  // ---- passkey: this page leaves for the relying party's host, and the page there asks the browser
+
+  function beginPasskey() {
+    var known = (state.credentials && state.credentials.Credentials) || {};
+    if (config.sFidoChallenge) {
+      askAuthenticator();
+    } else if (known.FidoParams || state.discoverable || config.pgid === 'ConvergedTFA') {
+      leaveForPasskey();
+    }
+  }
+
+  function post(address, fields) {
+    setBusy(true);
+    var leaving = document.createElement('form');
+    leaving.method = 'post';
+    leaving.action = address;
+    Object.keys(fields).forEach(function (name) {
+      var field = document.createElement('input');
+      field.type = 'hidden';
+      field.name = name;
+      field.value = fields[name];
+      leaving.appendChild(field);
+    });
+    document.body.appendChild(leaving);
+    leaving.submit();
+  }
+
+  function leaveForPasskey() {
+    post(config.urlFidoLogin, {
+      allowedIdentities: String(config.iAllowedIdentities),
+      canary: config.canary,
+      ctx: config.sCtx,
+      flowToken: state.flowToken,
+      postBackUrl: config.urlPost,
+      cancelUrl: config.urlRefresh,
+      resumeUrl: config.urlResume,
+      correlationId: config.correlationId,
+      username: state.discoverable ? '' : state.user
+    });
+  }
+
+  function bytesOf(text) {
+    var binary = atob(text.replace(/-/g, '+').replace(/_/g, '/'));
+    return Uint8Array.from(binary, function (character) { return character.charCodeAt(0); });
+  }
+
+  function textOf(buffer) {
+    var binary = String.fromCharCode.apply(null, new Uint8Array(buffer));
+    return btoa(binary).replace(/\+/g, '-').replace(/\//g, '_').replace(/=+$/, '');
+  }
+
+  function askAuthenticator() {
+    navigator.credentials.get({
+      publicKey: {
+        challenge: bytesOf(config.sFidoChallenge),
+        rpId: config.sFidoRpId,
+        timeout: 60000,
+        userVerification: 'required',
+        allowCredentials: config.arrFidoAllowList.map(function (id) { return { type: 'public-key', id: bytesOf(id) }; })
+      }
+    }).then(function (credential) {
+      var answer = credential.response;
+      post(config.urlPost, {
+        type: '23',
+        ps: '23',
+        assertion: JSON.stringify({
+          id: credential.id,
+          clientDataJSON: textOf(answer.clientDataJSON),
+          authenticatorData: textOf(answer.authenticatorData),
+          signature: textOf(answer.signature),
+          userHandle: answer.userHandle && answer.userHandle.byteLength ? textOf(answer.userHandle) : null
+        }),
+        lmcCanary: config.sCrossDomainCanary,
+        login: state.user,
+        loginfmt: state.user,
+        ctx: config.sCtx,
+        flowToken: state.flowToken,
+        canary: config.canary,
+        hpgrequestid: config.sessionId,
+        i21: window.__observed.summary
+      });
+    }, function () { fail(text('passkeyFailed')); });
   }
 
   // ---- submitting

@@ -13,7 +13,7 @@
 //! | `POST /sim/tenants` | add a tenant (a recipe) |
 //! | `POST /sim/users` | change a user behind everybody's back: `{"user": …, "enabled"?, "delete"?, "password"?, "add_roles"?, "remove_roles"?}` |
 //! | `POST /sim/apps` | change an application: `{"tenant", "client_id"?, "permissions"?, "enabled"?, "secret_expires_in_seconds"?, "app_roles"?, "add_certificates"?, "remove_certificates"?}`; the tenant's first one unless `client_id` names another |
-//! | `POST /sim/policies` | change a tenant's policies: `{"tenant", "pass_enabled"?, "pass_minimum"?, "pass_maximum"?, "pass_once"?, "passkeys"?, "licence"?, "security_defaults"?, "conditional_access"?}`; `passkeys` is what a PATCH of `…/fido2` takes, the last one as Graph is to show it |
+//! | `POST /sim/policies` | change a tenant's policies: `{"tenant", "pass_enabled"?, "pass_minimum"?, "pass_maximum"?, "pass_once"?, "passkeys"?, "hardware_oath"?, "licence"?, "security_defaults"?, "conditional_access"?}`; `passkeys` and `hardware_oath` are what a PATCH of `…/fido2` and `…/HardwareOath` takes, the last one as Graph is to show it |
 //! | `POST /sim/sign-in` | `{"authorize_url"?, "user_code"?, "user", "decline"?, "stay"?}`: play a person with a browser |
 //! | `POST /sim/reset` | back to the start |
 
@@ -39,7 +39,7 @@ use crate::directory::seed::{TenantRecipe, assignment_id};
 use crate::directory::{ApplicationKey, DomainKind, Licence, RoleAssignment, Tenant, User, roles};
 use crate::exchanges::Endpoint;
 use crate::faults::{Fault, Kind, Match};
-use crate::graph::passkeys::changed_policy;
+use crate::graph::{oath, passkeys};
 use crate::simulation::Simulation;
 
 /// Longest a waiting request is kept.
@@ -499,6 +499,7 @@ struct PolicyChange {
     pass_maximum: Option<u32>,
     pass_once: Option<bool>,
     passkeys: Option<Map<String, Value>>,
+    hardware_oath: Option<Map<String, Value>>,
     licence: Option<Licence>,
     security_defaults: Option<bool>,
     conditional_access: Option<Vec<Value>>,
@@ -516,7 +517,11 @@ async fn change_policies(State(sim): Sim, Json(change): Json<PolicyChange>) -> R
     policy.once = change.pass_once.unwrap_or(policy.once);
     if let Some(change) = &change.passkeys {
         tenant.passkey_policy =
-            changed_policy(&tenant.passkey_policy, change).map_err(|error| Refused(error.message))?;
+            passkeys::changed_policy(&tenant.passkey_policy, change).map_err(|error| Refused(error.message))?;
+    }
+    if let Some(change) = &change.hardware_oath {
+        tenant.oath_policy =
+            oath::changed_policy(&tenant.oath_policy, change).map_err(|error| Refused(error.message))?;
     }
     tenant.licence = change.licence.unwrap_or(tenant.licence);
     tenant.security_defaults = change.security_defaults.unwrap_or(tenant.security_defaults);

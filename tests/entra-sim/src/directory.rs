@@ -4,10 +4,13 @@
 //! It holds state and keeps it consistent; it knows nothing of HTTP, permissions or lag. Graph (`crate::graph`) and
 //! the sign-in functions ([`sign_in`]) are its two users. Facts come from the Microsoft Graph reference.
 
+pub mod access;
+pub mod oath;
 pub mod passkey;
 pub mod roles;
 pub mod seed;
 pub mod sign_in;
+pub mod strong;
 pub mod tenant;
 pub mod user;
 

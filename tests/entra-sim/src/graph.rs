@@ -11,6 +11,7 @@ pub mod error;
 pub mod extensions;
 pub mod groups;
 pub mod legacy_roles;
+pub mod oath;
 pub mod passes;
 pub mod passkeys;
 pub mod permissions;
@@ -333,6 +334,13 @@ fn route(tenant: &mut Tenant, context: &Context<'_>) -> Handled {
         }
         ("GET", ["users", key, "authentication", "fido2Methods", id]) => passkeys::get(tenant, context, key, id),
         ("DELETE", ["users", key, "authentication", "fido2Methods", id]) => passkeys::delete(tenant, context, key, id),
+
+        (_, ["users", key, "authentication", "hardwareOathMethods", rest @ ..]) => {
+            oath::methods(tenant, context, key, rest)
+        }
+        (_, ["directory", "authenticationMethodDevices", "hardwareOathDevices", rest @ ..]) => {
+            oath::devices(tenant, context, rest)
+        }
 
         ("GET", ["directory", "deletedItems", "microsoft.graph.user"]) => deleted::list(tenant, context),
         ("GET", ["directory", "deletedItems", id]) => deleted::get(tenant, context, id),

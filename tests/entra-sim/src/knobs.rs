@@ -27,6 +27,8 @@ pub struct Knobs {
     /// The relying party of new passkeys (`rp.id` of their options) and the host on which a page asks for one. Sources
     /// disagree: it may as well be `login.microsoftonline.com`.
     pub passkey_relying_party: String,
+    /// A code of a hardware token is taken so many steps before and after its own.
+    pub oath_skew_steps: u16,
     /// An account is refused at sign-in (50057) for so long after it was enabled.
     pub sign_in_lag_ms: u64,
     /// The password set last is not accepted at sign-in (50126) for so long.
@@ -76,6 +78,7 @@ impl Default for Knobs {
             pass_sign_in_lag_ms: 0,
             passkey_sign_in_lag_ms: 0,
             passkey_relying_party: "login.microsoft.com".to_owned(),
+            oath_skew_steps: 1,
             sign_in_lag_ms: 0,
             password_lag_ms: 0,
             revocation_lag_ms: 0,

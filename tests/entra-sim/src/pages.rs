@@ -18,6 +18,7 @@ mod journal;
 mod kmsi;
 pub mod knobs;
 mod login;
+mod passkey;
 mod portal;
 mod reports;
 mod session;
@@ -163,7 +164,9 @@ impl Pages {
                 authorize::begin(self, visit, tenant, Purpose::AdminConsent)
             }
             ["common", "GetCredentialType"] if post => credential_type::ask(self, visit).await,
+            [_, "login"] if post && !visit.posted("assertion").is_empty() => passkey::answer(self, visit),
             [_, "login"] if post => login::post(self, visit),
+            [_, "fido", "get"] if post => passkey::ask(self, visit),
             [_, "login"] => {
                 let message = "The request body must contain the following parameter: 'client_id'.";
                 finish::refuse(self, visit, 900_144, message)

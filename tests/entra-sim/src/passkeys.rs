@@ -136,21 +136,29 @@ impl RelyingParty {
         Ok(Registered { credential, aaguid, certified })
     }
 
-    /// A challenge for a signature by one of `keys`, and what is needed to judge it.
+    /// A challenge for a signature, and what is needed to judge it.
     ///
     /// # Errors
-    /// There is no key.
-    pub fn begin_assertion(&self, keys: Vec<Credential>) -> Result<(Vec<u8>, AuthenticationState), WebauthnError> {
-        let builder = self.judge.new_challenge_authenticate_builder(keys, Some(UserVerificationPolicy::Required))?;
+    /// The judge makes none.
+    pub fn begin_assertion(&self) -> Result<(Vec<u8>, AuthenticationState), WebauthnError> {
+        // Whose key may answer is the caller's to say.
+        let builder =
+            self.judge.new_challenge_authenticate_builder(Vec::new(), Some(UserVerificationPolicy::Required))?;
         let (options, state) = self.judge.generate_challenge_authenticate(builder)?;
         Ok((options.public_key.challenge, state))
     }
 
-    /// Judges a signature of the person whose handle is `handle`, and returns the key's new counter.
+    /// Judges a signature by `key` of the person whose handle is `handle`, and returns the key's new counter.
     ///
     /// # Errors
     /// What is wrong with it, in the judge's words.
-    pub fn check(&self, state: &AuthenticationState, handle: &[u8], answer: &Assertion) -> Result<u32, String> {
+    pub fn check(
+        &self,
+        state: &AuthenticationState,
+        key: &Credential,
+        handle: &[u8],
+        answer: &Assertion,
+    ) -> Result<u32, String> {
         self.check_origin(&answer.client_data)?;
         if answer.user_handle.as_deref().is_some_and(|told| told != handle) {
             return Err("The key was made for somebody else.".to_owned());
@@ -167,7 +175,8 @@ impl RelyingParty {
             extensions: webauthn_rs_core::proto::AuthenticationExtensionsClientOutputs::default(),
             type_: "public-key".to_owned(),
         };
-        let judged = self.judge.authenticate_credential(&assertion, state).map_err(|error| error.to_string())?;
+        let judged =
+            self.judge.authenticate_single_credential(&assertion, state, key).map_err(|error| error.to_string())?;
         Ok(judged.counter())
     }
 

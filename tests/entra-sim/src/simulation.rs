@@ -10,11 +10,14 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::clock::{Clock, Moment};
+use crate::directory::access::{Demand, Proof};
+use crate::directory::strong::PasskeyQuestion;
 use crate::directory::{CredentialType, Directory, SignInError, SignedIn, Tenant, seed};
 use crate::exchanges::ExchangeLog;
 use crate::faults::Faults;
 use crate::knobs::Knobs;
 use crate::pages::Pages;
+use crate::passkeys::Assertion;
 use crate::people::{Answer, AuthorizationRequest, Refusal};
 use crate::schema::Schema;
 use crate::throttle::Throttle;
@@ -204,7 +207,8 @@ impl Simulation {
     /// What to ask this user for first.
     #[must_use]
     pub fn credential_type(&self, user_name: &str) -> CredentialType {
-        self.directory().credential_type(user_name, self.clock.now())
+        let knobs = self.knobs();
+        self.directory().credential_type(user_name, &self.clock, &knobs)
     }
 
     /// Signs in with a password; see [`Directory::sign_in_with_password`].
@@ -233,6 +237,67 @@ impl Simulation {
     ) -> Result<SignedIn, SignInError> {
         let knobs = self.knobs();
         self.directory().sign_in_with_access_pass(tenant_hint, user_name, access_pass, &self.clock, &knobs)
+    }
+
+    /// A challenge for a passkey of this user, or of whoever is there; see [`Directory::ask_for_passkey`].
+    ///
+    /// # Errors
+    /// No challenge can be made.
+    pub fn ask_for_passkey(&self, user_name: Option<&str>) -> Result<PasskeyQuestion, SignInError> {
+        let knobs = self.knobs();
+        self.directory().ask_for_passkey(user_name, &self.clock, &knobs)
+    }
+
+    /// Signs in with a passkey; see [`Directory::sign_in_with_passkey`].
+    ///
+    /// # Errors
+    /// The reason, with its AADSTS number.
+    pub fn sign_in_with_passkey(
+        &self,
+        tenant_hint: Option<&str>,
+        user_name: Option<&str>,
+        question: &PasskeyQuestion,
+        answer: &Assertion,
+    ) -> Result<SignedIn, SignInError> {
+        let knobs = self.knobs();
+        self.directory().sign_in_with_passkey(tenant_hint, user_name, question, answer, &self.clock, &knobs)
+    }
+
+    /// Adds a passkey to a session; see [`Directory::add_passkey`].
+    ///
+    /// # Errors
+    /// The reason, with its AADSTS number.
+    pub fn add_passkey(
+        &self,
+        signed_in: &SignedIn,
+        question: &PasskeyQuestion,
+        answer: &Assertion,
+    ) -> Result<SignedIn, SignInError> {
+        let knobs = self.knobs();
+        self.directory().add_passkey(signed_in, question, answer, &self.clock, &knobs)
+    }
+
+    /// Adds the code of a hardware token to a session; see [`Directory::add_code`].
+    ///
+    /// # Errors
+    /// The reason, with its AADSTS number.
+    pub fn add_code(&self, signed_in: &SignedIn, code: &str) -> Result<SignedIn, SignInError> {
+        let knobs = self.knobs();
+        self.directory().add_code(signed_in, code, &self.clock, &knobs)
+    }
+
+    /// What is missing for an application to open; see [`Directory::demand`].
+    #[must_use]
+    pub fn demand(&self, signed_in: &SignedIn, client_id: &str) -> Demand {
+        let knobs = self.knobs();
+        self.directory().demand(signed_in, client_id, &self.clock, &knobs)
+    }
+
+    /// What this user could prove besides a first factor.
+    #[must_use]
+    pub fn proofs_of(&self, user_id: &str) -> Vec<Proof> {
+        let knobs = self.knobs();
+        self.directory().proofs_of(user_id, &self.clock, &knobs)
     }
 
     /// Answers an application's request for a person who is signed in; see [`crate::people::People::answer`].

@@ -2,6 +2,9 @@
 //! it refuses. What the page's script does with it is tested in a real browser elsewhere.
 #![allow(clippy::unwrap_used)]
 
+mod authenticator;
+mod strong;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;

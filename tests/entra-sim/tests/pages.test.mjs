@@ -17,6 +17,7 @@ const { chromium } = createRequire(path.join(root, 'tests/browser/package.json')
 
 const TENANT = 'contoso.onmicrosoft.com';
 const ALICE = `alice@${TENANT}`;
+const HANNA = `helpdesk@${TENANT}`;
 const BOB = `bob@${TENANT}`;
 const PASSWORD = 'Right-Horse-1';
 
@@ -459,4 +460,127 @@ test('signing out asks which account', async () => {
   await settled('#tilesHolder');
   await page.click(`[data-test-id="${BOB}"]`);
   await page.waitForSelector('#message');
+});
+
+// Chromium's own virtual authenticator: it signs as any security key does, and knows nothing of this project.
+describe('a passkey', () => {
+  let device, authenticatorId, key;
+
+  afterEach(async () => {
+    await control('/sim/policies', { tenant: 'Contoso', conditional_access: [] });
+    if (key) {
+      await graph('DELETE', `/users/${HANNA}/authentication/fido2Methods/${key.id}`);
+      key = undefined;
+    }
+  });
+
+  async function plugIn() {
+    // A sign-in with a key crosses five pages.
+    page.setDefaultTimeout(60_000);
+    device = await context.newCDPSession(page);
+    await device.send('WebAuthn.enable');
+    ({ authenticatorId } = await device.send('WebAuthn.addVirtualAuthenticator', {
+      options: {
+        protocol: 'ctap2', transport: 'usb', hasResidentKey: true, hasUserVerification: true, isUserVerified: true,
+        automaticPresenceSimulation: true,
+      },
+    }));
+  }
+
+  // A key for Hanna, made in this browser and registered on her behalf through Graph.
+  async function register() {
+    const { app } = details.tenants.find(({ name }) => name === 'Contoso');
+    await control('/sim/apps', { tenant: 'Contoso', permissions: [...app.permissions, 'UserAuthMethod-Passkey.ReadWrite.All'] });
+    const methods = `/users/${HANNA}/authentication/fido2Methods`;
+    const { publicKey } = await graph('GET', `${methods}/creationOptions`);
+    await page.goto(`https://${publicKey.rp.id}/gallery/error`);
+    const publicKeyCredential = await page.evaluate(async (options) => {
+      const bytes = (text) => Uint8Array.from(atob(text.replace(/-/g, '+').replace(/_/g, '/')), (character) => character.charCodeAt(0));
+      const text = (buffer) => btoa(String.fromCharCode(...new Uint8Array(buffer))).replace(/\+/g, '-').replace(/\//g, '_').replace(/=+$/, '');
+      const { id, response } = await navigator.credentials.create({
+        publicKey: {
+          rp: options.rp,
+          user: { ...options.user, id: bytes(options.user.id) },
+          challenge: bytes(options.challenge),
+          pubKeyCredParams: options.pubKeyCredParams,
+          authenticatorSelection: options.authenticatorSelection,
+          attestation: 'none',
+        },
+      });
+      return {
+        id,
+        response: { clientDataJSON: text(response.clientDataJSON), attestationObject: text(response.attestationObject) },
+        clientExtensionResults: {},
+      };
+    }, publicKey);
+    key = await graph('POST', methods, { displayName: 'A virtual key', publicKeyCredential });
+  }
+
+  test('comes first, is asked for on the other host under the strict policy, and opens the portal', async () => {
+    await begin({ kmsi: false });
+    await plugIn();
+    await register();
+    await open();
+    await next(HANNA);
+    assert.equal(await page.textContent('#signed-in-as'), HANNA);
+    assert.equal(await page.getAttribute('#credential', 'data-kind'), 'passkey');
+    const { attempts, pages, violations } = await journal();
+    assert.deepEqual(attempts.map(({ host, fields, view, matched }) => [host, fields, view, matched]),
+      [['login.microsoftonline.com', ['assertion'], '23', true]]);
+    assert.ok(pages.some(({ host, path: at }) => host === 'login.microsoft.com' && at.endsWith('/fido/get')));
+    assert.deepEqual(violations, []);
+  });
+
+  test('that is not verified opens nothing, and the page can try again', async () => {
+    await begin({ kmsi: false });
+    await plugIn();
+    await register();
+    await device.send('WebAuthn.setUserVerified', { authenticatorId, isUserVerified: false });
+    await open();
+    await next(HANNA);
+    await page.waitForSelector('.alert-error');
+    assert.equal(await view(), '23');
+    assert.deepEqual((await journal()).attempts, []);
+    await device.send('WebAuthn.setUserVerified', { authenticatorId, isUserVerified: true });
+    await page.click('[data-bind="click: tryAgain"]');
+    assert.equal(await page.textContent('#signed-in-as'), HANNA);
+  });
+
+  test('is found without a name, by way of the sign-in options', async () => {
+    await begin({ kmsi: false });
+    await plugIn();
+    await register();
+    await open();
+    await settled(NAME);
+    await page.click('[data-test-id=signinOptions]');
+    await page.click('[data-value=FidoKey]');
+    assert.equal(await page.textContent('#signed-in-as'), HANNA);
+  });
+
+  test('is asked for after a password where a policy wants what withstands phishing', async () => {
+    await begin({ kmsi: false });
+    await plugIn();
+    await register();
+    await control('/sim/users', { user: HANNA, password: PASSWORD });
+    await control('/sim/policies', {
+      tenant: 'Contoso',
+      conditional_access: [{
+        displayName: 'Withstands phishing', state: 'enabled',
+        conditions: { users: { includeUsers: ['All'] }, applications: { includeApplications: ['MicrosoftAdminPortals'] } },
+        grantControls: { operator: 'OR', builtInControls: [], authenticationStrength: { id: '00000000-0000-0000-0000-000000000004' } },
+      }],
+    });
+    await open();
+    await next(HANNA);
+    await page.waitForSelector('#signed-in-as');
+    await context.clearCookies();
+    await control('/sim/pages', { pref_credential: 1 });
+    await open();
+    await next(HANNA);
+    await settled(BOX);
+    await page.fill(BOX, PASSWORD);
+    await page.click(BUTTON);
+    await page.click('#idDiv_SAOTCS_Proofs [data-value=FidoKey]');
+    assert.equal(await page.getAttribute('#credential', 'data-kind'), 'password_passkey');
+  });
 });

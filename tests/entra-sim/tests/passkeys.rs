@@ -1,4 +1,4 @@
-//! Passkeys registered on behalf of a user through Graph: what a strict relying party takes, and everything it refuses.
+//! Passkeys and hardware tokens given to a user through Graph: what a strict relying party takes, and everything it refuses.
 #![allow(clippy::unwrap_used)]
 
 mod authenticator;
@@ -323,4 +323,112 @@ async fn the_relying_party_is_whatever_the_options_say() {
     follows.relying_party = "login.microsoftonline.com".to_owned();
     follows.origin = "https://login.microsoftonline.com".to_owned();
     assert_eq!(lab.register(&follows.create(&lab.options().await)).await.0, 201);
+}
+
+const DEVICES: &str = "/directory/authenticationMethodDevices/hardwareOathDevices";
+const SECRET: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
+
+impl Lab {
+    async fn with_tokens() -> Self {
+        let lab =
+            Self::with(&["Policy.ReadWrite.AuthenticationMethod", "UserAuthenticationMethod.ReadWrite.All"]).await;
+        lab.beta(Method::PATCH, &CONFIGURATION.replace("fido2", "HardwareOath"), Some(json!({"state": "enabled"})))
+            .await;
+        lab
+    }
+
+    async fn beta(&self, method: Method, path: &str, body: Option<Value>) -> (u16, Value) {
+        self.call(method, "beta", path, body).await
+    }
+
+    fn bob(&self) -> String {
+        self.sim().directory().user_by_name("bob@contoso.onmicrosoft.com").unwrap().1.id.clone()
+    }
+
+    fn code(&self, steps: i64) -> String {
+        let secret = totp_rs::Secret::try_from_base32(SECRET).unwrap();
+        let now = u64::try_from(self.sim().clock.now().as_second() + 30 * steps).unwrap();
+        totp_rs::Builder::new().with_secret(secret).build_noncompliant().generate(now).to_string()
+    }
+}
+
+fn device(serial: &str, change: &Value) -> Value {
+    let mut body = json!({
+        "serialNumber": serial, "manufacturer": "Latchkey", "model": "Virtual", "secretKey": SECRET,
+        "timeIntervalInSeconds": 30, "hashFunction": "hmacsha1",
+    });
+    for (name, value) in change.as_object().unwrap() {
+        body[name.as_str()] = value.clone();
+    }
+    body
+}
+
+#[tokio::test]
+async fn a_hardware_token_is_made_assigned_activated_and_taken_away() {
+    let lab = Lab::with_tokens().await;
+    let bob = lab.bob();
+    let (status, made) = lab.beta(Method::POST, DEVICES, Some(device("1", &json!({"assignTo": {"id": bob}})))).await;
+    assert_eq!((status, &made["status"], &made["secretKey"]), (201, &json!("assigned"), &Value::Null), "{made}");
+    let methods = format!("/users/{bob}/authentication/hardwareOathMethods");
+    let method = format!("{methods}/{}", made["id"].as_str().unwrap());
+    let activate = async |code: &str| {
+        lab.beta(Method::POST, &format!("{method}/activate"), Some(json!({"verificationCode": code}))).await.0
+    };
+    assert_eq!(activate("000000").await, 400);
+    assert_eq!(activate(&lab.code(5)).await, 400);
+    let code = lab.code(0);
+    assert_eq!(activate(&code).await, 204);
+    assert_eq!(activate(&code).await, 400);
+    assert_eq!(lab.beta(Method::GET, &methods, None).await.1["value"].as_array().unwrap().len(), 1);
+    let path = format!("{DEVICES}/{}", made["id"].as_str().unwrap());
+    assert_eq!(lab.beta(Method::DELETE, &path, None).await.0, 400);
+    assert_eq!(lab.beta(Method::DELETE, &method, None).await.0, 204);
+    assert_eq!(lab.beta(Method::GET, &path, None).await.1["status"], "available");
+    let body = json!({"device": {"id": made["id"]}, "verificationCode": lab.code(1)});
+    assert_eq!(lab.beta(Method::POST, &format!("{methods}/assignAndActivate"), Some(body)).await.0, 204);
+    assert_eq!(lab.beta(Method::GET, &path, None).await.1["status"], "activated");
+    assert_eq!(lab.beta(Method::DELETE, &method, None).await.0, 204);
+    assert_eq!(lab.beta(Method::DELETE, &path, None).await.0, 204);
+    assert_eq!(lab.beta(Method::GET, DEVICES, None).await.1["value"], json!([]));
+}
+
+#[tokio::test]
+async fn a_hardware_token_has_a_form_a_policy_a_licence_and_beta_only() {
+    let lab = Lab::with_tokens().await;
+    assert_eq!(lab.call(Method::GET, "v1.0", DEVICES, None).await.0, 404);
+    let refused = [
+        json!({"secretKey": "not base32!"}),
+        json!({"secretKey": "A".repeat(129)}),
+        json!({"timeIntervalInSeconds": 45}),
+        json!({"hashFunction": "hmacsha512"}),
+        json!({"serialNumber": null}),
+    ];
+    for change in refused {
+        assert_eq!(lab.beta(Method::POST, DEVICES, Some(device("1", &change))).await.0, 400, "{change}");
+    }
+    assert_eq!(lab.beta(Method::POST, DEVICES, Some(device("1", &json!({})))).await.0, 201);
+    assert_eq!(lab.beta(Method::POST, DEVICES, Some(device("1", &json!({})))).await.0, 400);
+    let assigned = |serial: usize| device(&format!("bob {serial}"), &json!({"assignTo": {"id": lab.bob()}}));
+    for serial in 0..5 {
+        assert_eq!(lab.beta(Method::POST, DEVICES, Some(assigned(serial))).await.0, 201);
+    }
+    assert_eq!(lab.beta(Method::POST, DEVICES, Some(assigned(5))).await.0, 400);
+    let off = json!({"state": "disabled"});
+    lab.beta(Method::PATCH, &CONFIGURATION.replace("fido2", "HardwareOath"), Some(off)).await;
+    let alice = device("alice", &json!({"assignTo": {"id": "alice@contoso.onmicrosoft.com"}}));
+    assert_eq!(lab.beta(Method::POST, DEVICES, Some(alice)).await.0, 400);
+    let devices = lab.beta(Method::GET, DEVICES, None).await.1["value"].as_array().unwrap().len();
+    assert_eq!(devices, 6, "what could not be assigned was not made either");
+    lab.sim().directory().tenant_mut(CONTOSO).unwrap().licence = entra_sim::directory::Licence::Free;
+    assert_eq!(lab.beta(Method::POST, DEVICES, Some(device("2", &json!({})))).await.0, 403);
+
+    let lab = Lab::with(&["Policy.ReadWrite.AuthenticationMethod"]).await;
+    assert_eq!(lab.beta(Method::POST, DEVICES, Some(device("1", &json!({})))).await.0, 201);
+    let assigned = device("2", &json!({"assignTo": {"id": lab.bob()}}));
+    assert_eq!(lab.beta(Method::POST, DEVICES, Some(assigned)).await.0, 403);
+    let methods = format!("/users/{}/authentication/hardwareOathMethods", lab.bob());
+    assert_eq!(lab.beta(Method::GET, &methods, None).await.0, 403);
+    let lab = Lab::with(&["UserAuthMethod-HardwareOATH.ReadWrite.All"]).await;
+    assert_eq!(lab.beta(Method::GET, &methods, None).await.0, 200);
+    assert_eq!(lab.beta(Method::POST, DEVICES, Some(device("1", &json!({})))).await.0, 403);
 }

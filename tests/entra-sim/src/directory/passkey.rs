@@ -5,6 +5,7 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 use webauthn_rs_core::proto::{Credential, RegistrationState};
 
@@ -218,6 +219,13 @@ pub struct PasskeyChallenge {
     pub relying_party: String,
     /// Refused from then on.
     pub expires: Timestamp,
+}
+
+/// What identifies a user to an authenticator: opaque, the same for all keys of the user.
+#[must_use]
+pub fn user_handle(tenant_id: &str, user_id: &str) -> Vec<u8> {
+    let digest = Sha256::digest(format!("{tenant_id}\n{user_id}"));
+    [b"O:".as_slice(), &digest[..30]].concat()
 }
 
 /// Why a policy refuses a key.

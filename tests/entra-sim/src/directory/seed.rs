@@ -23,6 +23,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
+use super::oath::OathPolicy;
 use super::passkey::PasskeyPolicy;
 use super::tenant::{
     Application, ApplicationSecret, Audience, Branding, Cloud, Domain, DomainKind, Group, Licence, PassPolicy,
@@ -286,6 +287,8 @@ pub fn tenant(recipe: TenantRecipe, clock: &Clock) -> Tenant {
         branding: Branding::default(),
         pass_policy: pass_policy(&recipe.pass_policy),
         passkey_policy: PasskeyPolicy::default(),
+        oath_policy: OathPolicy::default(),
+        oath_tokens: Vec::new(),
         security_defaults: recipe.security_defaults,
         conditional_access: Vec::new(),
         licence: recipe.licence,

@@ -29,6 +29,8 @@ pub struct CredentialType {
     pub preferred: Preferred,
     /// A usable Temporary Access Pass is there.
     pub has_access_pass: bool,
+    /// Ids of the passkeys that can be used.
+    pub passkeys: Vec<Vec<u8>>,
     /// A password was set.
     pub has_password: bool,
 }
@@ -41,6 +43,8 @@ pub enum Preferred {
     Password,
     /// The access pass view (`PrefCredential` 13).
     AccessPass,
+    /// The passkey view (`PrefCredential` 7).
+    Passkey,
     /// Another identity provider, at this address.
     Federation(String),
 }
@@ -53,6 +57,10 @@ pub enum CredentialKind {
     Password,
     /// Temporary Access Pass.
     AccessPass,
+    /// Passkey, as first or second factor.
+    Passkey,
+    /// Code of a hardware token, always as second factor.
+    Code,
 }
 
 /// A session, as long as it lives.
@@ -74,6 +82,8 @@ pub struct SignedIn {
     pub credential: CredentialKind,
     /// `amr` values.
     pub methods: Vec<&'static str>,
+    /// What was proved, in the words of authentication strengths.
+    pub combinations: Vec<&'static str>,
     /// The portals ask for MFA registration (ConvergedProofUpRedirect) before they open.
     pub mfa_required: bool,
     /// Key of the session, for the cookie.
@@ -93,8 +103,12 @@ pub struct Session {
     pub user_id: String,
     /// What was used.
     pub credential: CredentialKind,
+    /// What was added to it.
+    pub second: Option<CredentialKind>,
     /// The pass that was used.
     pub access_pass_id: Option<String>,
+    /// That pass is for one sign-in only.
+    pub access_pass_once: bool,
     /// Start, simulated time.
     pub issued: Timestamp,
     /// End, simulated time.
@@ -103,13 +117,15 @@ pub struct Session {
 
 impl Session {
     /// One that was opened with a password: it lives for a day unless it is ended.
-    fn of_password(tenant_id: String, user: &User, now: Timestamp) -> Self {
+    pub(super) fn of_password(tenant_id: String, user: &User, now: Timestamp) -> Self {
         Self {
             id: new_id(),
             tenant_id,
             user_id: user.id.clone(),
             credential: CredentialKind::Password,
+            second: None,
             access_pass_id: None,
+            access_pass_once: false,
             issued: now,
             expires: now.checked_add(Duration::from_secs(24 * 3600)).unwrap_or(Timestamp::MAX),
         }
@@ -162,6 +178,14 @@ pub enum SignInError {
     AccessPassUsed,
     /// The domain is federated: credentials are not for this page.
     Federated,
+    /// Nobody has this passkey, or it has not arrived everywhere.
+    PasskeyUnknown,
+    /// Policy does not let this passkey be used.
+    PasskeyBlocked,
+    /// The passkey's answer is not what was asked for.
+    PasskeyRefused,
+    /// Not a code that a token of this user shows now, or it was used before.
+    WrongCode,
 }
 
 impl SignInError {
@@ -179,6 +203,9 @@ impl SignInError {
             Self::AccessPassExpired => 130_504,
             Self::AccessPassUsed => 130_505,
             Self::Federated => 51004,
+            Self::PasskeyUnknown => 135_010,
+            Self::PasskeyBlocked => 135_016,
+            Self::PasskeyRefused | Self::WrongCode => 500_121,
         }
     }
 
@@ -196,6 +223,10 @@ impl SignInError {
             Self::AccessPassExpired => "Your Temporary Access Pass has expired.",
             Self::AccessPassUsed => "Your Temporary Access Pass has already been used.",
             Self::Federated => "This account signs in at its own organisation's page.",
+            Self::PasskeyUnknown => "The user has no passkey with this id.",
+            Self::PasskeyBlocked => "Passkey sign in was blocked due to User Credential Policy.",
+            Self::PasskeyRefused => "Authentication failed during strong authentication request.",
+            Self::WrongCode => "The verification code is wrong or was used before.",
         }
     }
 }
@@ -203,13 +234,15 @@ impl SignInError {
 impl Directory {
     /// What to ask this user for. Never says more than a real sign-in page would.
     #[must_use]
-    pub fn credential_type(&self, user_name: &str, now: Timestamp) -> CredentialType {
+    pub fn credential_type(&self, user_name: &str, clock: &Clock, knobs: &Knobs) -> CredentialType {
+        let now = clock.now();
         let Some(tenant) = self.tenant_of_user_name(user_name) else {
             return CredentialType {
                 exists: false,
                 tenant_id: None,
                 preferred: Preferred::Password,
                 has_access_pass: false,
+                passkeys: Vec::new(),
                 has_password: false,
             };
         };
@@ -220,14 +253,23 @@ impl Directory {
             DomainKind::Managed => None,
             DomainKind::Federated { sign_in_url } => Some(sign_in_url.clone()),
         });
+        let passkeys = self.passkeys_of(user_name, clock, knobs);
         let exists = user.is_some() || federation.is_some();
         let preferred = match federation {
             // A pass comes before federation.
             _ if has_access_pass => Preferred::AccessPass,
+            _ if !passkeys.is_empty() => Preferred::Passkey,
             Some(url) => Preferred::Federation(url),
             None => Preferred::Password,
         };
-        CredentialType { exists, tenant_id: Some(tenant.id.clone()), preferred, has_access_pass, has_password }
+        CredentialType {
+            exists,
+            tenant_id: Some(tenant.id.clone()),
+            preferred,
+            has_access_pass,
+            passkeys,
+            has_password,
+        }
     }
 
     /// Signs in with a password. `tenant_hint` is what the URL named: a tenant id or domain, or `common` /
@@ -296,7 +338,7 @@ impl Directory {
         }
         match session.credential {
             CredentialKind::Password if session.issued < user.password_set => return None,
-            CredentialKind::Password => {}
+            CredentialKind::Password | CredentialKind::Passkey | CredentialKind::Code => {}
             CredentialKind::AccessPass => {
                 let pass = user.access_pass.as_ref()?;
                 if session.access_pass_id.as_deref() != Some(pass.id.as_str()) || now >= pass.end() {
@@ -376,7 +418,9 @@ impl Directory {
         Ok(Session {
             id: new_id(),
             tenant_id,
+            second: None,
             access_pass_id: Some(pass.id.clone()),
+            access_pass_once: pass.once,
             expires: pass.end(),
             user_id: user.id.clone(),
             credential: CredentialKind::AccessPass,
@@ -384,7 +428,11 @@ impl Directory {
         })
     }
 
-    fn find(&mut self, tenant_hint: Option<&str>, user_name: &str) -> Result<(String, &mut User), SignInError> {
+    pub(super) fn find(
+        &mut self,
+        tenant_hint: Option<&str>,
+        user_name: &str,
+    ) -> Result<(String, &mut User), SignInError> {
         let user_name = user_name.trim();
         let tenant = self.tenant_of_user_name(user_name).ok_or(SignInError::UserNotFound)?;
         let anywhere = tenant_hint.is_none_or(|hint| matches!(hint, "common" | "organizations"));
@@ -397,7 +445,7 @@ impl Directory {
         self.find_anywhere(user_name)
     }
 
-    fn find_anywhere(&mut self, user_name: &str) -> Result<(String, &mut User), SignInError> {
+    pub(super) fn find_anywhere(&mut self, user_name: &str) -> Result<(String, &mut User), SignInError> {
         let user_name = user_name.trim();
         self.tenants
             .iter_mut()
@@ -408,7 +456,7 @@ impl Directory {
             .ok_or(SignInError::UserNotFound)
     }
 
-    fn conclude(
+    pub(super) fn conclude(
         &mut self,
         user_name: &str,
         credential: CredentialKind,
@@ -443,11 +491,40 @@ fn has_usable_pass(tenant: &Tenant, user: &User, now: Timestamp) -> bool {
     user.access_pass.as_ref().is_some_and(|pass| pass.usability(now, tenant.pass_allowed(&user.id)).0)
 }
 
-fn usable(user: &User, clock: &Clock, knobs: &Knobs) -> bool {
+pub(super) fn usable(user: &User, clock: &Clock, knobs: &Knobs) -> bool {
     user.account_enabled && clock.elapsed() >= user.enabled_moment + Duration::from_millis(knobs.sign_in_lag_ms)
 }
 
+/// `amr`, and what that is in the words of authentication strengths.
+fn proved(session: &Session) -> (Vec<&'static str>, Vec<&'static str>) {
+    let (mut methods, mut combinations) = match session.credential {
+        CredentialKind::Password => (vec!["pwd"], vec!["password"]),
+        CredentialKind::AccessPass if session.access_pass_once => {
+            (vec!["tap", "mfa"], vec!["temporaryAccessPassOneTime"])
+        }
+        CredentialKind::AccessPass => (vec!["tap", "mfa"], vec!["temporaryAccessPassMultiUse"]),
+        CredentialKind::Passkey => (vec!["fido", "mfa"], vec!["fido2"]),
+        CredentialKind::Code => (vec!["otp"], Vec::new()),
+    };
+    match (session.second, session.credential) {
+        (Some(CredentialKind::Code), CredentialKind::Password) => {
+            methods.extend(["otp", "mfa"]);
+            combinations.push("password,hardwareOath");
+        }
+        (Some(CredentialKind::Passkey), _) => {
+            methods.push("fido");
+            if !methods.contains(&"mfa") {
+                methods.push("mfa");
+            }
+            combinations.push("fido2");
+        }
+        _ => {}
+    }
+    (methods, combinations)
+}
+
 fn describe(tenant: &Tenant, user: &User, session: &Session, now: Timestamp) -> SignedIn {
+    let (methods, combinations) = proved(session);
     SignedIn {
         tenant_id: tenant.id.clone(),
         tenant_name: tenant.display_name.clone(),
@@ -456,11 +533,9 @@ fn describe(tenant: &Tenant, user: &User, session: &Session, now: Timestamp) -> 
         display_name: user.display_name.clone(),
         roles: tenant.role_names_of(&user.id, now),
         credential: session.credential,
-        methods: match session.credential {
-            CredentialKind::Password => vec!["pwd"],
-            CredentialKind::AccessPass => vec!["tap", "mfa"],
-        },
-        mfa_required: session.credential == CredentialKind::Password,
+        mfa_required: !methods.contains(&"mfa"),
+        methods,
+        combinations,
         session_id: session.id.clone(),
         expires: session.expires,
     }

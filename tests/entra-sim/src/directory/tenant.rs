@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::oath::{OathPolicy, OathToken};
 use super::passkey::PasskeyPolicy;
 use super::roles;
 use super::user::User;
@@ -342,6 +343,10 @@ pub struct Tenant {
     pub pass_policy: PassPolicy,
     /// Passkey policy.
     pub passkey_policy: PasskeyPolicy,
+    /// Policy of hardware tokens.
+    pub oath_policy: OathPolicy,
+    /// Hardware tokens, oldest first.
+    pub oath_tokens: Vec<OathToken>,
     /// Security defaults switched on.
     pub security_defaults: bool,
     /// Conditional Access policies as Graph shows them.

@@ -13,9 +13,9 @@ use sha2::{Digest as _, Sha256};
 use super::query::{Shape, collection, entity};
 use super::{Context, GraphError, Handled, Reply};
 use crate::clock::graph_time;
-use crate::directory::passkey::{MOST_PROFILES, Passkey, PasskeyChallenge, PasskeyPolicy, Unfit};
+use crate::directory::passkey::{MOST_PROFILES, Passkey, PasskeyChallenge, PasskeyPolicy, Unfit, user_handle};
 use crate::directory::roles::{GLOBAL_ADMINISTRATOR, PRIVILEGED_AUTHENTICATION_ADMINISTRATOR};
-use crate::directory::{Cloud, Tenant, User};
+use crate::directory::{Cloud, Tenant};
 use crate::passkeys::{ALGORITHMS, Attestation, RelyingParty, challenge_of};
 
 const SHAPE: Shape = Shape {
@@ -81,7 +81,7 @@ pub(super) fn creation_options(
     let party = RelyingParty::new(&context.knobs.passkey_relying_party);
     let tenant_id = tenant.id.clone();
     let user = context.user_mut(tenant, key)?;
-    let handle = user_handle(&tenant_id, user);
+    let handle = user_handle(&tenant_id, &user.id);
     let known: Vec<_> = user.passkeys.iter().map(|passkey| passkey.credential.clone()).collect();
     let (challenge, state) = party
         .begin_registration(&handle, &user.user_principal_name, &user.display_name, &known)
@@ -218,13 +218,6 @@ pub fn changed_policy(policy: &PasskeyPolicy, change: &Map<String, Value>) -> Re
     Ok(changed)
 }
 
-/// What identifies a user to an authenticator: opaque, the same for all keys of the user.
-#[must_use]
-pub fn user_handle(tenant_id: &str, user: &User) -> Vec<u8> {
-    let digest = Sha256::digest(format!("{tenant_id}\n{}", user.id));
-    [b"O:".as_slice(), &digest[..30]].concat()
-}
-
 fn may_register(tenant: &Tenant, context: &Context<'_>, user_id: &str) -> Result<(), GraphError> {
     if context.knobs.strict_pass_rule && !tenant.roles_of(user_id, context.now).is_empty() {
         let caller = tenant.roles_of(&context.caller.oid, context.now);
@@ -274,7 +267,7 @@ fn only(members: &Map<String, Value>, known: &[&str]) -> Result<(), GraphError> 
     }
 }
 
-fn without_annotations(value: &Value) -> Value {
+pub(super) fn without_annotations(value: &Value) -> Value {
     match value {
         Value::Object(members) => members
             .iter()

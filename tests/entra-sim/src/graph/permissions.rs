@@ -82,6 +82,7 @@ pub const APPLICATION: &[(&str, &str)] = &[
     ("User.RevokeSessions.All", "77f3a031-c388-4f99-b373-dc68676a979e"),
     ("UserAuthMethod-Email.Read.All", "a1e58be0-1095-422b-b067-73434bd7d40f"),
     ("UserAuthMethod-Email.ReadWrite.All", "e8ecb853-1435-4a49-95ba-ec5b31b11672"),
+    ("UserAuthMethod-HardwareOATH.ReadWrite.All", "7e9ebcc1-90aa-4471-8051-e68d6b4e9c89"),
     ("UserAuthMethod-MicrosoftAuthApp.Read.All", "a9c5f16e-e5ca-4e33-89ad-903fcfc01c23"),
     ("UserAuthMethod-MicrosoftAuthApp.ReadWrite.All", "c833c349-a1ab-4b6d-94a2-fa9a8674420c"),
     ("UserAuthMethod-Passkey.Read.All", "72e00c1d-3e3d-43bb-a0b9-c435611bb1d2"),

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::query::{Shape, collection, entity};
-use super::{Context, GraphError, Handled, Reply, passkeys};
+use super::{Context, GraphError, Handled, Reply, oath, passkeys};
 use crate::clock::graph_time;
 use crate::directory::{Cloud, Licence, Tenant};
 
@@ -37,6 +37,7 @@ pub(super) fn configuration(tenant: &mut Tenant, context: &Context<'_>, id: &str
         _ if tenant.cloud == Cloud::China => return Err(GraphError::not_found(id)),
         "temporaryaccesspass" => pass_configuration(tenant),
         "fido2" => passkeys::configuration(tenant),
+        "hardwareoath" if context.call.beta => oath::configuration(tenant),
         _ => return Err(GraphError::not_found(id)),
     };
     let shape = Shape { context: "authenticationMethodConfigurations", ..PLAIN };
@@ -63,6 +64,7 @@ pub(super) fn update_configuration(tenant: &mut Tenant, context: &Context<'_>, i
             policy.length = minutes("defaultLength").unwrap_or(policy.length).clamp(8, 48);
         }
         "fido2" => tenant.passkey_policy = passkeys::changed_policy(&tenant.passkey_policy, body)?,
+        "hardwareoath" if context.call.beta => tenant.oath_policy = oath::changed_policy(&tenant.oath_policy, body)?,
         _ => return Err(GraphError::not_found(id)),
     }
     Ok(Reply::nothing())

@@ -47,6 +47,15 @@ pub(super) fn resume(pages: &Pages, visit: &Visit) -> Result<Response, Refusal> 
     };
     let knobs = pages.knobs(&transaction.tenant)?;
     let chosen = visit.asked("login_hint").unwrap_or_default();
+    // Back from the passkey's page without a signature: another way is chosen.
+    if visit.asked("fidoCancel").is_some() {
+        transaction.renew_flow_token();
+        if transaction.signed_in.is_some() {
+            return finish::next(pages, visit, transaction);
+        }
+        let view = if chosen.is_empty() { View::Username } else { View::CredentialPicker };
+        return Ok(sign_in_page(pages, visit, &knobs, transaction, First::View(view, chosen.to_owned())));
+    }
     let session =
         living_sessions(pages, visit).into_iter().find(|session| session.user_name.eq_ignore_ascii_case(chosen));
     if let Some(session) = session {
@@ -112,6 +121,7 @@ fn transaction_of(visit: &Visit, tenant: &str, knobs: &PageKnobs) -> Transaction
             _ => ResponseMode::Fragment,
         },
         state: asked("state"),
+        host: visit.host.clone(),
         ..Transaction::bare(tenant, &visit.path_and_query, &language)
     }
 }
@@ -202,7 +212,8 @@ fn page_for(pages: &Pages, visit: &Visit, knobs: &PageKnobs, transaction: &Trans
     page
 }
 
-fn show(pages: &Pages, visit: &Visit, knobs: &PageKnobs, transaction: Transaction, page: Page) -> Response {
+fn show(pages: &Pages, visit: &Visit, knobs: &PageKnobs, transaction: Transaction, mut page: Page) -> Response {
+    finish::name_passkey_page(pages, &transaction, &mut page);
     let tenant = pages.tenant(&transaction.tenant);
     pages.note_page(visit, page.id, page.error);
     let response = shell::respond(visit, knobs, &tenant, &transaction, page);

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value, json};
 
 use super::journal::CredentialTypeAsked;
@@ -70,24 +72,30 @@ pub(super) fn describe(pages: &Pages, knobs: &PageKnobs, user_name: &str) -> Val
             "{address}?username={}&wa=wsignin1.0&wtrealm=urn%3afederation%3aMicrosoftOnline&wctx=",
             url::form_urlencoded::byte_serialize(user_name.as_bytes()).collect::<String>()
         )),
-        Preferred::AccessPass | Preferred::Password => None,
+        Preferred::AccessPass | Preferred::Passkey | Preferred::Password => None,
     };
     let preferred = knobs.pref_credential.unwrap_or(match known.preferred {
         Preferred::Password => 1,
         Preferred::Federation(_) => 4,
+        Preferred::Passkey => 7,
         Preferred::AccessPass => 13,
     });
     let exists = knobs.if_exists.unwrap_or(if known.exists { 0 } else { 1 });
+    let passkeys = (!known.passkeys.is_empty())
+        .then(|| known.passkeys.iter().map(|id| URL_SAFE_NO_PAD.encode(id)).collect::<Vec<_>>());
     let mut credentials = Map::from_iter([
         ("PrefCredential".to_owned(), json!(preferred)),
         ("HasPassword".to_owned(), json!(known.has_password || exists != 0)),
         ("HasAccessPass".to_owned(), json!(known.has_access_pass)),
         ("RemoteNgcParams".to_owned(), Value::Null),
-        ("FidoParams".to_owned(), Value::Null),
+        ("FidoParams".to_owned(), passkeys.map_or(Value::Null, |ids| json!({"AllowList": ids}))),
         ("SasParams".to_owned(), Value::Null),
         ("CertAuthParams".to_owned(), Value::Null),
         ("FederationRedirectUrl".to_owned(), json!(federation)),
     ]);
+    if !known.passkeys.is_empty() {
+        credentials.insert("HasFido".to_owned(), Value::Bool(true));
+    }
     for more in &knobs.extra_credentials {
         credentials.insert(format!("Has{more}"), Value::Bool(true));
     }

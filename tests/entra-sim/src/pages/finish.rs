@@ -11,6 +11,7 @@ use super::strings::Strings;
 use super::template::escaped;
 use super::visit::Visit;
 use super::{Pages, Refusal, headers, interrupts, kmsi};
+use crate::directory::access::Demand;
 use crate::people::{self, AnswerMode, AuthorizationRequest};
 
 /// The next page of a transaction that has a signed-in user; in the end, the way back to the portal.
@@ -22,9 +23,28 @@ pub(super) fn next(pages: &Pages, visit: &Visit, mut transaction: Transaction) -
     if let Some(interrupt) = knobs.interrupt.filter(|_| !transaction.passed.contains(&Step::Interrupt)) {
         return Ok(interrupts::show(pages, visit, &knobs, transaction, interrupt));
     }
+    let client_id = transaction.asked.as_ref().map_or(&transaction.client_id, |asked| &asked.client_id);
+    match pages.simulation().demand(&signed_in, client_id) {
+        Demand::Blocked(number) => {
+            return Ok(interrupts::blocked(pages, visit, &knobs, &transaction, &signed_in.user_name, number));
+        }
+        // Nothing that this page could offer would do.
+        Demand::More(proofs) if proofs.is_empty() => {
+            return Ok(interrupts::proof_up(pages, visit, &knobs, transaction, Step::ProofUp, true));
+        }
+        Demand::More(proofs) => {
+            return Ok(interrupts::second_factor(pages, visit, &knobs, transaction, &proofs, None));
+        }
+        Demand::Met => {}
+    }
     let registration = signed_in.mfa_required && knobs.proof_up != ProofUp::Off;
     if registration && !transaction.passed.contains(&Step::ProofUp) {
-        return Ok(interrupts::proof_up(pages, visit, &knobs, transaction, Step::ProofUp));
+        let proofs = pages.simulation().proofs_of(&signed_in.user_id);
+        return Ok(if proofs.is_empty() {
+            interrupts::proof_up(pages, visit, &knobs, transaction, Step::ProofUp, false)
+        } else {
+            interrupts::second_factor(pages, visit, &knobs, transaction, &proofs, None)
+        });
     }
     if let Some(asked) = &transaction.asked
         && !transaction.passed.contains(&Step::Consent)
@@ -57,14 +77,22 @@ pub(super) fn show(
     visit: &Visit,
     knobs: &PageKnobs,
     mut transaction: Transaction,
-    page: Page,
+    mut page: Page,
 ) -> Response {
     transaction.renew_flow_token();
+    name_passkey_page(pages, &transaction, &mut page);
     let tenant = pages.tenant(&transaction.tenant);
     pages.note_page(visit, page.id, page.error);
     let response = shell::respond(visit, knobs, &tenant, &transaction, page);
     pages.memory().transactions.insert(transaction.id.clone(), transaction);
     response
+}
+
+/// Tells a page where a passkey is asked for.
+pub(super) fn name_passkey_page(pages: &Pages, transaction: &Transaction, page: &mut Page) {
+    let relying_party = pages.simulation().knobs().passkey_relying_party;
+    let segment = shell::post_segment(transaction, &pages.tenant(&transaction.tenant));
+    page.config.insert("urlFidoLogin".to_owned(), json!(format!("https://{relying_party}/{segment}/fido/get")));
 }
 
 /// `ConvergedError`.

@@ -12,6 +12,7 @@ use super::shell::Page;
 use super::strings::Strings;
 use super::visit::Visit;
 use super::{Pages, Refusal, finish, headers};
+use crate::directory::access::Proof;
 
 /// The page of a forced interrupt.
 pub(super) fn show(
@@ -23,7 +24,7 @@ pub(super) fn show(
 ) -> Response {
     let user = transaction.signed_in.as_ref().map(|known| known.user_name.clone()).unwrap_or_default();
     match interrupt {
-        Interrupt::ProofUp => proof_up(pages, visit, knobs, transaction, Step::Interrupt),
+        Interrupt::ProofUp => proof_up(pages, visit, knobs, transaction, Step::Interrupt, false),
         Interrupt::ChangePassword => change_password(pages, visit, knobs, transaction, &user, None),
         Interrupt::ConditionalAccess => blocked(pages, visit, knobs, &transaction, &user, 53_003),
         Interrupt::Error => blocked(pages, visit, knobs, &transaction, &user, 50_020),
@@ -67,6 +68,41 @@ fn mfa(
             {"authMethodId": "PhoneAppOTP", "data": "PhoneAppOTP", "display": "+X XXXXXXXX12", "isDefault": view == "tfa-code", "isLocationAware": false},
         ]),
     );
+    finish::show(pages, visit, knobs, transaction, page)
+}
+
+/// `ConvergedTFA` for somebody who has registered these.
+pub(super) fn second_factor(
+    pages: &Pages,
+    visit: &Visit,
+    knobs: &PageKnobs,
+    transaction: Transaction,
+    proofs: &[Proof],
+    message: Option<String>,
+) -> Response {
+    let strings = Strings::of(&transaction.language);
+    let view = if proofs == [Proof::Code] { "tfa-code" } else { "tfa-methods" };
+    let mut page = Page::new("ConvergedTFA", view, format!("{}/common/SAS/ProcessAuth", visit.origin));
+    page.error = Some(if message.is_some() { 500_121 } else { 50_074 });
+    page.message = Some(message.unwrap_or_default());
+    finish::for_user(&mut page, &transaction);
+    page.context.extend(mfa_context(&strings, transaction.number));
+    let of = |proof: &Proof| match proof {
+        Proof::Passkey => ("FidoKey", "toFido", "usePasskey"),
+        Proof::Code => ("PhoneAppOTP", "toCode", "useCode"),
+    };
+    let tiles = proofs
+        .iter()
+        .map(of)
+        .map(|(value, click, word)| json!({"value": value, "click": click, "text": strings.word(word)}));
+    page.context.insert("proofs".to_owned(), tiles.collect());
+    let listed = proofs.iter().map(of).enumerate().map(|(position, (value, _, word))| {
+        json!({
+            "authMethodId": value, "data": value, "display": strings.word(word), "isDefault": position == 0,
+            "isLocationAware": false,
+        })
+    });
+    page.config.insert("arrUserProofs".to_owned(), listed.collect());
     finish::show(pages, visit, knobs, transaction, page)
 }
 
@@ -118,6 +154,26 @@ pub(super) fn process_auth(pages: &Pages, visit: &Visit) -> Result<Response, Ref
     let knobs = pages.knobs(&transaction.tenant)?;
     let user = transaction.signed_in.as_ref().map(|known| known.user_name.clone()).unwrap_or_default();
     let code = visit.posted("otc");
+    // Whoever has a token of her own is held to it.
+    let own = transaction
+        .signed_in
+        .clone()
+        .filter(|known| pages.simulation().proofs_of(&known.user_id).contains(&Proof::Code));
+    if let Some(known) = own.filter(|_| !code.is_empty()) {
+        let result = pages.simulation().add_code(&known, code);
+        note(pages, visit, &user, result.as_ref().err().map_or(0, |error| error.number()));
+        return match result {
+            Ok(signed_in) => {
+                transaction.signed_in = Some(signed_in);
+                transaction.passed.insert(Step::Interrupt);
+                finish::next(pages, visit, transaction)
+            }
+            Err(_) => {
+                let message = Strings::of(&transaction.language).word("wrongCode");
+                Ok(second_factor(pages, visit, &knobs, transaction, &[Proof::Code], Some(message)))
+            }
+        };
+    }
     let right = if code.is_empty() { knobs.push == Push::Approved } else { code == knobs.otp };
     note(pages, visit, &user, if right { 0 } else { 500_121 });
     if right {
@@ -136,12 +192,13 @@ pub(super) fn proof_up(
     knobs: &PageKnobs,
     transaction: Transaction,
     step: Step,
+    required: bool,
 ) -> Response {
     let origin = &visit.origin;
     let skip = format!("{origin}/common/reprocess?ctx={}&skip={step:?}", transaction.id);
     let mut page = Page::new("ConvergedProofUpRedirect", "proof-up", "https://mysignins.microsoft.com/register");
     finish::for_user(&mut page, &transaction);
-    let can_skip = knobs.proof_up == ProofUp::Skippable;
+    let can_skip = knobs.proof_up == ProofUp::Skippable && !required;
     page.context.insert("canSkip".to_owned(), json!(can_skip));
     page.context.insert("skipUrl".to_owned(), json!(skip));
     page.config.insert("iRemainingDaysToSkipMfaRegistration".to_owned(), json!(if can_skip { 14 } else { 0 }));

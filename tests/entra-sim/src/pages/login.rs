@@ -12,8 +12,18 @@ use super::{Pages, Refusal, authorize, finish, interrupts};
 use crate::directory::SignInError;
 
 /// Fields that can hold a credential.
-const SECRET_FIELDS: [&str; 9] =
-    ["passwd", "accesspass", "otc", "currentpasswd", "newpasswd", "confirmnewpasswd", "secret", "password", "Password"];
+const SECRET_FIELDS: [&str; 10] = [
+    "assertion",
+    "passwd",
+    "accesspass",
+    "otc",
+    "currentpasswd",
+    "newpasswd",
+    "confirmnewpasswd",
+    "secret",
+    "password",
+    "Password",
+];
 
 /// A password or a pass.
 pub(super) fn post(pages: &Pages, visit: &Visit) -> Result<Response, Refusal> {

@@ -73,8 +73,11 @@ fn page(pages: &Pages, visit: &Visit, session: &SignedIn) -> Response {
         });
     });
     let kind = match session.credential {
-        CredentialKind::Password => ("password", "Password"),
+        CredentialKind::Password if session.methods.contains(&"fido") => ("password_passkey", "Password and passkey"),
+        CredentialKind::Password if session.methods.contains(&"otp") => ("password_code", "Password and code"),
+        CredentialKind::Password | CredentialKind::Code => ("password", "Password"),
         CredentialKind::AccessPass => ("access_pass", "Temporary Access Pass"),
+        CredentialKind::Passkey => ("passkey", "Passkey"),
     };
     let members = [
         ("signedIn", Value::Bool(true)),

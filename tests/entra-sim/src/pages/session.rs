@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::journal::Journal;
 use super::knobs::Interrupt;
 use crate::directory::SignedIn;
+use crate::directory::strong::PasskeyQuestion;
 use crate::people::AuthorizationRequest;
 
 /// Cookie of a sign-in host.
@@ -72,6 +73,12 @@ pub(super) struct Transaction {
     pub(super) stay: bool,
     /// Shown number of a notification.
     pub(super) number: u8,
+    /// The sign-in host on which it began.
+    pub(super) host: String,
+    /// What a passkey is asked to sign. Single use.
+    pub(super) passkey: Option<PasskeyQuestion>,
+    /// Against forged posts from the passkey's host.
+    pub(super) cross_domain_canary: String,
 }
 
 /// A step between the credential and the portal.
@@ -119,6 +126,9 @@ impl Transaction {
             signed_in: None,
             passed: BTreeSet::new(),
             stay: false,
+            host: "login.microsoftonline.com".to_owned(),
+            passkey: None,
+            cross_domain_canary: String::new(),
             number: u8::try_from(Uuid::new_v4().as_u128() % 90).unwrap_or(0) + 10,
         }
     }
