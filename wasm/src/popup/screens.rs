@@ -590,7 +590,16 @@ fn button(label: Word, what: &str, argument: &str) -> Tree {
 }
 
 fn facts(facts: &[(String, String)]) -> Vec<Tree> {
-    facts.iter().flat_map(|(name, value)| [Tree::new("dt").text(name), Tree::new("dd").text(value)]).collect()
+    facts.iter().flat_map(|(name, value)| [Tree::new("dt").text(name), fact(value)]).collect()
+}
+
+/// A user name is broken after its `@` and nowhere else if that can be, and reads from left to right in any language.
+fn fact(value: &str) -> Tree {
+    let fact = Tree::new("dd");
+    let Some(at) = value.find('@') else { return fact.text(value) };
+    let (local, domain) = value.split_at(at + 1);
+    let part = |text| Tree::new("span").class("part").text(text);
+    fact.child(Tree::new("bdi").attribute("dir", "ltr").children(vec![part(local), part(domain)]))
 }
 
 fn problem(error: &ErrorBody) -> Vec<Tree> {
