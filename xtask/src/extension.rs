@@ -143,7 +143,7 @@ fn compile(workspace: &Path, feature: &str) -> Result<PathBuf> {
 }
 
 /// Compiler flags that keep this machine's paths out of the artefact.
-fn without_paths(workspace: &Path) -> String {
+pub fn without_paths(workspace: &Path) -> String {
     let home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| env::home_dir().map(|home| home.join(".cargo")));
     let mut flags = vec![format!("--remap-path-prefix={}=.", workspace.display())];
     flags.extend(home.map(|home| format!("--remap-path-prefix={}=cargo", home.display())));

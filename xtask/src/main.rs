@@ -11,6 +11,7 @@ mod demo;
 mod extension;
 mod faults;
 mod fuzz;
+mod host_package;
 mod house_rules;
 mod lab;
 mod other_systems;
@@ -18,6 +19,7 @@ mod package;
 mod safari;
 mod scale;
 mod setup;
+mod store;
 mod test;
 mod wine;
 
@@ -51,8 +53,8 @@ enum Task {
         #[arg(long)]
         extension: bool,
     },
-    /// Make the reproducible store packages in `dist/`
-    Package,
+    /// Make everything that people are given, in `dist/packages`; see `docs/packages.md`
+    Package(package::Options),
     /// Measure against the budgets; writes `target/bench/report.json`
     Bench(bench::Options),
     /// Run the engine under virtual time with something going wrong at every call; see `docs/faults.md`
@@ -75,7 +77,7 @@ fn main() -> anyhow::Result<()> {
         Task::Test(options) => test::run(workspace, &options),
         Task::Sim { options } => lab::serve(workspace, &options),
         Task::Build { extension } => build(workspace, extension),
-        Task::Package => package::run(workspace),
+        Task::Package(options) => package::run(workspace, &options),
         Task::Bench(options) => bench::run(workspace, &options),
         Task::Faults(options) => faults::run(workspace, &options),
         Task::Safari(options) => safari::run(workspace, &options),

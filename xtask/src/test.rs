@@ -8,7 +8,7 @@ use crate::{
     command::{answers, command, execute},
     faults, house_rules,
     lab::{self, Build},
-    other_systems, setup,
+    other_systems, package, setup, store,
 };
 
 #[derive(Args)]
@@ -21,6 +21,7 @@ pub struct Options {
 pub fn run(workspace: &Path, options: &Options) -> anyhow::Result<()> {
     setup::everything(workspace)?;
     house_rules::check(workspace)?;
+    store::check(workspace)?;
     lints()?;
     dependencies(workspace)?;
     rust_tests(workspace)?;
@@ -28,6 +29,7 @@ pub fn run(workspace: &Path, options: &Options) -> anyhow::Result<()> {
     other_systems::check(workspace)?;
     lab::build_programs(Build::Quick)?;
     let browsers = crate::build_extensions(workspace)?;
+    package::check(workspace)?;
     conformance(workspace)?;
     javascript_tests(workspace)?;
     if !options.no_browser {

@@ -10,6 +10,7 @@ mod drift;
 mod entitlement;
 mod lease;
 mod lockdown;
+mod manual;
 mod onboard;
 mod person;
 mod technician;
@@ -62,6 +63,7 @@ fn carry_out(command: Command, output: Output) -> Result<ExitCode, ErrorBody> {
             output.raw(&String::from_utf8_lossy(&text));
             return Ok(ExitCode::SUCCESS);
         }
+        Command::Manual { into } => return manual::show(into.as_deref(), output).map(|()| ExitCode::SUCCESS),
         Command::Version => {
             let version = env!("CARGO_PKG_VERSION");
             output.line(format_args!("latchkey {version} (protocol {})", latchkey_protocol::PROTOCOL_VERSION));
@@ -162,6 +164,7 @@ async fn with_engine(command: Command, output: Output) -> Result<ExitCode, Error
         | Command::Entitlement(_)
         | Command::Install(_)
         | Command::Completions { .. }
+        | Command::Manual { .. }
         | Command::Version => Err(failure::internal("a command came to the wrong place")),
     }
 }
