@@ -145,9 +145,7 @@ pub(crate) enum Command {
         shell: Shell,
     },
     /// Print the manual page, or write the pages of all commands
-    #[command(
-        after_help = "Examples:\n  latchkey manual | man -l -\n  latchkey manual --into ~/.local/share/man/man1"
-    )]
+    #[command(after_help = "Examples:\n  latchkey manual | man -l -\n  latchkey manual --into ~/.local/share/man/man1")]
     Manual {
         /// A folder for the pages of all commands; made if it is missing
         #[arg(long, value_name = "FOLDER", value_hint = clap::ValueHint::DirPath)]

@@ -120,25 +120,28 @@ fn archive(work: &Path, name: &str, file: &Path) -> anyhow::Result<()> {
 /// The tree as a Debian package, which tells every browser of the host and has systemd end leases.
 fn debian_package(workspace: &Path, tree: &Path, work: &Path, into: &Path, build: Build) -> anyhow::Result<()> {
     let root = work.join("debian");
+    let debian = workspace.join("manifests/host/debian");
     for file in files(tree)? {
         let inside = file.strip_prefix(tree)?.to_string_lossy().into_owned();
         let inside =
             COMPLETIONS.iter().find(|(_, here, _)| *here == inside).map_or(inside.as_str(), |(.., there)| there);
-        let inside = inside.replace("/CHANGELOG.md", "/changelog");
-        let target = root.join("usr").join(&inside);
+        let target = root.join("usr").join(inside);
         write(&target, &fs::read(&file)?)?;
         if inside == "bin/latchkey" {
             set_mode(&target, 0o755)?;
         }
         // As Debian's policy wants it.
-        if inside.starts_with(MANUAL) || inside.ends_with("/changelog") {
-            execute_quietly(command("gzip", ["-9", "--no-name"]).arg(&target))?;
+        if inside.starts_with(MANUAL) {
+            compress(&target)?;
         }
     }
+    let changes = root.join("usr").join(DOCUMENTATION).join("changelog");
+    write(&changes, fs::read_to_string(debian.join("changelog"))?.replace("{{version}}", VERSION).as_bytes())?;
+    compress(&changes)?;
     let control = root.join("DEBIAN");
     for script in ["postinst", "prerm"] {
         let target = control.join(script);
-        write(&target, &fs::read(workspace.join("manifests/host/debian").join(script))?)?;
+        write(&target, &fs::read(debian.join(script))?)?;
         set_mode(&target, 0o755)?;
     }
     let mut size = 0;
@@ -150,7 +153,7 @@ fn debian_package(workspace: &Path, tree: &Path, work: &Path, into: &Path, build
     }
     write(&control.join("md5sums"), sums.as_bytes())?;
     let architecture = output(&mut command("dpkg", ["--print-architecture"]))?.trim().to_owned();
-    let text = fs::read_to_string(workspace.join("manifests/host/debian/control"))?
+    let text = fs::read_to_string(debian.join("control"))?
         .replace("{{version}}", VERSION)
         .replace("{{architecture}}", &architecture)
         .replace("{{size}}", &size.to_string())
@@ -265,14 +268,16 @@ pub fn try_out(folder: &Path, packages: &Path) -> anyhow::Result<()> {
     ensure!(home.join(".local").join(MANUAL).join("latchkey-tenant-add.1").is_file(), "there is no manual");
     let (succeeded, said) = run(&script, &["--uninstall"])?;
     ensure!(succeeded, "not removed: {said}");
-    let left = files(&home)?;
+    // The log is the program's, as tenants and settings are.
+    let left: Vec<_> = files(&home)?.into_iter().filter(|file| !file.starts_with(home.join(".local/state"))).collect();
     ensure!(left.is_empty(), "left behind: {left:?}");
     println!("packages: the same twice, installed and removed, refused when changed");
     Ok(())
 }
 
-fn execute_quietly(command: &mut Command) -> anyhow::Result<()> {
-    output(command).map(drop)
+/// Puts the file's compressed form in its place.
+fn compress(file: &Path) -> anyhow::Result<()> {
+    output(command("gzip", ["-9", "--no-name"]).arg(file)).map(drop)
 }
 
 fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {

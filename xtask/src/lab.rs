@@ -37,8 +37,13 @@ impl Build {
 
 /// Builds the programs that the lab runs: the product's `latchkey` and the simulated Entra.
 pub fn build_programs(build: Build) -> anyhow::Result<()> {
-    execute(&mut command("cargo", ["build", "--quiet", "--profile", build.profile().0, "-p", "latchkey-native-host"]))?;
+    build_latchkey(build)?;
     execute(&mut command("cargo", ["build", "--quiet", "-p", "entra-sim"]))
+}
+
+/// Builds the product's `latchkey` alone.
+pub fn build_latchkey(build: Build) -> anyhow::Result<()> {
+    execute(&mut command("cargo", ["build", "--quiet", "--profile", build.profile().0, "-p", "latchkey-native-host"]))
 }
 
 /// The simulated Entra's binary.

@@ -32,7 +32,7 @@ pub struct Options {
 pub fn run(workspace: &Path, options: &Options) -> anyhow::Result<()> {
     crate::setup::wasm_target()?;
     if options.check {
-        lab::build_programs(Build::Quick)?;
+        lab::build_latchkey(Build::Quick)?;
         crate::build_extensions(workspace)?;
         return check(workspace);
     }

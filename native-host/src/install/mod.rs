@@ -139,6 +139,12 @@ pub(crate) fn install(install: &Install, output: Output) -> Result<(), ErrorBody
     let record_path = record_path(scope, &folders);
     let mut record = Record::load(&record_path);
     let mut report = Report::default();
+    if scope == Scope::System
+        && let Some(folder) = record_path.parent()
+    {
+        // Not private: everybody's `doctor` reads there what is installed for everybody.
+        std::fs::create_dir_all(folder).map_err(|error| failure::disk(&error, "The record cannot be written"))?;
+    }
 
     let chosen = chosen_browsers(install, &home);
     for browser in &chosen {
@@ -338,6 +344,10 @@ pub(crate) fn uninstall(uninstall: &Uninstall, output: Output) -> Result<(), Err
     if record_path.exists() {
         std::fs::remove_file(&record_path)
             .map_err(|error| failure::disk(&error, &format!("{} cannot be removed", record_path.display())))?;
+        if let (Scope::System, Some(folder)) = (scope, record_path.parent()) {
+            // Was made for the record; stays if it holds something else by now.
+            let _ = std::fs::remove_dir(folder);
+        }
     }
     output.document(&json!({"removed": removed}));
     for file in &removed {
