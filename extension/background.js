@@ -127,8 +127,9 @@ const carryOut = {
     chrome.action.setTitle({ tabId: tab_id, title: words(title.key, title.args) }).catch(ignore);
   },
 
-  update_tenants(effect) {
-    popup?.postMessage(effect);
+  update_tenants({ type }) {
+    // As text: a browser takes long to copy thousands of objects.
+    popup?.postMessage({ type, tenants: brain.tenants() });
   },
 
   update_popup(effect) {

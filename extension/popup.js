@@ -13,7 +13,8 @@ function received(message) {
     early.push(message);
     return;
   }
-  popup.receive(JSON.stringify(message));
+  if (message.type === 'update_tenants') popup.list(message.tenants);
+  else popup.receive(JSON.stringify(message));
   // The button that asked for it is gone now: the focus goes on to what can be done with it.
   if (message.type === 'show_secret') document.querySelector('.secret .primary')?.focus();
   const isUsable = message.type === 'update_popup' && message.view.screen !== 'connecting';

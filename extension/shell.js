@@ -18,11 +18,12 @@ async function currentTab() {
 
 // Opens the line, and opens it again when the browser has stopped and restarted the worker.
 export async function connect(onMessage) {
-  const tab = await currentTab();
-  port = chrome.runtime.connect({ name: 'popup' });
-  port.onMessage.addListener(onMessage);
-  port.onDisconnect.addListener(() => setTimeout(connect, 200, onMessage));
-  port.postMessage({ type: 'popup_opened', tab_id: tab?.id, url: tab?.url });
+  const current = currentTab();
+  const line = port = chrome.runtime.connect({ name: 'popup' });
+  line.onMessage.addListener(onMessage);
+  line.onDisconnect.addListener(() => setTimeout(connect, 200, onMessage));
+  const tab = await current;
+  line.postMessage({ type: 'popup_opened', tab_id: tab?.id, url: tab?.url });
 }
 
 export function act(action) {

@@ -175,7 +175,7 @@ export class Gallery {
       handle.hide_secret();
       handle.set_preferences(JSON.stringify({ pinned: [tenants[0].tenant_id] }), true);
       handle.tick(now);
-      receive({ type: 'update_tenants', tenants });
+      handle.list(JSON.stringify(tenants));
       receive({ type: 'update_popup', view, leases });
       if (secret) receive({ type: 'show_secret', ...secret });
     }, [view, leases, tenants, secret, NOW]);

@@ -1,5 +1,5 @@
 //! The line to the native host, the popup's views, leases over time, and the worker's death.
-#![cfg(feature = "brain")]
+#![cfg(all(feature = "brain", feature = "popup"))]
 #![allow(clippy::unwrap_used)]
 
 mod support;

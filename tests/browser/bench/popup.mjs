@@ -1,9 +1,8 @@
 // From the popup's first moment (the start of its document) until it can be used: a view with something to choose, drawn
 // by the WASM from what the host answered. With one customer on the sign-in page, as it is used, and with 10, 100 and
 // 1,000 customers on any page, from a host that has that many. Out: one JSON line. In: see ../lab.mjs.
-import fs from 'node:fs';
-import path from 'node:path';
 import { Browser, Entra, Machine, until } from '../lab.mjs';
+import { hostWithTenants } from './many-tenants.mjs';
 
 const OPENINGS = Number(process.env.OPENINGS ?? 15);
 
@@ -42,12 +41,7 @@ figures.popup_usable_ms = await withHost((machine) => machine.addTenant('Contoso
 });
 
 for (const count of [10, 100, 1000]) {
-  figures[`popup_usable_${count}_tenants_ms`] = await withHost((machine) => {
-    const host = path.join(machine.home, 'host.sh');
-    fs.writeFileSync(host, `#!/bin/sh\nTENANTS=${count} exec ${process.execPath} ${path.join(import.meta.dirname, 'many-tenants-host.mjs')}\n`, { mode: 0o755 });
-    const manifest = path.join(machine.profile, 'NativeMessagingHosts/com.latchkey.host.json');
-    fs.writeFileSync(manifest, JSON.stringify({ ...JSON.parse(fs.readFileSync(manifest, 'utf8')), path: host }));
-  }, async (browser) => {
+  figures[`popup_usable_${count}_tenants_ms`] = await withHost((machine) => hostWithTenants(machine, count), async (browser) => {
     const page = await browser.page('about:blank');
     const listed = (popup) => until('everybody is listed', () => popup.evaluate(`!!document.querySelector('.status')?.textContent.includes('${count}')`));
     return median(browser, page, listed);

@@ -36,6 +36,12 @@ impl BrainHandle {
         serde_json::to_string(&effects).unwrap_or_else(|_| String::from("[]"))
     }
 
+    /// The list of tenants for the popup, as JSON.
+    #[must_use]
+    pub fn tenants(&self) -> String {
+        self.brain.tenants().to_owned()
+    }
+
     /// What must outlive the worker, for `storage.session`. Nothing secret.
     #[must_use]
     pub fn state(&self) -> String {

@@ -4,7 +4,7 @@
 //! asks for. A secret is in [`Effect::Fill`] and [`Effect::ShowSecret`] and in nothing else: the shell passes it on
 //! and keeps no copy.
 
-use latchkey_protocol::{CredentialKind, LeaseSummary, RequestFrame, TenantSummary};
+use latchkey_protocol::{CredentialKind, LeaseSummary, RequestFrame};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -99,12 +99,9 @@ pub enum Effect {
         /// The words.
         title: Text,
     },
-    /// Hand the list of tenants to the popup: `PopupHandle::receive`. Once when it opens, and again when the list is
-    /// another one.
-    UpdateTenants {
-        /// The list.
-        tenants: Vec<TenantSummary>,
-    },
+    /// Hand the list of tenants (`BrainHandle::tenants`) to the popup: `PopupHandle::list`. Once when it opens, and again
+    /// when the list is another one.
+    UpdateTenants {},
     /// Hand the view to the popup: `PopupHandle::receive`.
     UpdatePopup {
         /// What it shows.

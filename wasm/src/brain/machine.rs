@@ -241,6 +241,13 @@ impl Brain {
         ["{\"tenants\":", &self.tenants_json, ",", rest].concat()
     }
 
+    /// The list of tenants as JSON, `null` before there is one. It is made once, however often a popup opens: with a
+    /// thousand tenants it has half a million characters.
+    #[must_use]
+    pub fn tenants(&self) -> &str {
+        &self.tenants_json
+    }
+
     fn state_but_tenants(&self) -> String {
         serde_json::to_string(&self.state).unwrap_or_default()
     }

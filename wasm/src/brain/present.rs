@@ -29,10 +29,9 @@ impl Brain {
             self.present_tab(tab_id);
         }
         if self.popup.is_some() {
-            if let Some(tenants) = self.state.tenants.as_ref().filter(|_| !self.tenants_shown) {
-                let tenants = tenants.clone();
+            if self.state.tenants.is_some() && !self.tenants_shown {
                 self.tenants_shown = true;
-                self.push(Effect::UpdateTenants { tenants });
+                self.push(Effect::UpdateTenants {});
             }
             let update = Effect::UpdatePopup { view: Box::new(self.view()), leases: self.state.leases.clone() };
             let shown = serde_json::to_string(&update).ok();

@@ -3,7 +3,7 @@
 //! The page's script does no more than this:
 //! 1. `const popup = new PopupHandle(document.getElementById('app'))`;
 //! 2. `popup.set_preferences(<JSON of the preferences and what is pinned>, <private windows allowed>)`;
-//! 3. for each effect that the worker sends: `popup.receive(JSON.stringify(effect))`;
+//! 3. for the list of tenants that the worker sends: `popup.list(<JSON>)`; for each effect: `popup.receive(<JSON>)`;
 //! 4. once a second: `popup.tick(Date.now())`; on `blur` and `pagehide`: `popup.hide_secret()`.
 //!
 //! It imports from `./shell.js` (module of the extension, next to the generated JavaScript):
@@ -20,6 +20,8 @@ pub mod action;
 pub mod list;
 pub mod view;
 
+#[cfg(feature = "popup")]
+mod directory;
 #[cfg(feature = "popup")]
 mod options;
 #[cfg(feature = "popup")]

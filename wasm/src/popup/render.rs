@@ -6,7 +6,8 @@
 
 use std::{cell::RefCell, rc::Rc};
 
-use latchkey_protocol::{CredentialKind, LeaseSummary, TenantSummary, portal::Portal};
+use js_sys::{Array, JSON, Reflect};
+use latchkey_protocol::{CredentialKind, LeaseSummary, portal::Portal};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 use wasm_bindgen::{JsCast, prelude::*};
@@ -14,15 +15,17 @@ use web_sys::{Document, Element, Event, HtmlElement, HtmlInputElement, HtmlSelec
 
 use super::{
     action::{Action, Place, Wish},
-    list::{self, Directory},
+    list::{self, Directory, Listed},
     view::PopupView,
 };
 use crate::{json::member, preferences::minutes_within};
 
 /// How long a secret stays on the page.
 const SECRET_MS: f64 = 30_000.0;
-/// Rows that are drawn at first, and how many more whenever the last one comes near.
-const ROWS: usize = 30;
+/// Rows that are drawn at first: more than the list has room for.
+const ROWS: usize = 12;
+/// How many more whenever the last one comes near.
+const MORE_ROWS: usize = 30;
 
 #[wasm_bindgen(raw_module = "./shell.js")]
 extern "C" {
@@ -124,7 +127,7 @@ impl PopupHandle {
         listen(&root, "click", &popup, Popup::clicked);
         listen(&root, "input", &popup, Popup::typed);
         listen(document.as_ref(), "keydown", &popup, Popup::pressed);
-        listen(document.as_ref(), "scroll", &popup, Popup::scrolled);
+        listen(&root, "scroll", &popup, Popup::scrolled);
         popup.borrow_mut().draw();
         Self { popup }
     }
@@ -146,15 +149,22 @@ impl PopupHandle {
         popup.private_allowed = private_allowed;
     }
 
-    /// Takes an effect of the worker (JSON of `UpdateTenants`, `UpdatePopup` or `ShowSecret`). Nodes that did not change
-    /// stay, and so does the focus.
+    /// Takes the list of tenants, as the worker has it. It is drawn with the view that follows.
+    pub fn list(&mut self, tenants_json: &str) {
+        // The browser is many times faster at taking half a million characters apart.
+        if let Ok(tenants) = JSON::parse(tenants_json) {
+            self.popup.borrow_mut().directory = Directory::new(Array::from(&tenants).iter().filter_map(listed));
+        }
+    }
+
+    /// Takes an effect of the worker (JSON of `UpdatePopup` or `ShowSecret`). Nodes that did not change stay, and so does
+    /// the focus.
     pub fn receive(&mut self, effect_json: &str) {
         let Some(Value::Object(effect)) = serde_json::from_str(effect_json).ok() else {
             return;
         };
         let mut popup = self.popup.borrow_mut();
         let done = match effect.get("type").and_then(Value::as_str) {
-            Some("update_tenants") => popup.list_changed(&effect),
             Some("update_popup") => popup.view_changed(&effect),
             Some("show_secret") => popup.secret_came(&effect),
             _ => None,
@@ -186,6 +196,19 @@ impl PopupHandle {
     }
 }
 
+fn listed(tenant: JsValue) -> Option<Listed> {
+    let member = |name: &str| Reflect::get(&tenant, &name.into()).ok();
+    Some(Listed {
+        tenant_id: Uuid::try_parse(&member("tenant_id")?.as_string()?).ok()?,
+        name: member("name")?.as_string()?,
+        domains: Array::from(&member("domains")?).iter().filter_map(|domain| domain.as_string()).collect(),
+        // A number of milliseconds has no fraction.
+        #[expect(clippy::cast_possible_truncation)]
+        last_used: member("last_used")?.as_f64().map(|moment| moment as i64),
+        json: JSON::stringify(&tenant).ok()?.into(),
+    })
+}
+
 fn listen(
     target: &web_sys::EventTarget,
     name: &str,
@@ -209,7 +232,8 @@ fn listen(
             None => {}
         }
     });
-    let _ = target.add_event_listener_with_callback(name, closure.as_ref().unchecked_ref());
+    // On the way down: scrolling does not come up.
+    let _ = target.add_event_listener_with_callback_and_bool(name, closure.as_ref().unchecked_ref(), true);
     // The popup lives as long as its page.
     closure.forget();
 }
@@ -225,12 +249,6 @@ enum Deed {
 
 impl Popup {
     // ---- the worker says something ----
-
-    fn list_changed(&mut self, effect: &Map<String, Value>) -> Option<()> {
-        self.directory = Directory::new(member::<Vec<TenantSummary>>(effect, "tenants")?);
-        // It is drawn with the view that follows.
-        None
-    }
 
     fn view_changed(&mut self, effect: &Map<String, Value>) -> Option<()> {
         let view = member::<PopupView>(effect, "view")?;
@@ -482,9 +500,10 @@ impl Popup {
         }
     }
 
-    fn scrolled(&mut self, _: &Event) -> Option<Deed> {
-        let page = self.document.document_element()?;
-        if page.scroll_top() + 2 * page.client_height() > page.scroll_height() {
+    fn scrolled(&mut self, event: &Event) -> Option<Deed> {
+        // The list scrolls inside itself.
+        let list = event.target()?.dyn_into::<Element>().ok()?;
+        if list.scroll_top() + 2 * list.client_height() > list.scroll_height() {
             self.more_rows();
         }
         None
@@ -492,7 +511,7 @@ impl Popup {
 
     fn more_rows(&mut self) {
         if matches!(self.view, PopupView::ChooseTenant { .. }) && self.rows < self.directory.len() {
-            self.rows += ROWS;
+            self.rows += MORE_ROWS;
             self.draw();
         }
     }

@@ -112,15 +112,16 @@ impl Popup {
         }
     }
 
-    fn found(&self) -> Vec<&TenantSummary> {
-        self.directory.find(&self.search, &self.preferences.pinned, &self.leases)
+    /// How many tenants the search finds, and so many of them as are drawn.
+    fn found(&self, rows: usize) -> (usize, Vec<&TenantSummary>) {
+        self.directory.find_first(rows, &self.search, &self.preferences.pinned, &self.leases)
     }
 
     fn count(&self) -> Option<Text> {
         if self.directory.is_empty() {
             return Some(Text::of(Word::NoTenants));
         }
-        let found = self.found().len();
+        let (found, _) = self.found(0);
         Some(if found == 0 { Text::of(Word::ChooseNothing) } else { Text::with(Word::ChooseCount, found.to_string()) })
     }
 
@@ -154,9 +155,9 @@ impl Popup {
         if !on_sign_in_page {
             content.extend(self.where_to(Portal::ALL));
         }
-        let found = self.found();
-        let total = found.len().to_string();
-        let rows = (1..).zip(found.into_iter().take(self.rows)).map(|(place, tenant): (usize, _)| {
+        let (total, found) = self.found(self.rows);
+        let total = total.to_string();
+        let rows = (1..).zip(found).map(|(place, tenant): (usize, _)| {
             let row = self.row(tenant, on_sign_in_page, place == 1);
             row.attribute("aria-setsize", &total).attribute("aria-posinset", &place.to_string())
         });

@@ -6,10 +6,12 @@ use latchkey_protocol::{
     CredentialKind, CredentialPlan, HostFrame, LeaseState, LeaseSummary, Reply, Request, RequestFrame, RequestId,
     Secret, TenantSummary, Welcome, cloud::Cloud,
 };
+#[cfg(feature = "popup")]
+use latchkey_wasm::popup::list::{Directory, Listed};
 use latchkey_wasm::{
     brain::{Action, Brain, Effect, Element, Event, EventFrame, Outcome, PageSeen, Ready, Snapshot},
     elements::ElementKey,
-    popup::{action::Wish, list::Directory, view::PopupView},
+    popup::{action::Wish, view::PopupView},
 };
 use uuid::Uuid;
 
@@ -331,17 +333,29 @@ impl World {
     }
 }
 
+/// The list as the popup has it.
+#[cfg(feature = "popup")]
+pub fn directory(tenants: &[TenantSummary]) -> Directory {
+    Directory::new(tenants.iter().map(|tenant| Listed {
+        tenant_id: tenant.tenant_id,
+        name: tenant.name.clone(),
+        domains: tenant.domains.clone(),
+        last_used: tenant.last_used,
+        json: serde_json::to_string(tenant).unwrap(),
+    }))
+}
+
 /// What the popup has: the list of tenants and the leases, as the worker sent them last.
+#[cfg(feature = "popup")]
 pub fn shown(world: &World) -> (Directory, Vec<LeaseSummary>) {
-    let tenants = world.effects.iter().rev().find_map(|effect| match effect {
-        Effect::UpdateTenants { tenants } => Some(tenants.clone()),
-        _ => None,
-    });
+    let is_given = world.effects.iter().any(|effect| matches!(effect, Effect::UpdateTenants {}));
+    let tenants =
+        is_given.then(|| serde_json::from_str::<Vec<_>>(world.brain.tenants()).expect("the list can be read"));
     let leases = world.effects.iter().rev().find_map(|effect| match effect {
         Effect::UpdatePopup { leases, .. } => Some(leases.clone()),
         _ => None,
     });
-    (Directory::new(tenants.expect("the popup has the list")), leases.expect("the popup has the leases"))
+    (directory(&tenants.expect("the popup has the list")), leases.expect("the popup has the leases"))
 }
 
 pub fn secret(credential: CredentialKind) -> Secret {
