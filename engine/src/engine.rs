@@ -517,11 +517,12 @@ impl Engine {
     pub async fn leases(&self, include_closed: bool) -> Result<Vec<LeaseSummary>, EngineError> {
         let store = &self.shared.store;
         let mut rows = store.open_leases().await?;
+        let mut accounts = store.accounts_in_use().await?;
         if include_closed {
             rows.extend(store.closed_leases().await?);
+            accounts.extend(store.accounts_used_lately().await?);
         }
         let mut names = store.tenant_names().await?;
-        let accounts = store.accounts_in_use().await?;
         let mut summaries = Vec::with_capacity(rows.len());
         for row in &rows {
             summaries.push(match (accounts.get(&row.account_id), names.get(&row.tenant_id)) {

@@ -148,13 +148,22 @@ impl Store {
 
     /// Every account that has an open lease.
     pub(crate) async fn accounts_in_use(&self) -> Result<HashMap<Uuid, AccountRow>, EngineError> {
-        let rows = sqlx::query(
-            "select * from accounts
-             where account_id in (select account_id from leases where state not in ('ended', 'failed'))",
+        self.accounts_of_leases("select account_id from leases where state not in ('ended', 'failed')").await
+    }
+
+    /// Every account of [`Store::closed_leases`].
+    pub(crate) async fn accounts_used_lately(&self) -> Result<HashMap<Uuid, AccountRow>, EngineError> {
+        self.accounts_of_leases(
+            "select account_id from leases where state in ('ended', 'failed') order by from_at desc limit 500",
         )
-        .fetch_all(&self.pool)
         .await
-        .map_err(fault)?;
+    }
+
+    async fn accounts_of_leases(&self, which: &'static str) -> Result<HashMap<Uuid, AccountRow>, EngineError> {
+        let rows = sqlx::query(sqlx::AssertSqlSafe(format!("select * from accounts where account_id in ({which})")))
+            .fetch_all(&self.pool)
+            .await
+            .map_err(fault)?;
         rows.iter().map(|row| AccountRow::of(row).map(|account| (account.account_id, account))).collect()
     }
 
