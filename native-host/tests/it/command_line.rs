@@ -17,6 +17,7 @@ fn help_and_completions_work_on_a_machine_where_nothing_is_set_up() {
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         assert!(machine.latchkey(&["completions", shell]).succeeds().out.contains("sweep"), "{shell}");
     }
+    assert!(machine.latchkey(&["manual"]).succeeds().out.contains("lockdown"));
     let version = machine.latchkey(&["--json", "version"]).succeeds().document;
     assert_eq!(version["protocol"], 1);
     assert_eq!(machine.latchkey(&["no-such-command"]).run().status.code(), Some(2));
