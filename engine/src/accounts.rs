@@ -17,7 +17,7 @@ use crate::{
     engine::Shared,
     entitlement,
     graph::{self, Priority},
-    lifecycle,
+    lifecycle, passkey,
     plan::{Observed, Password},
     store::{self, AccountRow, TenantRow},
 };
@@ -278,6 +278,9 @@ async fn prepare(
                 let refusal = Failure::PasswordNotAllowed(drive.account.user_name.clone());
                 problems.push(EngineError::from(refusal).in_tenant(&tenant.name).to_body());
             }
+            if let Err(error) = passkey::provide(&mut drive).await {
+                problems.push(error.in_tenant(&tenant.name).to_body());
+            }
         }
         let Some(object_id) = drive.account.object_id else {
             return Err(Failure::AccountNotReplicated(drive.account.user_name.clone()).into());
@@ -322,7 +325,11 @@ async fn delete_claimed(
         drive.account.certain = false;
         drive.drive(&mut Goal::Settle).await?;
     }
-    let Some(object_id) = drive.account.object_id else { return Ok(false) };
+    let account_id = drive.account.account_id;
+    let Some(object_id) = drive.account.object_id else {
+        shared.discard_passkeys_of(account_id).await?;
+        return Ok(false);
+    };
     let user_name = drive.account.user_name.clone();
     shared.audit(tenant.tenant_id, AuditEvent::AccountDeleting, caller, None, Some(&user_name), json!({})).await?;
     drive.hold().await?;
@@ -341,5 +348,7 @@ async fn delete_claimed(
     drive.account.known = Observed::absent();
     drive.account.certain = true;
     shared.store.save_known(&drive.claim, &drive.account).await?;
+    // Its passkeys went with it; what is left is keys that open nothing.
+    shared.discard_passkeys_of(account_id).await?;
     Ok(answer.is_success())
 }

@@ -97,6 +97,22 @@ pub enum AuditEvent {
     CredentialRotated,
     /// What it replaced is about to be removed from the application.
     CredentialRemoving,
+    /// A passkey is about to be made for an account and registered.
+    PasskeyRegistering,
+    /// An account's passkey is about to be deleted.
+    PasskeyDeleting,
+    /// A page's request for a passkey is about to be answered.
+    PasskeyUsed,
+    /// A page's request for a passkey was refused.
+    PasskeyRefused,
+    /// The page refused a lease's credential; the next one in line is about to be issued.
+    CredentialReplacing,
+    /// The person at this machine was verified.
+    PersonVerified,
+    /// A PIN is about to be set, changed or removed.
+    PinChanging,
+    /// A PIN was not the one.
+    PinRefused,
 }
 
 /// One entry.

@@ -9,13 +9,14 @@ use std::{
     sync::Mutex,
 };
 
-use latchkey_protocol::{CredentialKind, CredentialPlan, Document};
+use latchkey_protocol::{CredentialKind, CredentialPlan, CredentialUnavailable, Document};
 use secrecy::SecretString;
 use uuid::Uuid;
 
 use crate::{
     Failure,
     graph::{Capabilities, PassLifetime, PassPolicy},
+    passkey::Obstacle,
     plan::Issue,
     store::TenantRow,
 };
@@ -32,6 +33,8 @@ pub(crate) fn choose(tenant: &TenantRow, capabilities: &Capabilities, now: i64) 
     let password = |because: &str| CredentialPlan {
         kind: CredentialKind::Password,
         because: Some(format!("{because}, so a password is used: the portals will ask to register MFA.")),
+        unavailable: Vec::new(),
+        otherwise: None,
     };
     if !tenant.cloud.hosts().has_temporary_access_pass {
         return password("This cloud has no Temporary Access Passes");
@@ -45,7 +48,86 @@ pub(crate) fn choose(tenant: &TenantRow, capabilities: &Capabilities, now: i64) 
     if tenant.pass_refused_at.is_some_and(|at| (0..REFUSAL_LASTS).contains(&(now - at))) {
         return password("The tenant refused a Temporary Access Pass a short while ago");
     }
-    CredentialPlan { kind: CredentialKind::TemporaryAccessPass, because: None }
+    CredentialPlan {
+        kind: CredentialKind::TemporaryAccessPass,
+        because: None,
+        unavailable: Vec::new(),
+        otherwise: None,
+    }
+}
+
+/// The best credential there is for an account, best first: passkey, Temporary Access Pass, password. `passkey` is what
+/// is in the way of the first, `pinned` what the configuration says is to be the best.
+pub(crate) fn best(
+    tenant: &TenantRow,
+    capabilities: &Capabilities,
+    passkey: Option<Obstacle>,
+    pinned: Option<CredentialKind>,
+    now: i64,
+) -> CredentialPlan {
+    let mut rest = choose(tenant, capabilities, now);
+    let mut unavailable = Vec::new();
+    let mut without = |kind, because: String, remedy: String| {
+        unavailable.push(CredentialUnavailable { kind, because, remedy });
+    };
+    let by_choice = || ("The configuration chooses another one.".to_owned(), "Change `credential` there.".to_owned());
+    let passkey = match (passkey, pinned) {
+        (_, Some(CredentialKind::TemporaryAccessPass | CredentialKind::Password)) => {
+            let (because, remedy) = by_choice();
+            without(CredentialKind::Passkey, because, remedy);
+            false
+        }
+        (Some(obstacle), _) => {
+            without(CredentialKind::Passkey, obstacle.because().to_owned(), obstacle.remedy());
+            false
+        }
+        (None, _) => true,
+    };
+    if pinned == Some(CredentialKind::Password) {
+        let (because, remedy) = by_choice();
+        rest.because = Some("The configuration says so: the portals will ask to register MFA.".to_owned());
+        rest.kind = CredentialKind::Password;
+        without(CredentialKind::TemporaryAccessPass, because, remedy);
+    } else if let (CredentialKind::Password, Some(because)) = (rest.kind, &rest.because) {
+        let remedy = "Allow Temporary Access Pass under Authentication methods, and grant \
+            UserAuthMethod-TAP.ReadWrite.All."
+            .to_owned();
+        without(CredentialKind::TemporaryAccessPass, because.clone(), remedy);
+    }
+    if passkey {
+        return CredentialPlan {
+            kind: CredentialKind::Passkey,
+            because: None,
+            unavailable: Vec::new(),
+            otherwise: Some(rest.kind),
+        };
+    }
+    CredentialPlan { unavailable, ..rest }
+}
+
+/// What is issued when the page has refused `refused`; none: nothing is left.
+pub(crate) fn after(
+    refused: CredentialKind,
+    tenant: &TenantRow,
+    capabilities: &Capabilities,
+    pinned: Option<CredentialKind>,
+    now: i64,
+) -> Option<CredentialPlan> {
+    let rest = best(tenant, capabilities, Some(Obstacle::RefusedLately), pinned, now);
+    match refused {
+        CredentialKind::Passkey => Some(rest),
+        CredentialKind::TemporaryAccessPass => Some(CredentialPlan {
+            kind: CredentialKind::Password,
+            because: Some(
+                "The page refused the Temporary Access Pass, so a password is used: the portals will ask to register \
+                 MFA."
+                    .to_owned(),
+            ),
+            unavailable: Vec::new(),
+            otherwise: None,
+        }),
+        CredentialKind::Password => None,
+    }
 }
 
 /// The credential as a step of a plan.
@@ -54,6 +136,8 @@ pub(crate) fn choose(tenant: &TenantRow, capabilities: &Capabilities, now: i64) 
 /// among the actions that take a directory role.
 pub(crate) const fn issue(kind: CredentialKind, passwords_allowed: bool) -> Issue {
     match kind {
+        // It was issued when the account was prepared.
+        CredentialKind::Passkey => Issue::Keep,
         CredentialKind::TemporaryAccessPass => Issue::Pass,
         CredentialKind::Password if !passwords_allowed => Issue::NewAccount,
         CredentialKind::Password => Issue::Password,
@@ -77,6 +161,8 @@ pub(crate) fn lifetime(minutes: u32, policy: Option<&PassPolicy>) -> PassLifetim
 #[derive(Default)]
 pub(crate) struct HeldCredentials {
     held: Mutex<HashMap<Uuid, Held>>,
+    /// Digests of challenges that were signed.
+    answered: Mutex<HashSet<[u8; 32]>>,
 }
 
 /// One credential.
@@ -141,6 +227,13 @@ impl HeldCredentials {
             let filled = (document.tab_id, document.document_id.clone());
             if credential.filled.insert(filled) { Ok(()) } else { Err(Failure::AlreadyFilled) }
         })
+    }
+
+    /// Notes that a challenge is being signed. Each is signed once, whatever comes of it; when more than `most` were,
+    /// none is any more until the process starts anew.
+    pub(crate) fn answer_once(&self, challenge: [u8; 32], most: usize) -> Result<(), Failure> {
+        let mut answered = self.answered.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if answered.len() < most && answered.insert(challenge) { Ok(()) } else { Err(Failure::PasskeyAnswered) }
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut HashMap<Uuid, Held>) -> T) -> T {

@@ -22,8 +22,11 @@ use crate::{
     credential,
     engine::Shared,
     fence,
-    graph::{self, Answer, Deadline, FoundAccount, PassLifetime, Priority, Session, Trouble, Verdict, judge},
+    graph::{
+        self, Answer, Deadline, FoundAccount, FoundPasskey, PassLifetime, Priority, Session, Trouble, Verdict, judge,
+    },
     guards::{Guard, holds},
+    passkey,
     password::{PasswordLength, random_password},
     plan::{Action, Desired, Ends, Issue, Observed, Password, Purpose, Share, plan},
     store::{AccountRow, Claim, LOAN, LeaseRow, TenantRow},
@@ -52,6 +55,8 @@ pub(crate) enum Goal {
     Extend { lease_id: Uuid, until: i64 },
     /// Leave the account no more than the live leases need: dormant when there are none. Read back.
     Settle,
+    /// Have it one passkey whose key is here, if it is to have one; none of ours if not.
+    Keys { wanted: bool },
 }
 
 impl Goal {
@@ -60,7 +65,7 @@ impl Goal {
         match self {
             Self::Activate(activation) => Some(activation.until),
             Self::Extend { until, .. } => Some(*until),
-            Self::Settle => None,
+            Self::Settle | Self::Keys { .. } => None,
         }
     }
 }
@@ -123,6 +128,10 @@ pub(crate) struct Drive<'a> {
     pub(crate) not_ours: bool,
     /// The store says already that something may have been granted.
     pub(crate) intent_written: bool,
+    /// The account's passkeys as the directory last listed them, where they matter; none: they do not.
+    pub(crate) listed_passkeys: Option<Vec<FoundPasskey>>,
+    /// Passkeys that were deleted in this drive, whatever lists say.
+    pub(crate) deleted_passkeys: BTreeSet<String>,
 }
 
 /// How an account's last steps went: what the loop must remember between rounds.
@@ -180,11 +189,11 @@ impl Pace {
 }
 
 /// Why a round did not finish.
-struct Setback {
-    trouble: Trouble,
-    action: &'static str,
+pub(crate) struct Setback {
+    pub(crate) trouble: Trouble,
+    pub(crate) action: &'static str,
     /// The account is new and has not arrived everywhere.
-    replication: bool,
+    pub(crate) replication: bool,
 }
 
 impl Drive<'_> {
@@ -195,6 +204,10 @@ impl Drive<'_> {
     pub(crate) async fn drive(&mut self, goal: &mut Goal) -> Result<(), EngineError> {
         let mut pace = self.pace();
         let mut read_back = false;
+        if matches!(goal, Goal::Keys { .. }) {
+            self.listed_passkeys = Some(Vec::new());
+            self.account.certain = false;
+        }
         loop {
             self.hold().await?;
             if !self.account.certain {
@@ -238,6 +251,8 @@ impl Drive<'_> {
             }
             let round = if let Some(Action::Create(purpose)) = actions.first() {
                 self.create(*purpose, goal, &mut pace).await?
+            } else if actions.first() == Some(&Action::RegisterPasskey) {
+                passkey::register(self).await?
             } else {
                 self.write_intent(&actions).await?;
                 self.carry_out(&actions, goal, &mut pace).await?
@@ -316,7 +331,7 @@ impl Drive<'_> {
     }
 
     /// What the leases in the store call for now: their union, counted and not flagged.
-    async fn desired(&self, goal: &mut Goal) -> Result<Desired, EngineError> {
+    async fn desired(&mut self, goal: &mut Goal) -> Result<Desired, EngineError> {
         let now = self.shared.now();
         let leases = self.shared.store.open_leases_of(self.account.account_id).await?;
         let live: Vec<_> = leases.iter().filter(|lease| lease.is_live() && lease.until > now).collect();
@@ -353,6 +368,7 @@ impl Drive<'_> {
             Goal::Settle if shares.is_empty() && self.has_to_go && self.account.known.password == Password::Issued => {
                 Ok(Desired::Gone)
             }
+            Goal::Keys { wanted } => passkey::desired(self, *wanted).await,
             Goal::Settle => Ok(Desired::settled(&shares)),
         }
     }
@@ -401,12 +417,19 @@ impl Drive<'_> {
         };
         let lifetime = match goal {
             Goal::Activate(activation) => activation.lifetime,
-            Goal::Extend { .. } | Goal::Settle => PassLifetime::AsThePolicySays,
+            Goal::Extend { .. } | Goal::Settle | Goal::Keys { .. } => PassLifetime::AsThePolicySays,
         };
         if actions.contains(&Action::Delete) {
             let detail = json!({ "why": "its password cannot be replaced" });
             let (tenant_id, user_name) = (self.tenant.tenant_id, Some(self.account.user_name.as_str()));
             self.shared.audit(tenant_id, AuditEvent::AccountDeleting, &self.caller, None, user_name, detail).await?;
+        }
+        for action in actions {
+            if let Action::DeletePasskey(passkey) = action {
+                let (tenant_id, user_name) = (self.tenant.tenant_id, Some(self.account.user_name.as_str()));
+                let (event, detail) = (AuditEvent::PasskeyDeleting, json!({ "passkey": passkey }));
+                self.shared.audit(tenant_id, event, &self.caller, None, user_name, detail).await?;
+            }
         }
         let now = self.shared.clock.now() + self.shared.http.offset().unwrap_or(0);
         let mut credential = None;
@@ -461,6 +484,9 @@ impl Drive<'_> {
                 if matches!(action, Action::Delete) {
                     self.account.object_id = None;
                     self.account.created_at = None;
+                }
+                if let Action::DeletePasskey(passkey) = action {
+                    self.deleted_passkeys.insert(passkey.clone());
                 }
                 self.report(action.step(), StepState::Done);
                 continue;
@@ -630,7 +656,7 @@ impl Drive<'_> {
                 }
                 Err(self.refused(action, &trouble).await)
             }
-            Goal::Extend { .. } => Err(self.refused(action, &trouble).await),
+            Goal::Extend { .. } | Goal::Keys { .. } => Err(self.refused(action, &trouble).await),
             Goal::Settle => {
                 self.account.certain = false;
                 Ok(Some(Setback { trouble, action: name, replication: false }))
@@ -675,7 +701,7 @@ impl Drive<'_> {
     }
 
     /// A refusal as a person can act on it.
-    async fn refused(&self, action: &Action, trouble: &Trouble) -> EngineError {
+    pub(crate) async fn refused(&self, action: &Action, trouble: &Trouble) -> EngineError {
         let needed: &[&str] = match action {
             Action::SetPassword(_) => &["User-PasswordProfile.ReadWrite.All"],
             Action::Enable | Action::Disable => &["User.EnableDisableAccount.All", "User.ReadWrite.All"],
@@ -688,6 +714,9 @@ impl Drive<'_> {
             Action::Create(_) | Action::RevokeSessions => &["User.ReadWrite.All"],
             Action::Delete => &["User.ReadWrite.All", "User.DeleteRestore.All"],
             Action::IssuePass | Action::DeletePass(_) => &["UserAuthMethod-TAP.ReadWrite.All"],
+            Action::RegisterPasskey | Action::DeletePasskey(_) => {
+                &["UserAuthMethod-Passkey.ReadWrite.All", "UserAuthenticationMethod.ReadWrite.All"]
+            }
         };
         let capabilities = self.session.capabilities().await.unwrap_or_default();
         let missing = trouble.status == 403 && !needed.iter().any(|permission| capabilities.has(permission));
@@ -804,7 +833,10 @@ impl Drive<'_> {
             Err(error) => return Err(Trouble::before_sending(error.failure().clone(), None)),
         };
         let schedules = self.tenant.timed_roles == Some(true) || !self.account.known.ends.is_empty();
-        let requests = graph::members_of_account(object_id, passes, schedules);
+        let mut requests = graph::members_of_account(object_id, passes, schedules);
+        if self.listed_passkeys.is_some() {
+            requests.push(graph::read_passkeys(object_id));
+        }
         let mut answers = self.session.batch(&requests, false, self.priority).await?.into_iter();
         let mut next = || answers.next().ok_or_else(|| Trouble::silence("an answer is missing".to_owned(), true));
         let (user, roles, groups) = (next()?, next()?, next()?);
@@ -842,6 +874,18 @@ impl Drive<'_> {
         let schedules = if schedules { Some(next()?) } else { None };
         (known.roles, known.ends) = graph::timed(roles, schedules).ok_or_else(unreadable)?;
         known.groups = graph::memberships(groups, &ours).ok_or_else(unreadable)?;
+        if self.listed_passkeys.is_some() {
+            let listed = next()?;
+            if !listed.is_success() {
+                return Err(Trouble::of_answer(&listed));
+            }
+            let listed = graph::found_passkeys(listed).ok_or_else(unreadable)?;
+            known.passkeys = listed.iter().map(|passkey| passkey.id.clone()).collect();
+            // Lists lag behind: what this drive was given exists, and what it deleted does not.
+            known.passkeys.extend(known.fresh_passkey.clone());
+            known.passkeys.retain(|passkey| !self.deleted_passkeys.contains(passkey));
+            self.listed_passkeys = Some(listed);
+        }
         known.passes = passes_answer.map(|answer| self.read_passes(answer)).transpose()?.unwrap_or_default();
         if let Some(fresh) = &known.fresh_pass {
             // Lists lag behind; what this drive was given exists.
@@ -1038,6 +1082,8 @@ const fn describe(action: &Action) -> &'static str {
         Action::Disable => "disable the account",
         Action::RevokeSessions => "revoke the account's sessions",
         Action::DeletePass(_) => "delete a Temporary Access Pass",
+        Action::RegisterPasskey => "register a passkey",
+        Action::DeletePasskey(_) => "delete a passkey",
     }
 }
 

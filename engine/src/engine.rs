@@ -6,8 +6,8 @@ use std::{
 };
 
 use latchkey_protocol::{
-    Document, ErrorBody, FillField, LeaseState, LeaseSummary, Progress, Secret, TenantHint, TenantSummary,
-    cloud::SignInOrigin,
+    CredentialKind, Document, ErrorBody, FillField, LeaseState, LeaseSummary, Progress, Secret, TenantHint,
+    TenantSummary, cloud::SignInOrigin,
 };
 use secrecy::ExposeSecret as _;
 use serde_json::json;
@@ -23,7 +23,8 @@ use crate::{
     credential::{self, Held, HeldCredentials},
     entitlement, fence,
     graph::{self, Http, KeySource, Priority, Session},
-    lifecycle,
+    lifecycle, passkey,
+    person::Person,
     plan::{Desired, plan},
     preflight::{self, Inspected},
     store::{self, AccountRow, LeaseRow, NewEntry, Store, TenantRow, leases},
@@ -51,6 +52,8 @@ pub(crate) struct Shared {
     pub(crate) http: Arc<Http>,
     pub(crate) held: Arc<HeldCredentials>,
     pub(crate) secrets: Arc<dyn SecretStore>,
+    /// Who was verified to be there.
+    pub(crate) person: Arc<Person>,
     sessions: Arc<Mutex<HashMap<Uuid, Arc<Session>>>>,
     /// The clock offset that was written down last.
     offset_written: Arc<Mutex<Option<(i64, i64)>>>,
@@ -191,6 +194,7 @@ impl Engine {
                 http,
                 held: Arc::default(),
                 secrets,
+                person: Arc::default(),
                 sessions: Arc::default(),
                 offset_written: Arc::default(),
             }),
@@ -234,7 +238,7 @@ impl Engine {
     ) -> Result<(TenantSummary, PreparedAccount), EngineError> {
         let shared = &self.shared;
         let adopted = application_credential::key_for(shared, &new).await?;
-        let Inspected { inspection, failures, capabilities, pass_policy } = self.inspect(&new).await?;
+        let Inspected { inspection, failures, capabilities, pass_policy, passkey_policy } = self.inspect(&new).await?;
         if let Some(failure) = failures.into_iter().next() {
             return Err(EngineError::from(failure).in_tenant(&inspection.name));
         }
@@ -291,6 +295,10 @@ impl Engine {
         if let Some(waited) = waited {
             application_credential::forget(shared, waited).await?;
         }
+        if let Some(policy) = &passkey_policy {
+            shared.store.remember_passkey_policy(tenant_id, policy).await?;
+        }
+        shared.store.remember_passkey_refusal(tenant_id, None).await?;
         let saved = shared.store.tenant(tenant_id).await?;
         if fence::is_due(&saved, shared.clock.now()) {
             fence::find_out(shared, tenant_id, &shared.session(&saved), &saved.capabilities).await?;
@@ -323,6 +331,7 @@ impl Engine {
                     .map_err(|error| error.in_tenant(&tenant.name))?;
             }
         }
+        passkey::withdraw_all(shared, &tenant, caller, on_progress).await?;
         let mut write = shared.store.write().await?;
         let detail = json!({ "name": tenant.name, "accounts_deleted": delete_account });
         let entry = shared.entry(tenant_id, AuditEvent::TenantRemoved, caller, None, None, detail);
@@ -347,9 +356,10 @@ impl Engine {
             open.entry(lease.tenant_id).or_default().push(lease);
         }
         let (accounts, ends) = (store.accounts_in_use().await?, store.ends_of_keys().await?);
+        let passkeys = passkey::Outlook::of_all(store).await?;
         let summarize = |tenant: &TenantRow| {
             let open = open.get(&tenant.tenant_id).map(Vec::as_slice).unwrap_or_default();
-            self.tenant_summary_on(tenant, open, &accounts, &ends)
+            self.tenant_summary_on(tenant, open, &accounts, &ends, &passkeys)
         };
         store.tenants().await?.iter().map(summarize).collect()
     }
@@ -492,9 +502,27 @@ impl Engine {
     /// `LeaseOver`, `LeaseNotUsable`, `CredentialGone`.
     pub async fn reveal_credential(&self, lease_id: Uuid, caller: &Caller) -> Result<Secret, EngineError> {
         let (lease, held) = self.held_credential(lease_id).await?;
+        if held.kind == CredentialKind::Passkey {
+            return Err(Failure::NothingToShow.into());
+        }
         let event = AuditEvent::CredentialRevealed;
         self.shared.audit_disclosure(&lease, event, caller, &held.user_name, json!({})).await?;
         Ok(secret_of(lease_id, &held))
+    }
+
+    /// Issues the next credential in line for a lease whose credential the page refused, and remembers the refusal for
+    /// an hour. Answers the lease as it is when it does not sign in with that one any more.
+    ///
+    /// # Errors
+    /// `LeaseOver`, `LeaseNotUsable` when there is no other; and what a start can answer.
+    pub async fn replace_credential(
+        &self,
+        lease_id: Uuid,
+        refused: CredentialKind,
+        caller: &Caller,
+        on_progress: OnProgress<'_>,
+    ) -> Result<LeaseSummary, EngineError> {
+        lifecycle::replace(&self.shared, lease_id, refused, caller, on_progress).await
     }
 
     /// Takes the lease back and reads it back. A lease that has ended is answered as it is.
@@ -638,7 +666,8 @@ impl Engine {
         }
         let key = shared.store.application_key(shared.key_entry(tenant.tenant_id, tenant.client_id)).await?;
         let ends = key.expires_at.map(|end| (key.entry, end)).into_iter().collect();
-        self.tenant_summary_on(tenant, &open, &accounts, &ends)
+        let passkeys = passkey::Outlook::of_all(&shared.store).await?;
+        self.tenant_summary_on(tenant, &open, &accounts, &ends, &passkeys)
     }
 
     /// A tenant's summary from open leases in it, the accounts that have such, and when what proves applications ends.
@@ -648,6 +677,7 @@ impl Engine {
         open: &[LeaseRow],
         accounts: &HashMap<Uuid, AccountRow>,
         ends: &HashMap<Uuid, i64>,
+        passkeys: &passkey::Outlook,
     ) -> Result<TenantSummary, EngineError> {
         let shared = &self.shared;
         let owner = shared.owner_for(tenant, &shared.settings.technician);
@@ -674,11 +704,17 @@ impl Engine {
             name: tenant.name.clone(),
             domains: tenant.domains.clone(),
             cloud: tenant.cloud,
-            user_name: name.user_name,
+            user_name: name.user_name.clone(),
             roles,
             minutes,
             maximum_minutes,
-            credential: credential::choose(tenant, &tenant.capabilities, shared.clock.now()),
+            credential: credential::best(
+                tenant,
+                &tenant.capabilities,
+                passkeys.obstacle(tenant, &name.user_name, shared.clock.now()),
+                rules.credential,
+                shared.clock.now(),
+            ),
             credential_expires: ends.get(&shared.key_entry(tenant.tenant_id, tenant.client_id)).copied(),
             lease,
             last_used: tenant.last_used,
@@ -689,7 +725,7 @@ impl Engine {
     }
 
     /// A lease that is active and whose time is not up.
-    async fn live_lease(&self, lease_id: Uuid) -> Result<LeaseRow, EngineError> {
+    pub(crate) async fn live_lease(&self, lease_id: Uuid) -> Result<LeaseRow, EngineError> {
         let lease = self.shared.store.lease(lease_id).await?;
         match lease.state {
             LeaseState::Requested | LeaseState::Activating => Err(Failure::LeaseNotUsable.into()),
@@ -731,6 +767,9 @@ impl Engine {
         shared.store.remember_capabilities(tenant_id, capabilities).await?;
         if let Some(policy) = &inspected.pass_policy {
             shared.store.remember_pass_policy(tenant_id, policy).await?;
+        }
+        if let Some(policy) = &inspected.passkey_policy {
+            shared.store.remember_passkey_policy(tenant_id, policy).await?;
         }
         if fence::is_due(tenant, shared.clock.now()) {
             fence::find_out(shared, tenant_id, &shared.session(tenant), capabilities).await?;

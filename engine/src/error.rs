@@ -303,6 +303,39 @@ pub enum Failure {
     /// The credential is not held any more.
     #[error("the credential is not held any more")]
     CredentialGone,
+    /// A passkey was asked for to be shown.
+    #[error("a passkey cannot be shown")]
+    NothingToShow,
+    /// Nobody showed who is there.
+    #[error("Latchkey does not know that it is you")]
+    VerificationNeeded,
+    /// There is no PIN.
+    #[error("no PIN is set")]
+    PinNotSet,
+    /// It is not the one.
+    #[error("this is not the PIN")]
+    PinWrong,
+    /// It was tried too often; so many seconds are left.
+    #[error("a wrong PIN was tried too often: wait {0} seconds")]
+    PinWait(i64),
+    /// The request is none, or for another passkey.
+    #[error("the page does not ask for a passkey of this lease's account")]
+    PasskeyNotAsked,
+    /// The request, or the making of a passkey, is on behalf of somebody else than Microsoft's sign-in.
+    #[error("\"{0}\" is not the relying party of this lease's passkey")]
+    RelyingPartyNotAllowed(String),
+    /// The key is not there any more.
+    #[error("this machine does not hold the passkey any more")]
+    PasskeyGone,
+    /// The challenge was signed before.
+    #[error("this request of the page was answered before")]
+    PasskeyAnswered,
+    /// The authenticator could not make one.
+    #[error("the passkey could not be made: {0}")]
+    PasskeyNotMade(String),
+    /// Nothing is left that could be issued instead.
+    #[error("there is no other credential that could be used")]
+    NoOtherCredential,
     /// The configuration and the store know no such break-glass account.
     #[error("there is no break-glass account named {0}")]
     BreakGlassUnknown(String),
@@ -443,6 +476,16 @@ impl Failure {
             Self::TooManyLeases { .. } => ErrorCode::TooManyLeases,
             Self::CredentialGone => ErrorCode::CredentialGone,
             Self::LockedDown { .. } => ErrorCode::LockedDown,
+            Self::NothingToShow | Self::NoOtherCredential => ErrorCode::LeaseNotUsable,
+            Self::VerificationNeeded => ErrorCode::VerificationNeeded,
+            Self::PinNotSet => ErrorCode::PinNotSet,
+            Self::PinWrong => ErrorCode::PinWrong,
+            Self::PinWait(_) => ErrorCode::PinWait,
+            Self::PasskeyNotAsked => ErrorCode::PasskeyNotAsked,
+            Self::RelyingPartyNotAllowed(_) => ErrorCode::RelyingPartyNotAllowed,
+            Self::PasskeyGone => ErrorCode::PasskeyGone,
+            Self::PasskeyAnswered => ErrorCode::PasskeyAnswered,
+            Self::PasskeyNotMade(_) => ErrorCode::GraphRefused,
             Self::BreakGlassUnknown(_) | Self::ApplicationNotOurs(_) => ErrorCode::ConfigurationInvalid,
             Self::BreakGlassNotReady(_) | Self::BreakGlassGone(_) | Self::PasswordLost(_) => ErrorCode::CredentialGone,
             Self::TakeOverNeeded { .. } => ErrorCode::AccountNotOurs,
@@ -558,6 +601,23 @@ impl Failure {
                     .to_owned()
             }
             Self::DurationNotAllowed { .. } => "Ask for a shorter time.".to_owned(),
+            Self::NothingToShow => "Sign in with it by the popup; nobody needs to know it.".to_owned(),
+            Self::VerificationNeeded => "Enter your PIN.".to_owned(),
+            Self::PinNotSet => "Set one with `latchkey pin set`.".to_owned(),
+            Self::PinWrong => "Try again; after three wrong ones there is a wait.".to_owned(),
+            Self::PinWait(_) => "Wait that long and try again.".to_owned(),
+            Self::PasskeyNotAsked => "Load the page again, and choose another way to sign in if it stays.".to_owned(),
+            Self::RelyingPartyNotAllowed(_) => {
+                "Close the page: only Microsoft's sign-in pages may ask for it.".to_owned()
+            }
+            Self::PasskeyGone => "Start again: the next credential in line is used.".to_owned(),
+            Self::PasskeyAnswered => "Load the page again.".to_owned(),
+            Self::PasskeyNotMade(_) => {
+                "Nothing needs to be done: the next credential in line is used.".to_owned()
+            }
+            Self::NoOtherCredential => {
+                "End the lease, and look with `latchkey tenant validate` at what the tenant allows.".to_owned()
+            }
             Self::BreakGlassUnknown(_) => "See `latchkey break-glass list`.".to_owned(),
             Self::BreakGlassNotReady(_) => "Finish it with `latchkey break-glass prepare`.".to_owned(),
             Self::BreakGlassGone(_) => "Find out who deleted it (the tenant's audit log says); `latchkey break-glass \

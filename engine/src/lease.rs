@@ -1,5 +1,6 @@
 //! Leases: who asks, for how long, why.
 
+use latchkey_protocol::CredentialKind;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -18,6 +19,10 @@ pub struct StartLease {
     pub profile: Option<String>,
     /// The number of the ticket that it is for.
     pub ticket: Option<String>,
+    /// Whether whoever asks can answer a page with a passkey; otherwise the next credential in line is used.
+    pub passkey: bool,
+    /// What the page refused: the next credential in line is issued.
+    pub refused: Option<CredentialKind>,
     /// Through what the technician asks.
     pub caller: Caller,
 }
@@ -26,7 +31,17 @@ impl StartLease {
     /// The least powerful profile for the usual time, for the one who works here, without a reason.
     #[must_use]
     pub const fn new(tenant_id: Uuid, caller: Caller) -> Self {
-        Self { tenant_id, minutes: None, reason: None, technician: None, profile: None, ticket: None, caller }
+        Self {
+            tenant_id,
+            minutes: None,
+            reason: None,
+            technician: None,
+            profile: None,
+            ticket: None,
+            passkey: false,
+            refused: None,
+            caller,
+        }
     }
 }
 

@@ -28,7 +28,9 @@ mod lease;
 mod lifecycle;
 mod lockdown;
 mod names;
+mod passkey;
 mod password;
+mod person;
 mod plan;
 mod policy;
 mod preflight;
@@ -60,7 +62,9 @@ pub use error::{EngineError, Failure, Unmanageable};
 pub use guards::Guard;
 pub use lease::{Caller, StartLease};
 pub use lockdown::{EndReport, Lockdown, OnEnded};
+pub use passkey::{CredentialSummary, PASSKEY_AAGUID};
 pub use password::PasswordLength;
+pub use person::{PIN_CHARACTERS, rules::LONGEST_VERIFICATION_MINUTES};
 pub use policy::{
     ALL_ADMINS, Decision, Entitled, Entitlement, Limits, LoginMode, Policy, Profile, Refusal, Rules, STANDING_PROFILE,
     TenantIdentity, TenantName, TenantRules, TicketPattern, Wish,

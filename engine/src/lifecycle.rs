@@ -1,8 +1,12 @@
 //! How a lease begins and ends around the one loop: the intent, the loan, the drive, the record.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
-use latchkey_protocol::{CredentialKind, LeaseState, LeaseSummary, Step, StepState};
+use latchkey_protocol::{CredentialKind, CredentialPlan, LeaseState, LeaseSummary, Step, StepState};
+use secrecy::SecretString;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -14,8 +18,9 @@ use crate::{
     engine::Shared,
     entitlement::{self, Choice, Share},
     fence,
-    graph::{Priority, read_organization},
+    graph::{Capabilities, Priority, read_organization},
     guards::{Guard, holds},
+    passkey::Obstacle,
     plan::{self, Action, Issue, Purpose},
     preflight,
     store::{self, AccountRow, Claim, LeaseRow, NewLease, TenantRow, leases},
@@ -176,15 +181,24 @@ async fn start_claimed(
     let mut drive = drive(shared, tenant, claim, caller, Priority::High, on_progress).await?;
     let generation = drive.account.credential_generation;
     let own = open.iter().find(|lease| ask.is(lease));
+    let capabilities = drive.session.capabilities().await.map_err(|trouble| trouble.to_error("issue a token"))?;
+    let choice = choose(shared, &drive, &capabilities, ask.start).await?;
     if let Some(lease) = own
+        && lease.credential == Some(CredentialKind::Passkey)
+        && choice.kind == CredentialKind::Passkey
+        && lease.state != LeaseState::Activating
+    {
+        return summary(shared, lease).await;
+    }
+    if let Some(lease) = own
+        && ask.start.refused.is_none()
+        && lease.credential != Some(CredentialKind::Passkey)
         && drive.account.credential_until.is_none_or(|end| end >= shared.now())
         && shared.held.get(lease.lease_id, generation).is_some_and(|held| held.lasts(shared.now()))
         && lease.state != LeaseState::Activating
     {
         return summary(shared, lease).await;
     }
-    let capabilities = drive.session.capabilities().await.map_err(|trouble| trouble.to_error("issue a token"))?;
-    let choice = credential::choose(&drive.tenant, &capabilities, shared.clock.now());
     let from = shared.clock.now();
     let (lease_id, until) = match own {
         Some(lease) => (lease.lease_id, lease.until),
@@ -196,11 +210,21 @@ async fn start_claimed(
         .iter()
         .filter(|lease| own.is_none() && lease.state != LeaseState::Activating)
         .filter_map(|lease| shared.held.get(lease.lease_id, generation))
-        .find(|held| held.lasts(until) && !held.once && drive.account.known.enabled);
+        .find(|held| {
+            held.kind != CredentialKind::Passkey && held.lasts(until) && !held.once && drive.account.known.enabled
+        });
+    // What signs in by a passkey needs nothing issued, whatever other leases of the account were given.
+    let kept = match choice.kind {
+        CredentialKind::Passkey => {
+            let (kind, user_name) = (CredentialKind::Passkey, drive.account.user_name.clone());
+            Some(Held::new(kind, SecretString::default(), user_name, generation))
+        }
+        _ => kept.filter(|_| ask.start.refused.is_none()),
+    };
     // One credential serves every lease of the account: it lasts as long as the last of them.
     let last = open.iter().map(|lease| lease.until).fold(until, i64::max);
     let lasts = u32::try_from((last - from) / 60_000).unwrap_or(ask.minutes).max(1);
-    let otherwise = credential::issue(choice.kind, drive.tenant.passwords_allowed);
+    let otherwise = credential::issue(choice.otherwise.unwrap_or(choice.kind), drive.tenant.passwords_allowed);
     let mut activation = Activation {
         lease_id,
         until,
@@ -239,6 +263,68 @@ async fn start_claimed(
         return Err(error);
     }
     summary(shared, &shared.store.lease(lease_id).await?).await
+}
+
+/// What this start issues.
+async fn choose(
+    shared: &Shared,
+    drive: &Drive<'_>,
+    capabilities: &Capabilities,
+    start: &StartLease,
+) -> Result<CredentialPlan, EngineError> {
+    let (tenant, now) = (&drive.tenant, shared.clock.now());
+    let pinned = shared.policy().rules(tenant.identity()).credential;
+    if let Some(refused) = start.refused {
+        return credential::after(refused, tenant, capabilities, pinned, now)
+            .ok_or_else(|| Failure::NoOtherCredential.into());
+    }
+    let obstacle = match start.passkey {
+        // What is in the way of reading the key store is in the way of the passkey, and of nothing else.
+        true => shared.passkey_obstacle(tenant, capabilities, &drive.account).await.unwrap_or(Some(Obstacle::NotMade)),
+        false => Some(Obstacle::NotMade),
+    };
+    Ok(credential::best(tenant, capabilities, obstacle, pinned, now))
+}
+
+/// Issues the next credential in line for a lease whose credential the page refused. Once: what is refused after that
+/// is another one.
+pub(crate) async fn replace(
+    shared: &Shared,
+    lease_id: Uuid,
+    refused: CredentialKind,
+    caller: &Caller,
+    on_progress: OnProgress<'_>,
+) -> Result<LeaseSummary, EngineError> {
+    let lease = shared.store.lease(lease_id).await?;
+    if !lease.is_live() || lease.until <= shared.now() {
+        return Err(Failure::LeaseOver.into());
+    }
+    if lease.credential != Some(refused) {
+        return summary(shared, &lease).await;
+    }
+    let (tenant_id, now) = (lease.tenant_id, shared.clock.now());
+    let mut write = shared.store.write().await?;
+    let detail = json!({ "refused": refused });
+    let entry = shared.entry(tenant_id, AuditEvent::CredentialReplacing, caller, Some(lease_id), None, detail);
+    store::append(&mut write, &entry.by(&lease.technician_name)).await?;
+    store::commit(write).await?;
+    match refused {
+        CredentialKind::Passkey => {
+            shared.store.remember_passkey_refusal(tenant_id, Some(now)).await?;
+            shared.store.doubt_passkeys(lease.account_id, Some(now)).await?;
+        }
+        CredentialKind::TemporaryAccessPass => shared.store.remember_pass_refusal(tenant_id, Some(now)).await?,
+        CredentialKind::Password => {}
+    }
+    let again = StartLease {
+        reason: Some("the page refused the credential before".to_owned()),
+        technician: Some(lease.technician.clone()),
+        profile: Some(lease.profile.clone()),
+        ticket: lease.ticket.clone(),
+        refused: Some(refused),
+        ..StartLease::new(tenant_id, caller.clone())
+    };
+    start(shared, &again, on_progress).await
 }
 
 /// The intent: committed before the first call that grants goes out.
@@ -712,6 +798,8 @@ pub(crate) async fn drive<'a>(
         has_to_go: false,
         not_ours: false,
         intent_written: false,
+        listed_passkeys: None,
+        deleted_passkeys: BTreeSet::new(),
     })
 }
 
@@ -749,9 +837,10 @@ pub(crate) fn summary_on(shared: &Shared, lease: &LeaseRow, account: &AccountRow
         roles: lease.roles.iter().map(|role| role.name.clone()).collect(),
         state: lease.state,
         credential: lease.credential,
-        credential_held: shared.held.get(lease.lease_id, account.credential_generation).is_some_and(|held| {
-            held.lasts_until.into_iter().chain(account.credential_until).all(|end| end > shared.now())
-        }),
+        credential_held: lease.credential == Some(CredentialKind::Passkey) && lease.is_live()
+            || shared.held.get(lease.lease_id, account.credential_generation).is_some_and(|held| {
+                held.lasts_until.into_iter().chain(account.credential_until).all(|end| end > shared.now())
+            }),
         from: lease.from,
         until: lease.until,
         problem: lease.problem.clone(),

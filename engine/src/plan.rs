@@ -23,6 +23,8 @@ pub(crate) enum Desired {
     Active { credential: Issue, roles: BTreeSet<Uuid>, groups: BTreeSet<Uuid>, ends: Option<Ends> },
     /// As it is; roles that end by themselves do so no earlier than these. What is not held is not given.
     Extended { ends: Ends },
+    /// As it is, with one passkey whose key is here, or (when none is `wanted`) without any of ours.
+    Keyed { wanted: bool, ours: BTreeSet<String>, kept: Option<String> },
     /// Not in the directory: what becomes of an account whose password somebody was told and we may not replace.
     Gone,
 }
@@ -101,9 +103,15 @@ pub(crate) struct Observed {
     pub(crate) groups: BTreeMap<Uuid, bool>,
     /// Ids of Temporary Access Passes.
     pub(crate) passes: BTreeSet<String>,
+    /// Ids of passkeys, whoever made them. Read only where they matter.
+    #[serde(default)]
+    pub(crate) passkeys: BTreeSet<String>,
     /// The pass that was issued in this drive, whose code this process holds.
     #[serde(skip)]
     pub(crate) fresh_pass: Option<String>,
+    /// The passkey that was registered in this drive.
+    #[serde(skip)]
+    pub(crate) fresh_passkey: Option<String>,
 }
 
 impl Observed {
@@ -118,7 +126,9 @@ impl Observed {
             ends: BTreeMap::new(),
             groups: BTreeMap::new(),
             passes: BTreeSet::new(),
+            passkeys: BTreeSet::new(),
             fresh_pass: None,
+            fresh_passkey: None,
         }
     }
 
@@ -184,6 +194,13 @@ impl Observed {
                     self.fresh_pass = None;
                 }
             }
+            Action::RegisterPasskey => {
+                self.passkeys.extend(id.clone());
+                self.fresh_passkey = id;
+            }
+            Action::DeletePasskey(passkey) => {
+                self.passkeys.remove(passkey);
+            }
         }
     }
 }
@@ -238,6 +255,9 @@ pub(crate) enum Action {
     Disable,
     RevokeSessions,
     DeletePass(String),
+    /// Made here and registered: an exchange of its own, because what is sent depends on what is answered.
+    RegisterPasskey,
+    DeletePasskey(String),
     Delete,
 }
 
@@ -265,6 +285,8 @@ impl Action {
             Self::Disable | Self::Delete => Step::Disable,
             Self::RevokeSessions => Step::RevokeSessions,
             Self::DeletePass(_) => Step::DeletePass,
+            Self::RegisterPasskey => Step::RegisterPasskey,
+            Self::DeletePasskey(_) => Step::DeletePasskey,
         }
     }
 
@@ -286,13 +308,20 @@ impl Action {
     pub(crate) const fn is_sensitive(&self) -> bool {
         matches!(
             self,
-            Self::SetPassword(_) | Self::Enable | Self::Disable | Self::IssuePass | Self::DeletePass(_) | Self::Delete
+            Self::SetPassword(_)
+                | Self::Enable
+                | Self::Disable
+                | Self::IssuePass
+                | Self::DeletePass(_)
+                | Self::RegisterPasskey
+                | Self::DeletePasskey(_)
+                | Self::Delete
         )
     }
 
     /// Whether it goes out by itself: before it the others must have arrived, or after it nothing is as it was.
     pub(crate) const fn stands_alone(&self) -> bool {
-        matches!(self, Self::Create(_) | Self::Delete)
+        matches!(self, Self::Create(_) | Self::RegisterPasskey | Self::Delete)
     }
 }
 
@@ -310,6 +339,7 @@ pub(crate) fn plan(desired: &Desired, observed: &Observed) -> Vec<Action> {
             to_active(*credential, roles, groups, ends.as_ref(), observed)
         }
         Desired::Extended { ends } => extend_roles(observed, ends),
+        Desired::Keyed { wanted, ours, kept } => to_keyed(*wanted, ours, kept.as_deref(), observed),
         Desired::Gone => to_gone(observed),
     }
 }
@@ -342,6 +372,28 @@ fn to_gone(observed: &Observed) -> Vec<Action> {
     let mut actions = remove_roles(observed, |_| true);
     actions.extend(remove_groups(observed, |_, _| true));
     actions.push(Action::Delete);
+    actions
+}
+
+/// What nobody here can use goes first: an account may have only so many. Passkeys that others made are not ours to
+/// delete.
+fn to_keyed(wanted: bool, ours: &BTreeSet<String>, kept: Option<&str>, observed: &Observed) -> Vec<Action> {
+    // The directory may refuse both while the account is an administrator: that is for when it is dormant again.
+    let administrator = !observed.roles.is_empty() || observed.groups.values().any(|assignable| *assignable);
+    if !observed.exists || administrator {
+        return Vec::new();
+    }
+    let fresh = observed.fresh_passkey.as_deref();
+    let kept = kept.or(fresh).filter(|kept| wanted && observed.passkeys.contains(*kept));
+    let mut actions: Vec<_> = ours
+        .intersection(&observed.passkeys)
+        .filter(|passkey| Some(passkey.as_str()) != kept)
+        .cloned()
+        .map(Action::DeletePasskey)
+        .collect();
+    if wanted && kept.is_none() {
+        actions.push(Action::RegisterPasskey);
+    }
     actions
 }
 
@@ -461,16 +513,30 @@ mod tests {
             collection::btree_map(id(), any::<bool>(), 0..4),
             collection::btree_set("p[0-9]", 0..2),
             any::<bool>(),
-            any::<bool>(),
+            (any::<bool>(), passkeys()),
         )
-            .prop_map(|(exists, enabled, password, sessions, roles, groups, passes, fresh, timed)| {
-                if !exists {
-                    return Observed::absent();
-                }
-                let fresh_pass = passes.first().cloned().filter(|_| fresh);
-                let ends = roles.keys().take(usize::from(timed)).map(|id| (id.clone(), 3_600_000)).collect();
-                Observed { exists, enabled, password, sessions, roles, ends, groups, passes, fresh_pass }
-            })
+            .prop_map(
+                |(exists, enabled, password, sessions, roles, groups, passes, fresh, (timed, passkeys))| {
+                    if !exists {
+                        return Observed::absent();
+                    }
+                    let fresh_pass = passes.first().cloned().filter(|_| fresh);
+                    let ends = roles.keys().take(usize::from(timed)).map(|id| (id.clone(), 3_600_000)).collect();
+                    Observed {
+                        exists,
+                        enabled,
+                        password,
+                        sessions,
+                        roles,
+                        ends,
+                        groups,
+                        passes,
+                        passkeys,
+                        fresh_pass,
+                        fresh_passkey: None,
+                    }
+                },
+            )
     }
 
     fn desired() -> impl Strategy<Value = Desired> {
@@ -482,9 +548,15 @@ mod tests {
             Just(Desired::Gone),
             (roles.clone(), groups.clone()).prop_map(|(roles, groups)| Desired::AtMost { roles, groups }),
             ends().prop_map(|ends| Desired::Extended { ends }),
+            (any::<bool>(), passkeys(), proptest::option::of("k[0-5]"))
+                .prop_map(|(wanted, ours, kept)| Desired::Keyed { wanted, ours, kept }),
             (issue, roles, groups, proptest::option::of(ends()))
                 .prop_map(|(credential, roles, groups, ends)| Desired::Active { credential, roles, groups, ends }),
         ]
+    }
+
+    fn passkeys() -> impl Strategy<Value = BTreeSet<String>> {
+        collection::btree_set("k[0-5]", 0..4)
     }
 
     /// When each role that there is is to end.
@@ -501,7 +573,9 @@ mod tests {
                 on_administrator += 1;
             }
             let answer = match action {
-                Action::AssignRole { .. } | Action::IssuePass => Some(format!("new-{number}")),
+                Action::AssignRole { .. } | Action::IssuePass | Action::RegisterPasskey => {
+                    Some(format!("new-{number}"))
+                }
                 _ => None,
             };
             observed.apply(action, answer);
@@ -551,6 +625,15 @@ mod tests {
                     }
                 }
                 Desired::Gone => prop_assert!(!account.exists),
+                Desired::Keyed { wanted, ours, .. } => {
+                    let others = |all: &BTreeSet<String>| all.difference(&ours).cloned().collect::<BTreeSet<_>>();
+                    prop_assert!(others(&account.passkeys).is_superset(&others(&start.passkeys)), "not ours: left");
+                    let administrator = !start.roles.is_empty() || start.groups.values().any(|assignable| *assignable);
+                    let left = account.passkeys.intersection(&ours).count();
+                    prop_assert!(administrator || left <= usize::from(wanted));
+                    prop_assert!(administrator || !wanted || !start.exists || !account.passkeys.is_empty());
+                    prop_assert_eq!((account.enabled, &account.roles), (start.enabled, &start.roles));
+                }
                 Desired::Extended { ends } => {
                     prop_assert_eq!(&account.roles, &start.roles);
                     for (assignment, end) in &account.ends {

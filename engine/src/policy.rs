@@ -11,6 +11,8 @@ mod profiles;
 pub use limits::{Decision, Limits, Refusal, Wish};
 pub use profiles::{Entitled, Profile, STANDING_PROFILE, TenantIdentity};
 
+use latchkey_protocol::CredentialKind;
+
 use crate::{PasswordLength, Technician};
 
 /// The group that everybody is in.
@@ -30,6 +32,8 @@ pub struct Policy {
     /// Whether nobody else may get anything even when the list is empty: it was read from somewhere, and nobody is
     /// left on it.
     pub only_listed: bool,
+    /// For how many minutes it is remembered that the person at this machine was verified; 8 hours unless set.
+    pub verification_minutes: Option<u32>,
 }
 
 /// A rule: technicians in a group may get these roles and groups.
@@ -83,6 +87,8 @@ pub struct Rules {
     /// Whether roles are assigned so that Microsoft ends them by itself, where the tenant has the licence for that;
     /// yes unless set.
     pub timed_roles: Option<bool>,
+    /// What leases are to sign in with at best; the best that there is unless set.
+    pub credential: Option<CredentialKind>,
 }
 
 /// Whose account a lease activates.
@@ -132,6 +138,7 @@ impl Rules {
             login: self.login.clone().or_else(|| wider.login.clone()),
             password_length: self.password_length.or(wider.password_length),
             timed_roles: self.timed_roles.or(wider.timed_roles),
+            credential: self.credential.or(wider.credential),
         }
     }
 }

@@ -15,7 +15,8 @@ use crate::{
     entitlement::Share,
     graph::{self, Answer, Capabilities, FoundAccount, Page, PassPolicy, Priority, RoleDefinition, Session, Trouble},
     names,
-    store::{NameKind, TenantRow},
+    passkey::{self, Obstacle, PasskeyPolicy},
+    store::{NameKind, TenantPasskeys, TenantRow},
 };
 
 /// Why a permission is on the list.
@@ -223,6 +224,7 @@ pub(crate) struct Inspected {
     pub(crate) failures: Vec<Failure>,
     pub(crate) capabilities: Capabilities,
     pub(crate) pass_policy: Option<PassPolicy>,
+    pub(crate) passkey_policy: Option<PasskeyPolicy>,
 }
 
 /// A preflight is good for the first lease of a tenant for so long, in milliseconds.
@@ -254,6 +256,9 @@ pub(crate) async fn before_first_use(shared: &Shared, tenant: &TenantRow, share:
     }
     if let Some(policy) = &found.pass_policy {
         shared.store.remember_pass_policy(tenant.tenant_id, policy).await?;
+    }
+    if let Some(policy) = &found.passkey_policy {
+        shared.store.remember_passkey_policy(tenant.tenant_id, policy).await?;
     }
     shared.store.remember_preflight(tenant.tenant_id, now).await
 }
@@ -289,6 +294,11 @@ pub(crate) async fn inspect(
     if has_passes && capabilities.pass_policy() {
         requests.push(graph::pass_policy());
     }
+    let asks_passkeys =
+        new.cloud.hosts().has_passkey_registration && capabilities.passkeys() && capabilities.pass_policy();
+    if asks_passkeys {
+        requests.push(graph::passkey_policy());
+    }
     let mut answers = session
         .batch(&requests, false, Priority::High)
         .await
@@ -297,7 +307,12 @@ pub(crate) async fn inspect(
     let organization = answers.next().and_then(|answer| organization_name(answer, new.tenant_id, &mut failures));
     let domains = answers.next().map(|answer| or_refusal(answer, graph::domains, "list the domains"));
     let application_assignments = capabilities.object_id.and_then(|_| answers.next()).and_then(graph::assignments);
-    let policy_answer = answers.next();
+    let policy_answer = (has_passes && capabilities.pass_policy()).then(|| answers.next()).flatten();
+    let passkey_policy: Option<PasskeyPolicy> = asks_passkeys
+        .then(|| answers.next())
+        .flatten()
+        .filter(Answer::is_success)
+        .and_then(|answer| serde_json::from_value(answer.body).ok());
     let pass_policy: Option<PassPolicy> =
         policy_answer.filter(Answer::is_success).and_then(|answer| serde_json::from_value(answer.body).ok());
     let domains = match domains {
@@ -359,7 +374,8 @@ pub(crate) async fn inspect(
         // What is missing for reading roles and groups is among the permissions already.
         Err(error) => tracing::warn!(%error, "names of roles and groups could not be asked for"),
     }
-    let login = policy.rules(identity).login.unwrap_or_default();
+    let rules = policy.rules(identity);
+    let (login, pinned) = (rules.login.unwrap_or_default(), rules.credential);
     let name = AccountName::new(settings, policy, &AccountOwner::of(&settings.technician, &login), &domain)?;
     let account = if domain.is_empty() { AccountFound::Absent } else { find(session, &name).await? };
     if account == AccountFound::NotOurs {
@@ -385,7 +401,10 @@ pub(crate) async fn inspect(
         last_used: None,
         preflight_at: None,
     };
-    let credential = credential::choose(&row, &capabilities, now);
+    let known = TenantPasskeys { policy: passkey_policy.clone(), refused_at: None };
+    // Whether there is a key for the account is this machine's affair, and no tenant's.
+    let obstacle = passkey::obstacle_in(&row, &capabilities, &known, now).unwrap_or(Obstacle::NotMade);
+    let credential = credential::best(&row, &capabilities, Some(obstacle), pinned, now);
     if has_passes && capabilities.passes() && pass_policy.is_none() {
         remarks.push(
             "Whether the tenant allows Temporary Access Passes cannot be read (Policy.Read.AuthenticationMethod): it \
@@ -411,7 +430,7 @@ pub(crate) async fn inspect(
         problems,
         remarks,
     };
-    Ok(Inspected { inspection, failures, capabilities, pass_policy })
+    Ok(Inspected { inspection, failures, capabilities, pass_policy, passkey_policy })
 }
 
 /// Every permission on the list against the token.

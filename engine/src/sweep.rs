@@ -19,6 +19,7 @@ use crate::{
     graph::Priority,
     guards::{Guard, holds},
     lifecycle::{begin_ending, drive, settle, summarize},
+    passkey,
     plan::{Desired, Observed, plan},
     store::{LOAN, LeaseRow, Looks},
 };
@@ -256,6 +257,7 @@ async fn look(drive: &mut Drive<'_>) -> Result<Look, EngineError> {
                 drive.account.settle_from = None;
             }
         }
+        passkey::make_up(drive).await;
     } else {
         found.changed = compare(drive, &leases).await?;
     }

@@ -6,13 +6,16 @@ use latchkey_protocol::{ErrorBody, ErrorCode, PROTOCOL_VERSION, RequestFrame, Re
 use serde_json::Value;
 
 /// The closed set of verbs, as they stand on the wire.
-const VERBS: [&str; 11] = [
+const VERBS: [&str; 14] = [
     "hello",
     "list_tenants",
     "start_lease",
     "fill_credential",
     "confirm_sign_in",
     "reveal_credential",
+    "replace_credential",
+    "assert_passkey",
+    "verify_person",
     "end_lease",
     "extend_lease",
     "list_leases",

@@ -33,6 +33,8 @@ pub struct CloudHosts {
     pub sign_in_hosts: &'static [&'static str],
     /// Whether Temporary Access Passes exist in this cloud.
     pub has_temporary_access_pass: bool,
+    /// Whether an application can register passkeys on behalf of accounts in this cloud.
+    pub has_passkey_registration: bool,
 }
 
 impl Cloud {
@@ -48,24 +50,28 @@ impl Cloud {
                 graph: "https://graph.microsoft.com",
                 sign_in_hosts: &["login.microsoftonline.com", "login.microsoft.com"],
                 has_temporary_access_pass: true,
+                has_passkey_registration: true,
             },
             Self::UsGovernment => &CloudHosts {
                 authority: "https://login.microsoftonline.us",
                 graph: "https://graph.microsoft.us",
                 sign_in_hosts: &["login.microsoftonline.us"],
                 has_temporary_access_pass: true,
+                has_passkey_registration: false,
             },
             Self::UsGovernmentDod => &CloudHosts {
                 authority: "https://login.microsoftonline.us",
                 graph: "https://dod-graph.microsoft.us",
                 sign_in_hosts: &["login.microsoftonline.us"],
                 has_temporary_access_pass: true,
+                has_passkey_registration: false,
             },
             Self::China => &CloudHosts {
                 authority: "https://login.chinacloudapi.cn",
                 graph: "https://microsoftgraph.chinacloudapi.cn",
                 sign_in_hosts: &["login.partner.microsoftonline.cn", "login.chinacloudapi.cn"],
                 has_temporary_access_pass: false,
+                has_passkey_registration: false,
             },
         }
     }

@@ -162,6 +162,22 @@ error_codes! {
     TooManyLeases = 514, "too_many_leases";
     /// The technician may not see the password of a break-glass account.
     RevealNotAllowed = 520, "reveal_not_allowed";
+    /// The person who works here has to show who that is.
+    VerificationNeeded = 530, "verification_needed";
+    /// There is nothing to show it by: no PIN is set, and the operating system cannot tell.
+    PinNotSet = 531, "pin_not_set";
+    /// A PIN was tried too often; there is a wait.
+    PinWait = 532, "pin_wait";
+    /// The PIN is not the one.
+    PinWrong = 533, "pin_wrong";
+    /// What the page asks for is not for a passkey of ours.
+    PasskeyNotAsked = 534, "passkey_not_asked";
+    /// The page asks on behalf of another relying party than the passkey is for.
+    RelyingPartyNotAllowed = 535, "relying_party_not_allowed";
+    /// The key store does not hold the passkey any more.
+    PasskeyGone = 536, "passkey_gone";
+    /// This request of the page was answered before.
+    PasskeyAnswered = 537, "passkey_answered";
 }
 
 impl Serialize for ErrorCode {

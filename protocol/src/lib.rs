@@ -5,7 +5,7 @@
 //! both as a [`HostFrame`]. The first request on a connection is always [`Request::Hello`].
 //!
 //! This crate has no input or output, no clock and no randomness. It must never carry a secret in any message
-//! but [`Reply::Secret`], which answers only a request that asked for it.
+//! but [`Reply::Secret`] and [`Reply::Passkey`], which answer only a request that asked for them, and [`Pin`].
 //!
 //! `fixtures/` holds one golden JSON file per message; the Rust tests here and the extension's JavaScript tests
 //! both read them. A change to a fixture is a change of the protocol: raise [`PROTOCOL_VERSION`].
@@ -20,10 +20,13 @@ mod tenant;
 pub use error::{ErrorBody, ErrorCode};
 pub use finding::{Finding, FindingState};
 pub use message::{
-    Document, FillField, Hello, HostFrame, Progress, Reply, Request, RequestFrame, RequestId, Secret, Step, StepState,
-    TenantHint, Welcome,
+    Document, FillField, Hello, HostFrame, PasskeyResponse, PersonState, Pin, Progress, Reply, Request, RequestFrame,
+    RequestId, Secret, Step, StepState, TenantHint, Welcome,
 };
-pub use tenant::{CredentialKind, CredentialPlan, LeaseState, LeaseSummary, Problem, ProfileSummary, TenantSummary};
+pub use tenant::{
+    CredentialKind, CredentialPlan, CredentialUnavailable, LeaseState, LeaseSummary, Problem, ProfileSummary,
+    TenantSummary,
+};
 
 /// The version of the messages in this crate. Both sides must speak the same one.
 pub const PROTOCOL_VERSION: u32 = 1;

@@ -51,6 +51,9 @@ pub enum Request {
         /// The number of the ticket it is for.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         ticket: Option<String>,
+        /// Whether this browser can answer a page with a passkey; without it the next credential in line is used.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        passkey: bool,
     },
     /// Let an open lease last longer. Answered by [`Reply::Lease`].
     ExtendLease {
@@ -80,6 +83,28 @@ pub enum Request {
     RevealCredential {
         /// The lease.
         lease_id: Uuid,
+    },
+    /// The page refused the lease's credential, or it cannot be used there: issue the next one in line. Answered by
+    /// [`Reply::Lease`].
+    ReplaceCredential {
+        /// The lease.
+        lease_id: Uuid,
+        /// What was refused.
+        refused: CredentialKind,
+    },
+    /// Answer a page's request for a passkey. Answered by [`Reply::Passkey`].
+    AssertPasskey {
+        /// The lease.
+        lease_id: Uuid,
+        /// What the browser hands over as `requestDetailsJson`, to the letter.
+        request: String,
+    },
+    /// Find out whether the person who works here is the one, by the operating system or by the PIN. Answered by
+    /// [`Reply::Person`].
+    VerifyPerson {
+        /// What the person typed; without it the operating system is asked, if it can tell.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pin: Option<Pin>,
     },
     /// End the lease now. Events: [`HostFrame::Progress`]. Answered by [`Reply::Lease`].
     EndLease {
@@ -150,6 +175,17 @@ pub struct Document {
     pub origin: String,
 }
 
+/// What a person typed to show who is there. Cannot be printed with `{:?}`.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Pin(pub String);
+
+impl std::fmt::Debug for Pin {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Pin(..)")
+    }
+}
+
 /// What the host sends: one reply per request, and events in between or on their own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -218,6 +254,10 @@ pub enum Reply {
     Secret(Secret),
     /// To [`Request::NoteUnknownPage`].
     Noted {},
+    /// To [`Request::AssertPasskey`], and to nothing else.
+    Passkey(PasskeyResponse),
+    /// To [`Request::VerifyPerson`].
+    Person(PersonState),
 }
 
 /// The host's side of the handshake.
@@ -246,6 +286,43 @@ impl std::fmt::Debug for Secret {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("Secret").field("lease_id", &self.lease_id).finish_non_exhaustive()
     }
+}
+
+/// The answer to a page's request for a passkey. It signs in once; cannot be printed with `{:?}`.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PasskeyResponse {
+    /// The lease it belongs to.
+    pub lease_id: Uuid,
+    /// What the browser takes as `responseJson`.
+    pub response: String,
+}
+
+impl std::fmt::Debug for PasskeyResponse {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("PasskeyResponse").field("lease_id", &self.lease_id).finish_non_exhaustive()
+    }
+}
+
+/// Whether the person who works here has shown who that is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PersonState {
+    /// Whether that is so now.
+    pub verified: bool,
+    /// Until when that is remembered, Unix time in milliseconds; a screen lock ends it earlier.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<i64>,
+    /// Whether there is a PIN to ask for.
+    #[serde(default)]
+    pub pin_set: bool,
+    /// Whether the PIN that was typed is not the one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub wrong: bool,
+    /// How often a PIN may still be tried before there is a wait.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tries_left: Option<u32>,
+    /// No PIN is looked at before then, Unix time in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait_until: Option<i64>,
 }
 
 /// One step of an activation or a deactivation.
@@ -287,6 +364,10 @@ pub enum Step {
     DeletePass,
     /// Reading everything back.
     ReadBack,
+    /// Making a passkey and registering it.
+    RegisterPasskey,
+    /// Deleting passkeys.
+    DeletePasskey,
 }
 
 /// How far a step is.

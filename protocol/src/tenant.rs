@@ -9,6 +9,8 @@ use crate::{ErrorBody, cloud::Cloud};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CredentialKind {
+    /// A passkey that the host keeps: nothing is typed, and no page but Microsoft's can use it.
+    Passkey,
     /// A Temporary Access Pass: one code, counts as MFA, ends with the lease.
     TemporaryAccessPass,
     /// A password: the portals ask for MFA registration after it.
@@ -23,6 +25,23 @@ pub struct CredentialPlan {
     /// Why a better kind is not available, as one sentence; empty for the best kind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub because: Option<String>,
+    /// Every better kind with the reason why it is not available, the best first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unavailable: Vec<CredentialUnavailable>,
+    /// What is issued where a browser cannot use [`CredentialPlan::kind`], if that can be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub otherwise: Option<CredentialKind>,
+}
+
+/// A kind of credential that a tenant's leases do not get.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CredentialUnavailable {
+    /// Which.
+    pub kind: CredentialKind,
+    /// Why, as one sentence.
+    pub because: String,
+    /// What would have to be done, as one sentence.
+    pub remedy: String,
 }
 
 /// Where a lease stands.

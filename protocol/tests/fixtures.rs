@@ -56,6 +56,12 @@ fn tenant() -> TenantSummary {
         credential: CredentialPlan {
             kind: CredentialKind::Password,
             because: Some("The tenant's policy does not allow Temporary Access Passes.".into()),
+            unavailable: vec![CredentialUnavailable {
+                kind: CredentialKind::Passkey,
+                because: "Passkeys are switched off in the tenant's authentication methods.".into(),
+                remedy: "Switch the method Passkey (FIDO2) on for all users.".into(),
+            }],
+            otherwise: None,
         },
         credential_expires: Some(1_797_933_600_000),
         lease: Some(lease()),
@@ -120,11 +126,19 @@ fn every_message_is_as_on_file() {
                 reason: Some("mailbox rights".into()),
                 profile: Some("Helpdesk".into()),
                 ticket: Some("INC-1042".into()),
+                passkey: true,
             },
         ),
         (
             "start-lease-by-default",
-            Request::StartLease { tenant_id: TENANT, minutes: None, reason: None, profile: None, ticket: None },
+            Request::StartLease {
+                tenant_id: TENANT,
+                minutes: None,
+                reason: None,
+                profile: None,
+                ticket: None,
+                passkey: false,
+            },
         ),
         ("extend-lease", Request::ExtendLease { lease_id: LEASE, minutes: 30, reason: Some("not done".into()) }),
         (
@@ -133,6 +147,13 @@ fn every_message_is_as_on_file() {
         ),
         ("confirm-sign-in", Request::ConfirmSignIn { lease_id: LEASE }),
         ("reveal-credential", Request::RevealCredential { lease_id: LEASE }),
+        (
+            "replace-credential",
+            Request::ReplaceCredential { lease_id: LEASE, refused: CredentialKind::TemporaryAccessPass },
+        ),
+        ("assert-passkey", Request::AssertPasskey { lease_id: LEASE, request: r#"{"challenge":"AA"}"#.into() }),
+        ("verify-person", Request::VerifyPerson { pin: None }),
+        ("verify-person-by-pin", Request::VerifyPerson { pin: Some(Pin("not-a-real-pin".into())) }),
         ("end-lease", Request::EndLease { lease_id: LEASE }),
         ("list-leases", Request::ListLeases {}),
         ("note-unknown-page", Request::NoteUnknownPage {}),
@@ -192,6 +213,27 @@ fn every_message_is_as_on_file() {
             },
         ),
         ("reply-noted", HostFrame::Reply { id, reply: Reply::Noted {} }),
+        (
+            "reply-passkey",
+            HostFrame::Reply {
+                id,
+                reply: Reply::Passkey(PasskeyResponse { lease_id: LEASE, response: r#"{"type":"public-key"}"#.into() }),
+            },
+        ),
+        (
+            "reply-person",
+            HostFrame::Reply {
+                id,
+                reply: Reply::Person(PersonState {
+                    verified: false,
+                    until: None,
+                    pin_set: true,
+                    wrong: true,
+                    tries_left: Some(2),
+                    wait_until: Some(1_795_341_660_000),
+                }),
+            },
+        ),
         (
             "progress",
             HostFrame::Progress { id, progress: Progress { step: Step::AssignRoles, state: StepState::Done } },
@@ -258,6 +300,10 @@ fn a_secret_cannot_be_printed() {
     };
     let frame = HostFrame::Reply { id: RequestId(1), reply: Reply::Secret(secret) };
     assert!(!format!("{frame:?}").contains("correct horse"));
+    let response = PasskeyResponse { lease_id: LEASE, response: "correct horse".into() };
+    assert!(!format!("{:?}", Reply::Passkey(response)).contains("correct horse"));
+    let request = Request::VerifyPerson { pin: Some(Pin("correct horse".into())) };
+    assert!(!format!("{request:?}").contains("correct horse"));
 }
 
 #[test]

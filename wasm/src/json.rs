@@ -5,8 +5,9 @@
 //! per type. It is strict about types and never repeats a value in an error: it has no errors, only `None`.
 
 use latchkey_protocol::{
-    CredentialKind, CredentialPlan, ErrorBody, ErrorCode, FillField, HostFrame, LeaseState, LeaseSummary,
-    ProfileSummary, Progress, Reply, RequestId, Secret, Step, StepState, TenantSummary, Welcome, cloud::Cloud,
+    CredentialKind, CredentialPlan, CredentialUnavailable, ErrorBody, ErrorCode, FillField, HostFrame, LeaseState,
+    LeaseSummary, ProfileSummary, Progress, Reply, RequestId, Secret, Step, StepState, TenantSummary, Welcome,
+    cloud::Cloud,
 };
 #[cfg(feature = "popup")]
 use latchkey_protocol::{Finding, FindingState};
@@ -140,7 +141,7 @@ impl<T: Read, const LENGTH: usize> Read for [T; LENGTH] {
 
 // The protocol's messages, as far as the brain reads them.
 
-names!(CredentialKind { "temporary_access_pass" = TemporaryAccessPass, "password" = Password });
+names!(CredentialKind { "passkey" = Passkey, "temporary_access_pass" = TemporaryAccessPass, "password" = Password });
 names!(Cloud {
     "global" = Global, "us_government" = UsGovernment, "us_government_dod" = UsGovernmentDod, "china" = China,
 });
@@ -152,7 +153,7 @@ names!(Step {
     "token" = Token, "create_account" = CreateAccount, "set_password" = SetPassword, "enable" = Enable,
     "issue_pass" = IssuePass, "add_groups" = AddGroups, "assign_roles" = AssignRoles, "remove_roles" = RemoveRoles,
     "remove_groups" = RemoveGroups, "disable" = Disable, "revoke_sessions" = RevokeSessions, "delete_pass" = DeletePass,
-    "read_back" = ReadBack,
+    "read_back" = ReadBack, "register_passkey" = RegisterPasskey, "delete_passkey" = DeletePasskey,
 });
 names!(FillField { "password" = Password, "access_pass" = AccessPass });
 names!(StepState { "started" = Started, "done" = Done, "retrying" = Retrying });
@@ -170,7 +171,8 @@ impl Read for RequestId {
 }
 
 fields!(ErrorBody { code, name, message, next_step, tenant, graph_request_id });
-fields!(CredentialPlan { kind, because });
+fields!(CredentialPlan { kind, because, otherwise; unavailable });
+fields!(CredentialUnavailable { kind, because, remedy });
 fields!(LeaseSummary {
     lease_id, tenant_id, tenant_name, user_name, roles, state, credential, from, until, problem, profile, technician,
     ticket, credential_until; credential_held

@@ -161,6 +161,7 @@ words! {
     ConfirmCredential = "confirm_credential", "Signs in with";
     CredentialPass = "credential_pass", "Temporary Access Pass";
     CredentialPassword = "credential_password", "Password";
+    CredentialPasskey = "credential_passkey", "Passkey";
     PasswordNote = "password_note", "Microsoft's portals may ask this account to register a second factor.";
     Start = "start", "Sign in";
     StartWithoutPage = "start_without_page", "Activate";

@@ -263,6 +263,7 @@ impl Guard {
         let value = match self.kind {
             CredentialKind::Password => PASSWORD_SECRET,
             CredentialKind::TemporaryAccessPass => PASS_SECRET,
+            CredentialKind::Passkey => panic!("a passkey is never handed out"),
         };
         Secret { value: value.to_owned(), ..secret(self.kind) }
     }

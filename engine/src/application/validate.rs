@@ -234,7 +234,9 @@ fn of_inspection(inspection: &Inspection, tenant: &TenantRow, groups: bool, emer
         )
     });
     checks.push(match inspection.credential.kind {
-        CredentialKind::TemporaryAccessPass => Check::good("passes", "leases sign in with a Temporary Access Pass"),
+        CredentialKind::Passkey | CredentialKind::TemporaryAccessPass => {
+            Check::good("passes", "leases sign in with a Temporary Access Pass")
+        }
         CredentialKind::Password => {
             let because = inspection.credential.because.clone().unwrap_or_default();
             let step = if because.contains("lacks the permission") {

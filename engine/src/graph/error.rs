@@ -137,9 +137,11 @@ pub(crate) fn judge(action: &Action, answer: &Answer) -> Verdict {
         401 => Verdict::TokenRejected(trouble),
         404 => match action {
             // What is to be removed is gone: that is what was wanted.
-            Action::RemoveRole { .. } | Action::RemoveGroup(_) | Action::DeletePass(_) | Action::Delete => {
-                Verdict::Done
-            }
+            Action::RemoveRole { .. }
+            | Action::RemoveGroup(_)
+            | Action::DeletePass(_)
+            | Action::DeletePasskey(_)
+            | Action::Delete => Verdict::Done,
             _ => Verdict::NotFound(trouble),
         },
         400 if &*trouble.code == ROLE_TOO_YOUNG => Verdict::Later(trouble),

@@ -8,6 +8,7 @@ mod client;
 mod error;
 mod marked;
 mod operations;
+mod passkeys;
 mod schedules;
 mod throttle;
 mod token;
@@ -27,6 +28,10 @@ pub(crate) use operations::{
     create_account, delete_account, domains, find_account, find_groups, find_groups_beginning, members_of_account,
     memberships, pass_policy, passes, read_account, read_domains, read_group, read_memberships, read_organization,
     read_role_assignments, read_role_definitions,
+};
+pub(crate) use passkeys::{
+    FoundPasskey, creation_options, found as found_passkeys, policy as passkey_policy, read as read_passkeys,
+    register as register_passkey,
 };
 pub(crate) use schedules::{allowed as schedules_allowed, read as read_schedules, timed};
 pub(crate) use token::Capabilities;

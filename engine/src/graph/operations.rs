@@ -11,7 +11,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{
-    Answer, Body, Request,
+    Answer, Body, Request, passkeys,
     schedules::{self, Fence},
 };
 use crate::{
@@ -206,8 +206,9 @@ pub(crate) fn action_request(
     let user = format!("/users/{object_id}");
     let enabled = |enabled: bool| Some(Body::plain(json!({ "accountEnabled": enabled })));
     match action {
-        // An account is never made in a batch with what needs it: a new one takes seconds to arrive everywhere.
-        Action::Create(_) => read_account(object_id),
+        // Neither is ever part of a batch: a new account takes seconds to arrive everywhere, and what registers a
+        // passkey follows from an answer.
+        Action::Create(_) | Action::RegisterPasskey => read_account(object_id),
         Action::Delete => delete_account(object_id),
         Action::SetPassword(_) => {
             Request::with("PATCH", user, Some(Body { members: serde_json::Map::new(), password }))
@@ -228,6 +229,7 @@ pub(crate) fn action_request(
             let path = format!("{user}/authentication/temporaryAccessPassMethods/{}", encoded(pass));
             Request::with("DELETE", path, None).of_authentication_methods()
         }
+        Action::DeletePasskey(passkey) => passkeys::delete(object_id, passkey),
         Action::AddGroup(group) => {
             let reference = format!("{}/v1.0/directoryObjects/{object_id}", cloud.hosts().graph);
             let body = Body::plain(json!({ "@odata.id": reference }));

@@ -37,6 +37,11 @@ impl Capabilities {
         self.has("UserAuthMethod-TAP.ReadWrite.All") || self.has("UserAuthenticationMethod.ReadWrite.All")
     }
 
+    /// Whether passkeys can be registered, listed and deleted.
+    pub(crate) fn passkeys(&self) -> bool {
+        self.has("UserAuthMethod-Passkey.ReadWrite.All") || self.has("UserAuthenticationMethod.ReadWrite.All")
+    }
+
     /// Whether the tenant's policy on passes can be read.
     pub(crate) fn pass_policy(&self) -> bool {
         self.has("Policy.Read.AuthenticationMethod") || self.has("Policy.Read.All")

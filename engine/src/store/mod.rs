@@ -13,6 +13,7 @@ mod loan;
 mod lockdown;
 mod names;
 mod outbox;
+mod passkeys;
 mod tenants;
 
 pub(crate) use accounts::{AccountRow, Claim, Looks, ensure, forget, release_in, save_known};
@@ -23,6 +24,7 @@ pub(crate) use loan::LOAN;
 pub(crate) use lockdown::{lift, lock_down, look_at_everything, refuse_in_lockdown};
 pub(crate) use names::{NameKind, NameRow};
 pub(crate) use outbox::{Message, Outcome};
+pub(crate) use passkeys::{PasskeyRow, TenantPasskeys, insert_passkey, pin_tries, save_pin_tries};
 pub(crate) use tenants::{TenantRow, mark_used, remove as remove_tenant, save as save_tenant};
 
 use std::{path::Path, str::FromStr, time::Duration};

@@ -543,6 +543,7 @@ const fn screen_name(view: &PopupView) -> &'static str {
 
 const fn name_of(credential: CredentialKind) -> Word {
     match credential {
+        CredentialKind::Passkey => Word::CredentialPasskey,
         CredentialKind::TemporaryAccessPass => Word::CredentialPass,
         CredentialKind::Password => Word::CredentialPassword,
     }

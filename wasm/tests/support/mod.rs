@@ -34,7 +34,7 @@ pub fn tenant(credential: CredentialKind) -> TenantSummary {
         roles: vec!["User Administrator".to_owned()],
         minutes: 240,
         maximum_minutes: 480,
-        credential: CredentialPlan { kind: credential, because: None },
+        credential: CredentialPlan { kind: credential, because: None, unavailable: Vec::new(), otherwise: None },
         credential_expires: None,
         lease: None,
         last_used: None,

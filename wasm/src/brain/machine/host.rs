@@ -70,7 +70,7 @@ impl Brain {
             return;
         }
         let Wish { minutes, profile, reason, ticket } = activation.wish.clone();
-        let request = Request::StartLease { tenant_id, minutes, reason, profile, ticket };
+        let request = Request::StartLease { tenant_id, minutes, reason, profile, ticket, passkey: false };
         let id = self.ask(Asked::Start(tenant_id), request, START_MS);
         self.activation_mut(tenant_id).request = Some(id);
         for flow in self.state.flows.iter_mut().filter(|flow| flow.tenant_id == tenant_id && flow.is_running()) {
