@@ -103,7 +103,9 @@ impl Engine {
         if !wish.again {
             let known = shared.store.accounts().await?;
             let now = shared.clock.now();
-            let ready_now = known.into_iter().filter(|account| is_ready(account, now));
+            let lacking = if shared.is_verified() { shared.accounts_without_passkey().await? } else { BTreeSet::new() };
+            let ready_now =
+                known.into_iter().filter(|account| is_ready(account, now) && !lacking.contains(&account.account_id));
             ready.extend(ready_now.map(|account| (account.tenant_id, account.user_name)));
         }
         let mut waiting = VecDeque::new();

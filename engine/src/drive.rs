@@ -239,7 +239,8 @@ impl Drive<'_> {
                 actions.truncate(place.max(1));
             }
             if actions.is_empty() {
-                if read_back || goal.until().is_some() {
+                // A passkey whose registration was answered is there; lists lag behind, and calls about them are few.
+                if read_back || goal.until().is_some() || matches!(goal, Goal::Keys { .. }) {
                     return Ok(());
                 }
                 self.account.certain = false;
@@ -816,7 +817,9 @@ impl Drive<'_> {
 
     async fn read(&mut self) -> Result<(), Trouble> {
         self.not_ours = false;
-        let passes = self.session.capabilities().await?.passes() && self.tenant.cloud.hosts().has_temporary_access_pass;
+        let capabilities = self.session.capabilities().await?;
+        let of_passkeys = self.listed_passkeys.is_some();
+        let passes = !of_passkeys && capabilities.passes() && self.tenant.cloud.hosts().has_temporary_access_pass;
         let object_id = match self.account.object_id {
             Some(object_id) => object_id,
             None => match self.find().await? {
@@ -834,8 +837,19 @@ impl Drive<'_> {
         };
         let schedules = self.tenant.timed_roles == Some(true) || !self.account.known.ends.is_empty();
         let mut requests = graph::members_of_account(object_id, passes, schedules);
-        if self.listed_passkeys.is_some() {
-            requests.push(graph::read_passkeys(object_id));
+        let (lists, mut single) = (of_passkeys && capabilities.list_passkeys(), 0);
+        if lists {
+            requests.push(graph::list_passkeys(object_id));
+        } else if of_passkeys {
+            let rows = match self.shared.store.passkeys_of(self.account.account_id).await {
+                Ok(rows) => rows,
+                Err(error) => return Err(Trouble::before_sending(error.failure().clone(), None)),
+            };
+            let known = rows.into_iter().filter(|row| row.object_id == object_id).filter_map(|row| row.method_id);
+            for passkey in known.take(BATCH_LIMIT - requests.len()) {
+                requests.push(graph::read_passkey(object_id, &passkey));
+                single += 1;
+            }
         }
         let mut answers = self.session.batch(&requests, false, self.priority).await?.into_iter();
         let mut next = || answers.next().ok_or_else(|| Trouble::silence("an answer is missing".to_owned(), true));
@@ -875,18 +889,30 @@ impl Drive<'_> {
         (known.roles, known.ends) = graph::timed(roles, schedules).ok_or_else(unreadable)?;
         known.groups = graph::memberships(groups, &ours).ok_or_else(unreadable)?;
         if self.listed_passkeys.is_some() {
-            let listed = next()?;
-            if !listed.is_success() {
-                return Err(Trouble::of_answer(&listed));
+            let mut listed = Vec::new();
+            if lists {
+                let answer = next()?;
+                if !answer.is_success() {
+                    return Err(Trouble::of_answer(&answer));
+                }
+                listed = graph::found_passkeys(answer).ok_or_else(unreadable)?;
             }
-            let listed = graph::found_passkeys(listed).ok_or_else(unreadable)?;
+            for _ in 0..single {
+                let answer = next()?;
+                if !answer.is_success() && answer.status != 404 {
+                    return Err(Trouble::of_answer(&answer));
+                }
+                listed.extend(graph::found_passkey(answer).ok_or_else(unreadable)?);
+            }
             known.passkeys = listed.iter().map(|passkey| passkey.id.clone()).collect();
             // Lists lag behind: what this drive was given exists, and what it deleted does not.
             known.passkeys.extend(known.fresh_passkey.clone());
             known.passkeys.retain(|passkey| !self.deleted_passkeys.contains(passkey));
             self.listed_passkeys = Some(listed);
         }
-        known.passes = passes_answer.map(|answer| self.read_passes(answer)).transpose()?.unwrap_or_default();
+        if !of_passkeys {
+            known.passes = passes_answer.map(|answer| self.read_passes(answer)).transpose()?.unwrap_or_default();
+        }
         if let Some(fresh) = &known.fresh_pass {
             // Lists lag behind; what this drive was given exists.
             known.passes.insert(fresh.clone());

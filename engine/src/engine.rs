@@ -711,7 +711,7 @@ impl Engine {
             credential: credential::best(
                 tenant,
                 &tenant.capabilities,
-                passkeys.obstacle(tenant, &name.user_name, shared.clock.now()),
+                passkeys.obstacle(tenant, &name.user_name, shared.now()),
                 rules.credential,
                 shared.clock.now(),
             ),

@@ -602,7 +602,7 @@ impl Failure {
             }
             Self::DurationNotAllowed { .. } => "Ask for a shorter time.".to_owned(),
             Self::NothingToShow => "Sign in with it by the popup; nobody needs to know it.".to_owned(),
-            Self::VerificationNeeded => "Enter your PIN.".to_owned(),
+            Self::VerificationNeeded => "Enter your PIN; if you have none, set one with `latchkey pin set`.".to_owned(),
             Self::PinNotSet => "Set one with `latchkey pin set`.".to_owned(),
             Self::PinWrong => "Try again; after three wrong ones there is a wait.".to_owned(),
             Self::PinWait(_) => "Wait that long and try again.".to_owned(),

@@ -310,7 +310,7 @@ pub(crate) async fn replace(
     store::commit(write).await?;
     match refused {
         CredentialKind::Passkey => {
-            shared.store.remember_passkey_refusal(tenant_id, Some(now)).await?;
+            shared.store.remember_passkey_refusal(tenant_id, Some(shared.now())).await?;
             shared.store.doubt_passkeys(lease.account_id, Some(now)).await?;
         }
         CredentialKind::TemporaryAccessPass => shared.store.remember_pass_refusal(tenant_id, Some(now)).await?,

@@ -83,6 +83,9 @@ pub(crate) enum Command {
     #[command(after_help = "Examples:\n  latchkey lockdown --reason 'INC-7: laptop stolen'\n  \
             latchkey lockdown --lift --reason 'INC-7 closed'")]
     Lockdown(LockDown),
+    /// Show who you are to Latchkey where the operating system cannot: a PIN, asked for before a passkey is used
+    #[command(subcommand, after_help = "Examples:\n  latchkey pin set\n  latchkey pin change\n  latchkey pin remove")]
+    Pin(PinCommand),
     /// Permanent emergency administrators, whose passwords are replaced on a schedule
     #[command(subcommand)]
     BreakGlass(BreakGlassCommand),
@@ -584,6 +587,22 @@ pub(crate) struct List {
     /// Closed leases too
     #[arg(long, short)]
     pub(crate) all: bool,
+    /// The passkeys that this machine keeps, instead of leases
+    #[arg(long, conflicts_with = "all")]
+    pub(crate) credentials: bool,
+}
+
+/// `pin …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum PinCommand {
+    /// Say whether one is set
+    Show,
+    /// Set the first one; asks for it without echo
+    Set,
+    /// Replace it; asks for the old one too
+    Change,
+    /// Remove it; asks for it
+    Remove,
 }
 
 /// `end`.

@@ -31,6 +31,7 @@ mod settings;
 mod sign_in;
 mod tenant_list;
 mod unknown_pages;
+mod verification;
 mod webhook;
 mod when;
 

@@ -120,6 +120,9 @@ mod tests {
                     | Request::ExtendLease { .. }
                     | Request::ListLeases {}
                     | Request::NoteUnknownPage {}
+                    | Request::ReplaceCredential { .. }
+                    | Request::AssertPasskey { .. }
+                    | Request::VerifyPerson { .. }
                     | Request::Examine {} => seen.insert(verb),
                 };
             }

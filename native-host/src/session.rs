@@ -23,7 +23,7 @@ use crate::configuration::Settings;
 use crate::connection::{ConnectionError, Incoming, Outgoing};
 use crate::key_store::Prompting;
 use crate::settings::Folders;
-use crate::{failure, host, machine, request, unknown_pages, webhook};
+use crate::{failure, host, machine, request, unknown_pages, verification, webhook};
 
 /// So many requests may run at once on one connection; more than any extension of ours sends.
 const MOST_REQUESTS: usize = 32;
@@ -260,8 +260,14 @@ impl Session {
             self.shared.send(HostFrame::Error { id: Some(id), error }).await;
             return;
         }
-        let tasks =
-            if matches!(request, Request::StartLease { .. } | Request::EndLease { .. }) { changing } else { asking };
+        let tasks = if matches!(
+            request,
+            Request::StartLease { .. } | Request::ReplaceCredential { .. } | Request::EndLease { .. }
+        ) {
+            changing
+        } else {
+            asking
+        };
         tasks.spawn(Arc::clone(&self.shared).answer(id, request));
     }
 }
@@ -316,7 +322,10 @@ impl Shared {
             return Ok(Reply::Findings { findings: crate::commands::connection().await? });
         }
         let said = Said::now()?;
-        if matches!(request, Request::StartLease { .. } | Request::ExtendLease { .. }) {
+        if matches!(
+            request,
+            Request::StartLease { .. } | Request::ExtendLease { .. } | Request::ReplaceCredential { .. }
+        ) {
             // Nothing is given while nobody can tell what may be given, or to whom.
             crate::directory::to_give(said.without_mistakes()?, Prompting::Allowed).await?;
         }
@@ -350,9 +359,15 @@ impl Shared {
                 }
                 Reply::Tenants { tenants, recognized }
             }
-            Request::StartLease { tenant_id, minutes, reason, profile, ticket } => {
-                let start =
-                    StartLease { minutes, reason, profile, ticket, ..StartLease::new(tenant_id, caller.clone()) };
+            Request::StartLease { tenant_id, minutes, reason, profile, ticket, passkey } => {
+                let start = StartLease {
+                    minutes,
+                    reason,
+                    profile,
+                    ticket,
+                    passkey,
+                    ..StartLease::new(tenant_id, caller.clone())
+                };
                 Reply::Lease { lease: engine.start_lease(start, &on_progress).await? }
             }
             Request::ExtendLease { lease_id, minutes, reason } => {
@@ -365,6 +380,13 @@ impl Shared {
                 Reply::Lease { lease: engine.confirm_sign_in(lease_id, caller).await? }
             }
             Request::RevealCredential { lease_id } => Reply::Secret(engine.reveal_credential(lease_id, caller).await?),
+            Request::ReplaceCredential { lease_id, refused } => {
+                Reply::Lease { lease: engine.replace_credential(lease_id, refused, caller, &on_progress).await? }
+            }
+            Request::AssertPasskey { lease_id, request } => {
+                Reply::Passkey(engine.assert_passkey(lease_id, &request, caller).await?)
+            }
+            Request::VerifyPerson { pin } => Reply::Person(verification::verify(&engine, pin, caller).await?),
             Request::EndLease { lease_id } => {
                 Reply::Lease { lease: engine.end_lease(lease_id, caller, &on_progress).await? }
             }
@@ -382,7 +404,11 @@ impl Shared {
             if let Some(mistake) = &said.mistake {
                 tracing::warn!(%mistake.message, "the configuration has errors; ending goes on with what could be read");
             }
-            machine::open_engine_with(&said.folders, &said.settings, Prompting::Allowed)
+            async {
+                let engine = machine::open_engine_with(&said.folders, &said.settings, Prompting::Allowed).await?;
+                verification::watch_screen(&engine);
+                Ok::<_, ErrorBody>(engine)
+            }
         };
         let engine = self.engine.get_or_try_init(open).await?;
         let now = said.without_mistakes().and_then(|settings| Ok((machine::acting(settings)?, settings)));
@@ -540,11 +566,13 @@ impl Drop for AbortWhenDropped {
 const fn deadline(request: &Request) -> Duration {
     Duration::from_secs(match request {
         // Long enough for a new account to arrive everywhere in the directory.
-        Request::StartLease { .. } => 240,
+        Request::StartLease { .. } | Request::ReplaceCredential { .. } => 240,
+        // The operating system may ask the person, who looks for her glasses.
+        Request::VerifyPerson { .. } => 120,
         Request::EndLease { .. } => 90,
         Request::ExtendLease { .. } => 15,
         // The key store may ask the person for a password.
-        Request::FillCredential { .. } | Request::RevealCredential { .. } => 30,
+        Request::FillCredential { .. } | Request::RevealCredential { .. } | Request::AssertPasskey { .. } => 30,
         // Every cloud that customers live in is reached, one after the other.
         Request::Examine {} => 60,
         Request::Hello(_)

@@ -19,6 +19,7 @@ use super::{credential, registration};
 use crate::{
     Engine, EngineError, Inspection, Need, Rules, TenantHealth,
     graph::{Answer, Capabilities, Page, Priority, Request, Session},
+    passkey::Obstacle,
     store::{self, BreakGlassRow, TenantRow, applications},
 };
 use profiles::{Grant, Profiles};
@@ -249,7 +250,22 @@ fn of_inspection(inspection: &Inspection, tenant: &TenantRow, groups: bool, emer
             Check::new("passes", CheckState::Warning, because, Some(step))
         }
     });
+    checks.extend(of_passkeys(inspection));
     checks
+}
+
+/// What the tenant says to passkeys; nothing where its application is not to make any.
+fn of_passkeys(inspection: &Inspection) -> Option<Check> {
+    let passkey = inspection.credential.unavailable.iter().find(|one| one.kind == CredentialKind::Passkey)?;
+    let is = |obstacle: Obstacle| passkey.because == obstacle.because();
+    if is(Obstacle::Permission) || is(Obstacle::Cloud) {
+        return None;
+    }
+    Some(if is(Obstacle::NotMade) {
+        Check::good("passkeys", "the tenant lets the accounts have passkeys")
+    } else {
+        Check::new("passkeys", CheckState::Warning, passkey.because.clone(), Some(&passkey.remedy))
+    })
 }
 
 /// What this machine knows of a tenant.

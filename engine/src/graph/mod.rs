@@ -30,8 +30,8 @@ pub(crate) use operations::{
     read_role_assignments, read_role_definitions,
 };
 pub(crate) use passkeys::{
-    FoundPasskey, creation_options, found as found_passkeys, policy as passkey_policy, read as read_passkeys,
-    register as register_passkey,
+    FoundPasskey, creation_options, found as found_passkeys, found_one as found_passkey, list as list_passkeys,
+    policy as passkey_policy, read as read_passkey, register as register_passkey,
 };
 pub(crate) use schedules::{allowed as schedules_allowed, read as read_schedules, timed};
 pub(crate) use token::Capabilities;

@@ -26,8 +26,20 @@ pub(crate) fn found(answer: Answer) -> Option<Vec<FoundPasskey>> {
     Page::of(answer)
 }
 
-pub(crate) fn read(object_id: Uuid) -> Request {
+/// The passkey of an answer about a single one; `Some(None)`: it is not there.
+pub(crate) fn found_one(answer: Answer) -> Option<Option<FoundPasskey>> {
+    if answer.status == 404 {
+        return Some(None);
+    }
+    serde_json::from_value(answer.body).ok().map(Some)
+}
+
+pub(crate) fn list(object_id: Uuid) -> Request {
     Request::get(methods(object_id)).of_authentication_methods()
+}
+
+pub(crate) fn read(object_id: Uuid, passkey: &str) -> Request {
+    Request::get(format!("{}/{}", methods(object_id), encoded(passkey))).of_authentication_methods()
 }
 
 pub(crate) fn creation_options(object_id: Uuid) -> Request {

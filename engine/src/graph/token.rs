@@ -42,6 +42,17 @@ impl Capabilities {
         self.has("UserAuthMethod-Passkey.ReadWrite.All") || self.has("UserAuthenticationMethod.ReadWrite.All")
     }
 
+    /// Whether an account's passkeys can be listed. What may write one may read it by its id, and not list them.
+    pub(crate) fn list_passkeys(&self) -> bool {
+        [
+            "UserAuthMethod-Passkey.Read.All",
+            "UserAuthenticationMethod.Read.All",
+            "UserAuthenticationMethod.ReadWrite.All",
+        ]
+        .iter()
+        .any(|permission| self.has(permission))
+    }
+
     /// Whether the tenant's policy on passes can be read.
     pub(crate) fn pass_policy(&self) -> bool {
         self.has("Policy.Read.AuthenticationMethod") || self.has("Policy.Read.All")

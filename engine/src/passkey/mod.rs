@@ -109,7 +109,7 @@ impl Shared {
         capabilities: &Capabilities,
         account: &AccountRow,
     ) -> Result<Option<Obstacle>, EngineError> {
-        let (known, now) = (self.store.tenant_passkeys(tenant.tenant_id).await?, self.clock.now());
+        let (known, now) = (self.store.tenant_passkeys(tenant.tenant_id).await?, self.now());
         if let Some(obstacle) = obstacle_in(tenant, capabilities, &known, now) {
             return Ok(Some(obstacle));
         }
@@ -123,6 +123,32 @@ impl Shared {
             }
         }
         Ok(Some(Obstacle::NotMade))
+    }
+
+    /// Accounts that this machine decides about and that are to have a passkey and have none.
+    pub(crate) async fn accounts_without_passkey(&self) -> Result<BTreeSet<Uuid>, EngineError> {
+        if self.secrets.sealed().is_none() {
+            return Ok(BTreeSet::new());
+        }
+        let (known, now) = (self.store.all_tenant_passkeys().await?, self.now());
+        let mut without = BTreeSet::new();
+        for tenant in self.store.tenants().await? {
+            let pinned = self.policy().rules(tenant.identity()).credential;
+            let unknown = TenantPasskeys::default();
+            let known = known.get(&tenant.tenant_id).unwrap_or(&unknown);
+            if pinned.is_some_and(|pinned| pinned != CredentialKind::Passkey)
+                || obstacle_in(&tenant, &tenant.capabilities, known, now).is_some()
+            {
+                continue;
+            }
+            for account in self.store.accounts_of(tenant.tenant_id).await?.into_iter().filter(|account| account.here) {
+                let rows = self.store.passkeys_of(account.account_id).await?;
+                if obstacle_of(&rows, Some(&account), now) == Some(Obstacle::NotMade) {
+                    without.insert(account.account_id);
+                }
+            }
+        }
+        Ok(without)
     }
 
     async fn holds_key(&self, row: &PasskeyRow) -> Result<bool, EngineError> {
@@ -172,7 +198,8 @@ impl Outlook {
         let known = self.tenants.get(&tenant.tenant_id);
         let account = self.accounts.get(&(tenant.tenant_id, user_name.to_owned()));
         let rows = account.and_then(|account| self.rows.get(&account.account_id)).map_or(&[][..], Vec::as_slice);
-        obstacle_in(tenant, &tenant.capabilities, known.unwrap_or(&TenantPasskeys::default()), now)
+        let unknown = TenantPasskeys::default();
+        obstacle_in(tenant, &tenant.capabilities, known.unwrap_or(&unknown), now)
             .or_else(|| obstacle_of(rows, account, now))
     }
 }
@@ -201,7 +228,7 @@ async fn is_wanted(shared: &Shared, tenant: &TenantRow, capabilities: &Capabilit
         return Ok(false);
     }
     let known = shared.store.tenant_passkeys(tenant.tenant_id).await?;
-    Ok(obstacle_in(tenant, capabilities, &known, shared.clock.now()).is_none())
+    Ok(obstacle_in(tenant, capabilities, &known, shared.now()).is_none())
 }
 
 /// Makes what was lost, where somebody who was verified is there. A sweep does this beside its work: what is in the way
@@ -271,7 +298,7 @@ pub(crate) async fn withdraw_all(
 /// used again is thrown away here.
 pub(crate) async fn desired(drive: &mut Drive<'_>, wanted: bool) -> Result<Desired, EngineError> {
     let shared = drive.shared;
-    let now = shared.clock.now();
+    let now = shared.now();
     let (mut ours, mut kept) = (BTreeSet::new(), None);
     for mut row in shared.store.passkeys_of(drive.account.account_id).await? {
         if Some(row.object_id) != drive.account.object_id {
@@ -349,7 +376,7 @@ pub(crate) async fn register(drive: &mut Drive<'_>) -> Result<Option<Setback>, E
         credential_id: None,
         rp_id: Some(options.rp.id.clone()),
         method_id: None,
-        made_at: shared.clock.now(),
+        made_at: shared.now(),
         registered_at: None,
         doubted_at: None,
     };
@@ -385,7 +412,7 @@ pub(crate) async fn register(drive: &mut Drive<'_>) -> Result<Option<Setback>, E
         drive.account.certain = false;
         return setback(Trouble::silence("Graph registered a passkey without an id".to_owned(), true));
     };
-    shared.store.passkey_registered(row.passkey_id, method_id, shared.clock.now()).await?;
+    shared.store.passkey_registered(row.passkey_id, method_id, shared.now()).await?;
     shared.store.remember_passkey_refusal(drive.tenant.tenant_id, None).await?;
     drive.account.known.apply(&Action::RegisterPasskey, Some(method_id.to_owned()));
     drive.report(Step::RegisterPasskey, StepState::Done);
@@ -405,7 +432,7 @@ async fn refused_or_later(
         drive.session.forget_token().await;
         return Ok(Some(Setback { trouble, action, replication: false }));
     }
-    let now = drive.shared.clock.now();
+    let now = drive.shared.now();
     drive.shared.store.remember_passkey_refusal(drive.tenant.tenant_id, Some(now)).await?;
     Err(drive.refused(&Action::RegisterPasskey, &trouble).await)
 }
@@ -475,6 +502,14 @@ impl Engine {
         shared.audit_disclosure(lease, AuditEvent::PasskeyUsed, caller, &account.user_name, detail).await?;
         let response = authenticator::sign(&secret, &request, verified).await?;
         Ok(PasskeyResponse { lease_id: lease.lease_id, response })
+    }
+
+    /// Whether accounts of this machine are to have passkeys and have none: somebody has to be verified to make them.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn lacks_passkeys(&self) -> Result<bool, EngineError> {
+        Ok(!self.shared().accounts_without_passkey().await?.is_empty())
     }
 
     /// Every passkey that this machine made, by tenant and account.

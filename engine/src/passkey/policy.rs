@@ -19,6 +19,7 @@ pub(crate) struct PasskeyPolicy {
     key_restrictions: Option<KeyRestrictions>,
     include_targets: Vec<Target>,
     passkey_profiles: Vec<Profile>,
+    default_passkey_profile: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,9 +93,7 @@ impl Obstacle {
             Self::KeyRestrictions => format!("{METHOD} allow the AAGUID {PASSKEY_AAGUID}."),
             Self::SyncedNotAllowed => format!("{METHOD} allow synced passkeys in the accounts' passkey profile."),
             Self::RefusedLately => "It is tried again after an hour.".to_owned(),
-            Self::NotMade => {
-                "Set a PIN with `latchkey pin set`, then make it with `latchkey tenant validate --passkeys`.".to_owned()
-            }
+            Self::NotMade => "Set a PIN with `latchkey pin set`, then run `latchkey prepare`.".to_owned(),
             Self::NotArrived => "Wait half a minute.".to_owned(),
         }
     }
@@ -113,8 +112,11 @@ impl PasskeyPolicy {
             .passkey_profiles
             .iter()
             .filter(|profile| {
-                let named = |target: &Target| target.allowed_passkey_profiles.contains(&profile.id);
-                self.include_targets.iter().any(named)
+                let default = self.default_passkey_profile.as_ref() == Some(&profile.id);
+                self.include_targets.iter().any(|target| {
+                    let named = &target.allowed_passkey_profiles;
+                    named.contains(&profile.id) || (named.is_empty() && default)
+                })
             })
             .collect();
         if profiles.is_empty() {

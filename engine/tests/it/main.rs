@@ -13,6 +13,8 @@ mod leases;
 mod lockdown;
 mod onboard;
 mod onboarding;
+mod passkeys;
+mod person;
 mod policy;
 mod validation;
 mod webhook;

@@ -65,11 +65,15 @@ pub(super) fn quoted(name: &str) -> String {
 const fn credential_name(kind: CredentialKind) -> &'static str {
     match kind {
         CredentialKind::TemporaryAccessPass => "Temporary Access Pass",
+        CredentialKind::Passkey => "Passkey",
         CredentialKind::Password => "Password",
     }
 }
 
 pub(super) async fn list(engine: &Engine, list: &List, output: Output) -> Result<(), ErrorBody> {
+    if list.credentials {
+        return credentials(engine, output).await;
+    }
     let mut leases = engine.leases(list.all).await?;
     // What needs somebody stands first.
     leases.sort_by_key(|lease| lease.problem.is_none());
@@ -81,6 +85,36 @@ pub(super) async fn list(engine: &Engine, list: &List, output: Output) -> Result
     }
     show(&listed.leases, output);
     listed.attention.show(output);
+    Ok(())
+}
+
+/// The passkeys that this machine keeps.
+async fn credentials(engine: &Engine, output: Output) -> Result<(), ErrorBody> {
+    let credentials = engine.credentials().await?;
+    output.document(&json!({ "credentials": credentials }));
+    if credentials.is_empty() {
+        output.line("This machine keeps no passkeys.");
+        return Ok(());
+    }
+    let mut rows = vec![["PASSKEY", "TENANT", "ACCOUNT", "FOR", "MADE", "STATE"].map(str::to_owned).to_vec()];
+    for credential in &credentials {
+        let state = match (credential.registered, credential.held) {
+            (true, true) => "ready",
+            (false, true) => "not registered",
+            (_, false) => "key is lost",
+        };
+        rows.push(vec![
+            credential.display_name.clone(),
+            credential.tenant_name.clone(),
+            credential.user_name.clone(),
+            credential.relying_party.clone().unwrap_or_else(|| "-".to_owned()),
+            moment(credential.made_at),
+            state.to_owned(),
+        ]);
+    }
+    for line in table(&rows) {
+        output.line(line);
+    }
     Ok(())
 }
 

@@ -13,6 +13,7 @@ mod lockdown;
 mod manual;
 mod onboard;
 mod person;
+mod pin;
 mod technician;
 mod tenant;
 mod webhook;
@@ -128,6 +129,7 @@ async fn with_engine(command: Command, output: Output) -> Result<ExitCode, Error
         }
         // What needs somebody must be seen, whatever is wrong with the configuration.
         Command::List(list) => lease::list(&engine_to_end(output).await?, &list, output).await.map(done),
+        Command::Pin(command) => pin::run(&engine().await?, &command, output).await.map(done),
         Command::End(end) => {
             let engine = engine_to_end(output).await?;
             and_tell(&engine, lease::end(&engine, &end, output)).await
@@ -277,6 +279,8 @@ const fn step_name(step: Step) -> &'static str {
         Step::RevokeSessions => "revoking sessions",
         Step::DeletePass => "deleting passes",
         Step::ReadBack => "reading everything back",
+        Step::RegisterPasskey => "making a passkey",
+        Step::DeletePasskey => "deleting passkeys",
     }
 }
 

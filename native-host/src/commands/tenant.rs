@@ -26,6 +26,7 @@ use crate::key_store::{KeyStore, Prompting};
 use crate::machine;
 use crate::output::{Mark, Output};
 use crate::settings::Folders;
+use crate::verification;
 
 /// How long an account stays enabled unless the person says otherwise, in minutes.
 const USUAL_MINUTES: u32 = 4 * 60;
@@ -282,6 +283,7 @@ fn show_inspection(inspection: &Inspection, output: Output) {
 
 fn show_credential_plan(kind: CredentialKind, because: Option<&str>, output: Output) {
     match kind {
+        CredentialKind::Passkey => output.marked(Mark::Good, "signs in with a passkey"),
         CredentialKind::TemporaryAccessPass => {
             output.marked(Mark::Good, "signs in with a Temporary Access Pass");
         }
@@ -364,6 +366,9 @@ pub(super) async fn prepare(engine: &Engine, prepare: &Prepare, output: Output) 
     };
     // A person who asks for single accounts wants them looked after; of many, those that are there are skipped.
     let wish = PrepareAll { technicians, tenants, again: prepare.again || !bulk };
+    if engine.lacks_passkeys().await? {
+        verification::on_terminal(engine, &CALLER, output).await?;
+    }
     let spinner = output.progress("preparing accounts");
     let on_step = |step: BulkStep| {
         spinner.say(format!("preparing accounts: {} of {}, {}", step.done, step.total, step.tenant_name));

@@ -137,6 +137,8 @@ fn set_twice(files: &[File], sources: &[Source]) -> Vec<Diagnostic> {
             ("application.client_id", file.application.client_id.as_ref().map(Written::span)),
             ("application.sign_in_client_id", file.application.sign_in_client_id.as_ref().map(Written::span)),
             ("access.timed_roles", access.timed_roles.as_ref().map(Written::span)),
+            ("access.credential", access.credential.as_ref().map(Written::span)),
+            ("verification.minutes", file.verification.minutes.as_ref().map(Written::span)),
             ("audit.keep_days", file.audit.keep_days.as_ref().map(Written::span)),
             ("webhook.url", file.webhook.url.as_ref().map(Written::span)),
         ]

@@ -11,9 +11,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::values::{
-    AccountPrefix, ClientId, CloudName, Days, EmergencyName, EventName, ExtensionId, Guid, HoldHours, Hours,
-    LeaseCount, Minutes, Name, PasswordCharacters, ProxyAddress, ReceiverAddress, SharedAccount, TechnicianName,
-    Ticket, Written,
+    AccountPrefix, BestCredential, ClientId, CloudName, Days, EmergencyName, EventName, ExtensionId, Guid, HoldHours,
+    Hours, LeaseCount, Minutes, Name, PasswordCharacters, ProxyAddress, ReceiverAddress, RememberedMinutes,
+    SharedAccount, TechnicianName, Ticket, Written,
 };
 
 /// Latchkey's configuration. Secrets are never in it: they are in the operating system's key store.
@@ -52,6 +52,8 @@ pub(crate) struct File {
     pub(crate) break_glass: Vec<Written<BreakGlassSection>>,
     /// The audit log.
     pub(crate) audit: AuditSection,
+    /// How it is found out that it is you.
+    pub(crate) verification: VerificationSection,
     /// Who is told of what the audit log says: a SIEM, a PSA. The secret that signs is made by 'latchkey webhook secret'.
     pub(crate) webhook: WebhookSection,
 }
@@ -63,6 +65,15 @@ pub(crate) struct File {
 pub(crate) struct AuditSection {
     /// For how many days entries are kept; for ever unless set. What is removed stays provable.
     pub(crate) keep_days: Option<Written<Days>>,
+}
+
+/// `[verification]`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, expecting = "a section [verification]")]
+#[schemars(inline)]
+pub(crate) struct VerificationSection {
+    /// For how many minutes it is remembered, unless the screen is locked before; 480 (8 hours) unless set.
+    pub(crate) minutes: Option<Written<RememberedMinutes>>,
 }
 
 /// `[webhook]`.
@@ -140,6 +151,8 @@ pub(crate) struct RulesSection {
     pub(crate) password_length: Option<Written<PasswordCharacters>>,
     /// Whether Microsoft is to end a lease's roles by itself, where the tenant has Entra ID P2; true unless set.
     pub(crate) timed_roles: Option<Written<bool>>,
+    /// What leases sign in with at best; the best that the tenant allows unless set.
+    pub(crate) credential: Option<Written<BestCredential>>,
 }
 
 /// One of `[[tenants]]`.
@@ -165,6 +178,8 @@ pub(crate) struct TenantSection {
     pub(crate) password_length: Option<Written<PasswordCharacters>>,
     /// Whether Microsoft is to end a lease's roles by itself here, where the tenant has Entra ID P2.
     pub(crate) timed_roles: Option<Written<bool>>,
+    /// What leases sign in with at best here.
+    pub(crate) credential: Option<Written<BestCredential>>,
 }
 
 impl TenantSection {
@@ -179,6 +194,7 @@ impl TenantSection {
             login: self.login.clone(),
             password_length: self.password_length.clone(),
             timed_roles: self.timed_roles.clone(),
+            credential: self.credential.clone(),
         }
     }
 }

@@ -156,6 +156,10 @@ mod tests {
             ("[[break_glass]]\nreveal = [\"Level 3\"]", false),
             ("[[break_glass]]\nname = \"a\"\nrotate_hours = 721", false),
             ("[[break_glass]]\nname = \"a\"\ntake_over = true\nrotate_after_reveal_minutes = 15", true),
+            ("[access]\ncredential = \"passkey\"", true),
+            ("[access]\ncredential = \"totp\"", false),
+            ("[verification]\nminutes = 0", true),
+            ("[verification]\nminutes = 1441", false),
             ("[audit]\nkeep_days = 365", true),
             ("[audit]\nkeep_days = 0", false),
             (

@@ -113,6 +113,8 @@ impl Settings {
                 settings.audit_keep_days.or_else(|| Some(file.audit.keep_days.as_ref()?.value().get()));
             settings.webhook = settings.webhook.or_else(|| file.webhook.settings());
             let policy = &mut settings.policy;
+            policy.verification_minutes =
+                policy.verification_minutes.or_else(|| Some(file.verification.minutes.as_ref()?.value().get()));
             policy.everywhere = policy.everywhere.within(&file.access.rules());
             policy.tenants.extend(file.tenants.iter().map(|section| TenantRules {
                 tenant: TenantName(section.value().tenant.value().as_str().to_owned()),
@@ -156,6 +158,7 @@ impl RulesSection {
             login: self.login.as_ref().map(|login| login.value().mode()),
             password_length: self.password_length.as_ref().map(|length| length.value().get()),
             timed_roles: self.timed_roles.as_ref().map(|timed| *timed.value()),
+            credential: self.credential.as_ref().map(|credential| credential.value().get()),
         }
     }
 }

@@ -2,8 +2,11 @@
 //!
 //! What is refused is said in a sentence that never repeats the value: a person may have pasted a secret there.
 
-use latchkey_engine::{AuditEvent, BreakGlassName, PasswordLength, RotationInterval, TicketPattern, WebhookSettings};
-use latchkey_protocol::cloud::Cloud;
+use latchkey_engine::{
+    AuditEvent, BreakGlassName, LONGEST_VERIFICATION_MINUTES, PasswordLength, RotationInterval, TicketPattern,
+    WebhookSettings,
+};
+use latchkey_protocol::{CredentialKind, cloud::Cloud};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 use url::Url;
@@ -510,6 +513,56 @@ impl TryFrom<i64> for Days {
     fn try_from(days: i64) -> Result<Self, Self::Error> {
         let days = u32::try_from(days).ok().filter(|days| (1..=36_500).contains(days));
         days.map(Self).ok_or("days are a whole number from 1 to 36500 (a hundred years)")
+    }
+}
+
+/// For how many minutes it is remembered who is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "i64")]
+pub(crate) struct RememberedMinutes(u32);
+
+impl RememberedMinutes {
+    /// So many.
+    pub(crate) const fn get(self) -> u32 {
+        self.0
+    }
+}
+
+described!(RememberedMinutes, { "type": "integer", "minimum": 0, "maximum": 1440 });
+
+impl TryFrom<i64> for RememberedMinutes {
+    type Error = &'static str;
+
+    fn try_from(minutes: i64) -> Result<Self, Self::Error> {
+        let minutes = u32::try_from(minutes).ok().filter(|minutes| *minutes <= LONGEST_VERIFICATION_MINUTES);
+        minutes.map(Self).ok_or("minutes are a whole number from 0 (asked every time) to 1440 (a day)")
+    }
+}
+
+/// What leases sign in with at best.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct BestCredential(CredentialKind);
+
+impl BestCredential {
+    /// As the engine knows it.
+    pub(crate) const fn get(self) -> CredentialKind {
+        self.0
+    }
+}
+
+described!(BestCredential, { "type": "string", "enum": ["passkey", "temporary_access_pass", "password"] });
+
+impl TryFrom<String> for BestCredential {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Ok(Self(match text.as_str() {
+            "passkey" => CredentialKind::Passkey,
+            "temporary_access_pass" => CredentialKind::TemporaryAccessPass,
+            "password" => CredentialKind::Password,
+            _ => return Err("a credential is passkey, temporary_access_pass or password"),
+        }))
     }
 }
 

@@ -181,7 +181,7 @@ fn without_a_secret_service_the_kernel_keeps_the_secret_and_that_is_said() {
 }
 
 /// Answers questions on a terminal, each only when it has been asked.
-fn converse(lab: &Lab, arguments: &str, answers: &[(&str, &str)]) -> String {
+pub(crate) fn converse(lab: &Lab, arguments: &str, answers: &[(&str, &str)]) -> String {
     let mut command = lab.machine.command("script");
     lab.reach(&mut command);
     command.args(["-qec", &format!("{} {arguments}", env!("CARGO_BIN_EXE_latchkey")), "/dev/null"]);
