@@ -524,9 +524,9 @@ async fn extend_roles(
         let held = shared.held.get(lease.lease_id, drive.account.credential_generation);
         let by_itself = match held {
             Some(held) => Some(held.lasts_until),
-            // Another process holds it. A password does not end by itself; when a pass does is what is on record.
-            None if lease.credential == Some(CredentialKind::Password) => Some(None),
-            None => None,
+            // Another process holds it. Only a pass ends by itself; when it does is what is on record.
+            None if lease.credential == Some(CredentialKind::TemporaryAccessPass) => None,
+            None => Some(None),
         };
         if let Some(by_itself) = by_itself {
             let leases = shared.store.open_leases_of(lease.account_id).await?;

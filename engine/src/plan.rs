@@ -384,7 +384,7 @@ fn to_keyed(wanted: bool, ours: &BTreeSet<String>, kept: Option<&str>, observed:
         return Vec::new();
     }
     let fresh = observed.fresh_passkey.as_deref();
-    let kept = kept.or(fresh).filter(|kept| wanted && observed.passkeys.contains(*kept));
+    let kept = [kept, fresh].into_iter().flatten().find(|one| wanted && observed.passkeys.contains(*one));
     let mut actions: Vec<_> = ours
         .intersection(&observed.passkeys)
         .filter(|passkey| Some(passkey.as_str()) != kept)
