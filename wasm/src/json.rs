@@ -6,8 +6,8 @@
 
 use latchkey_protocol::{
     CredentialKind, CredentialPlan, CredentialUnavailable, ErrorBody, ErrorCode, FillField, HostFrame, LeaseState,
-    LeaseSummary, ProfileSummary, Progress, Reply, RequestId, Secret, Step, StepState, TenantSummary, Welcome,
-    cloud::Cloud,
+    LeaseSummary, PasskeyResponse, PersonState, ProfileSummary, Progress, Reply, RequestId, Secret, Step, StepState,
+    TenantSummary, Welcome, cloud::Cloud,
 };
 #[cfg(feature = "popup")]
 use latchkey_protocol::{Finding, FindingState};
@@ -196,6 +196,8 @@ fields!(ProfileSummary { name, roles, minutes, maximum_minutes; groups });
 fields!(Progress { step, state });
 fields!(Welcome { protocol, host_version });
 fields!(Secret { lease_id, credential, user_name, value });
+fields!(PasskeyResponse { lease_id, response });
+fields!(PersonState { verified, until, tries_left, wait_until; pin_set, wrong });
 
 #[cfg(feature = "popup")]
 names!(FindingState { "good" = Good, "warning" = Warning, "broken" = Broken });
@@ -216,6 +218,8 @@ impl Read for Reply {
             #[cfg(feature = "popup")]
             "findings" => Self::Findings { findings: member(object, "findings")? },
             "secret" => Self::Secret(Read::read(value)?),
+            "passkey" => Reply::Passkey(PasskeyResponse::read(value)?),
+            "person" => Reply::Person(PersonState::read(value)?),
             "noted" => Self::Noted {},
             _ => return None,
         })
