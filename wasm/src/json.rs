@@ -218,8 +218,8 @@ impl Read for Reply {
             #[cfg(feature = "popup")]
             "findings" => Self::Findings { findings: member(object, "findings")? },
             "secret" => Self::Secret(Read::read(value)?),
-            "passkey" => Reply::Passkey(PasskeyResponse::read(value)?),
-            "person" => Reply::Person(PersonState::read(value)?),
+            "passkey" => Self::Passkey(PasskeyResponse::read(value)?),
+            "person" => Self::Person(PersonState::read(value)?),
             "noted" => Self::Noted {},
             _ => return None,
         })
