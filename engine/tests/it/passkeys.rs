@@ -4,8 +4,7 @@ use std::sync::atomic::Ordering;
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use entra_sim::{
-    directory::passkey::{MethodState, Passkey},
-    graph::passkeys::user_handle,
+    directory::passkey::{MethodState, Passkey, user_handle},
     passkeys::{Assertion, RelyingParty},
 };
 use latchkey_engine::{AuditEvent, AuditQuery, Engine, Failure, PASSKEY_AAGUID, StartLease};
@@ -77,7 +76,7 @@ async fn sign_in(lab: &Lab, engine: &Engine, lease: &LeaseSummary, discoverable:
     let (tenant_id, id) = (lease.tenant_id, lab.account(lease.tenant_id).id);
     let known = registered(lab, tenant_id);
     let party = RelyingParty::new(HOST);
-    let (challenge, state) = party.begin_assertion(known.iter().map(|key| key.credential.clone()).collect()).unwrap();
+    let (challenge, state) = party.begin_assertion().unwrap();
     let request = request(&challenge, if discoverable { &[] } else { &known });
     let answer = engine.assert_passkey(lease.lease_id, &request.to_string(), &PERSON).await.unwrap();
     let answer: Value = serde_json::from_str(&answer.response).unwrap();
@@ -92,14 +91,12 @@ async fn sign_in(lab: &Lab, engine: &Engine, lease: &LeaseSummary, discoverable:
         signature: bytes(&response["signature"]),
         user_handle: Some(bytes(&response["userHandle"])),
     };
-    let handle = {
-        let directory = lab.sim().directory();
-        user_handle(&tenant_id.to_string(), &directory.tenant(&tenant_id.to_string()).unwrap().users[&id])
-    };
-    party.check(&state, &handle, &assertion).expect("the relying party accepts it");
+    let handle = user_handle(&tenant_id.to_string(), &id);
+    let key = known.iter().map(|key| &key.credential).find(|key| key.cred_id == assertion.id.as_slice()).unwrap();
+    party.check(&state, key, &handle, &assertion).expect("the relying party accepts it");
     let mut forged = assertion.clone();
     forged.authenticator_data[36] ^= 1;
-    party.check(&state, &handle, &forged).expect_err("the judge can tell");
+    party.check(&state, key, &handle, &forged).expect_err("the judge can tell");
     assertion.authenticator_data[32]
 }
 
