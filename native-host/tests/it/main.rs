@@ -15,6 +15,7 @@ mod kill_switch;
 mod kills;
 mod lab;
 mod onboarding;
+mod passkeys;
 mod recovering;
 mod technicians;
 mod webhook;
