@@ -16,27 +16,16 @@ use secrecy::SecretString;
 use crate::failure;
 use crate::output::{Mark, Output};
 
-/// What came of asking the operating system.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum SystemSays {
-    /// It verified the person, just now.
-    Verified,
-    /// It tried, and the person did not pass.
-    Refused,
-    /// It cannot verify anybody here.
-    CannotTell,
-}
-
-/// Has the operating system verify the person.
+/// Has the operating system verify the person; `false` also where it cannot.
 #[cfg(target_os = "linux")]
-async fn ask_system() -> SystemSays {
+async fn ask_system() -> bool {
     polkit::verify().await
 }
 
 #[cfg(not(target_os = "linux"))]
 #[allow(clippy::unused_async, reason = "asking takes time where it can be done")]
-async fn ask_system() -> SystemSays {
-    SystemSays::CannotTell
+async fn ask_system() -> bool {
+    false
 }
 
 /// Tells the engine to forget the person whenever the screen is locked, for as long as the process lives.
@@ -56,7 +45,7 @@ pub(crate) async fn verify(engine: &Engine, pin: Option<Pin>, caller: &Caller) -
     if known.verified {
         return Ok(known);
     }
-    if ask_system().await == SystemSays::Verified {
+    if ask_system().await {
         engine.person_was_verified("polkit", caller).await?;
         return Ok(engine.person().await?);
     }

@@ -10,8 +10,6 @@ use std::collections::HashMap;
 
 use zbus::zvariant::Value;
 
-use super::SystemSays;
-
 /// Our action.
 const ACTION: &str = "com.latchkey.verify";
 /// Nobody is asked.
@@ -22,17 +20,15 @@ const ASKING: u32 = 1;
 /// Whether it is so, and whether asking would help.
 type Answer = (bool, bool, HashMap<String, String>);
 
-pub(super) async fn verify() -> SystemSays {
-    match ask().await {
-        Ok(says) => says,
-        Err(error) => {
-            tracing::info!(%error, "polkit verifies nobody here");
-            SystemSays::CannotTell
-        }
-    }
+/// Whether polkit verified the person, just now.
+pub(super) async fn verify() -> bool {
+    ask().await.unwrap_or_else(|error| {
+        tracing::info!(%error, "polkit verifies nobody here");
+        false
+    })
 }
 
-async fn ask() -> zbus::Result<SystemSays> {
+async fn ask() -> zbus::Result<bool> {
     let bus = zbus::Connection::system().await?;
     let name = bus.unique_name().map(ToString::to_string).unwrap_or_default();
     let check = async |flags: u32| -> zbus::Result<Answer> {
@@ -52,8 +48,8 @@ async fn ask() -> zbus::Result<SystemSays> {
     };
     let (authorized, would_ask, _) = check(QUIETLY).await?;
     if authorized || !would_ask {
-        return Ok(SystemSays::CannotTell);
+        return Ok(false);
     }
     let (authorized, ..) = check(ASKING).await?;
-    Ok(if authorized { SystemSays::Verified } else { SystemSays::Refused })
+    Ok(authorized)
 }
