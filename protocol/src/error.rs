@@ -178,6 +178,8 @@ error_codes! {
     PasskeyGone = 536, "passkey_gone";
     /// This request of the page was answered before.
     PasskeyAnswered = 537, "passkey_answered";
+    /// The key store does not hold the secret of the one-time codes any more.
+    OneTimeCodeGone = 538, "one_time_code_gone";
 }
 
 impl Serialize for ErrorCode {

@@ -65,7 +65,9 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
-    /// Hand out the credential to fill one field of one document. Once per document. Answered by [`Reply::Secret`].
+    /// Hand out the credential to fill one field of one document. Once per field and document. Answered by
+    /// [`Reply::Secret`]; a one-time code is computed at that moment, which may take until the next one begins (half a
+    /// minute) when the present one has left already.
     FillCredential {
         /// The lease.
         lease_id: Uuid,
@@ -150,16 +152,20 @@ pub enum FillField {
     Password,
     /// The box of the Temporary Access Pass view.
     AccessPass,
+    /// The code box of the MFA view; never a box for a device code.
+    OneTimeCode,
 }
 
 impl FillField {
-    /// The kind of credential that may go into this field.
+    /// Whether something of that kind of credential may go into this field.
     #[must_use]
-    pub const fn takes(self) -> CredentialKind {
-        match self {
-            Self::Password => CredentialKind::Password,
-            Self::AccessPass => CredentialKind::TemporaryAccessPass,
-        }
+    pub const fn takes(self, kind: CredentialKind) -> bool {
+        matches!(
+            (self, kind),
+            (Self::Password, CredentialKind::Password | CredentialKind::PasswordTotp)
+                | (Self::AccessPass, CredentialKind::TemporaryAccessPass)
+                | (Self::OneTimeCode, CredentialKind::PasswordTotp)
+        )
     }
 }
 
@@ -368,6 +374,10 @@ pub enum Step {
     RegisterPasskey,
     /// Deleting passkeys.
     DeletePasskey,
+    /// Adding an OATH token and giving it to the account.
+    AddOathToken,
+    /// Deleting OATH tokens.
+    DeleteOathToken,
 }
 
 /// How far a step is.

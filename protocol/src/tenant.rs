@@ -13,6 +13,8 @@ pub enum CredentialKind {
     Passkey,
     /// A Temporary Access Pass: one code, counts as MFA, ends with the lease.
     TemporaryAccessPass,
+    /// A password, and after it a one-time code that the host computes (beta; only where the configuration says so).
+    PasswordTotp,
     /// A password: the portals ask for MFA registration after it.
     Password,
 }

@@ -158,6 +158,10 @@ fn every_message_is_as_on_file() {
         ("list-leases", Request::ListLeases {}),
         ("note-unknown-page", Request::NoteUnknownPage {}),
         ("examine", Request::Examine {}),
+        (
+            "fill-one-time-code",
+            Request::FillCredential { lease_id: LEASE, field: FillField::OneTimeCode, document: document() },
+        ),
     ];
     for (number, (name, request)) in (1..).zip(requests) {
         check(&mut names, &format!("request-{name}"), &RequestFrame { id: RequestId(number), request });
@@ -209,6 +213,18 @@ fn every_message_is_as_on_file() {
                     credential: CredentialKind::TemporaryAccessPass,
                     user_name: "jit-alex@contoso.onmicrosoft.com".into(),
                     value: "not-a-real-pass".into(),
+                }),
+            },
+        ),
+        (
+            "reply-one-time-code",
+            HostFrame::Reply {
+                id,
+                reply: Reply::Secret(Secret {
+                    lease_id: LEASE,
+                    credential: CredentialKind::PasswordTotp,
+                    user_name: "jit-alex@contoso.onmicrosoft.com".into(),
+                    value: "not-a-real-code".into(),
                 }),
             },
         ),

@@ -141,7 +141,10 @@ impl<T: Read, const LENGTH: usize> Read for [T; LENGTH] {
 
 // The protocol's messages, as far as the brain reads them.
 
-names!(CredentialKind { "passkey" = Passkey, "temporary_access_pass" = TemporaryAccessPass, "password" = Password });
+names!(CredentialKind {
+    "passkey" = Passkey, "temporary_access_pass" = TemporaryAccessPass, "password_totp" = PasswordTotp,
+    "password" = Password,
+});
 names!(Cloud {
     "global" = Global, "us_government" = UsGovernment, "us_government_dod" = UsGovernmentDod, "china" = China,
 });
@@ -154,8 +157,9 @@ names!(Step {
     "issue_pass" = IssuePass, "add_groups" = AddGroups, "assign_roles" = AssignRoles, "remove_roles" = RemoveRoles,
     "remove_groups" = RemoveGroups, "disable" = Disable, "revoke_sessions" = RevokeSessions, "delete_pass" = DeletePass,
     "read_back" = ReadBack, "register_passkey" = RegisterPasskey, "delete_passkey" = DeletePasskey,
+    "add_oath_token" = AddOathToken, "delete_oath_token" = DeleteOathToken,
 });
-names!(FillField { "password" = Password, "access_pass" = AccessPass });
+names!(FillField { "password" = Password, "access_pass" = AccessPass, "one_time_code" = OneTimeCode });
 names!(StepState { "started" = Started, "done" = Done, "retrying" = Retrying });
 
 impl Read for ErrorCode {

@@ -263,7 +263,7 @@ impl Guard {
         let value = match self.kind {
             CredentialKind::Password => PASSWORD_SECRET,
             CredentialKind::TemporaryAccessPass => PASS_SECRET,
-            CredentialKind::Passkey => panic!("a passkey is never handed out"),
+            CredentialKind::Passkey | CredentialKind::PasswordTotp => panic!("not in these worlds"),
         };
         Secret { value: value.to_owned(), ..secret(self.kind) }
     }

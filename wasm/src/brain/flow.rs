@@ -408,6 +408,7 @@ pub const fn key_of(field: FillField) -> ElementKey {
     match field {
         FillField::Password => ElementKey::Password,
         FillField::AccessPass => ElementKey::AccessPass,
+        FillField::OneTimeCode => ElementKey::Code,
     }
 }
 

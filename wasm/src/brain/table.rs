@@ -412,5 +412,6 @@ pub const fn view_of(field: FillField) -> View {
     match field {
         FillField::Password => Password,
         FillField::AccessPass => AccessPass,
+        FillField::OneTimeCode => Code,
     }
 }

@@ -545,7 +545,7 @@ const fn name_of(credential: CredentialKind) -> Word {
     match credential {
         CredentialKind::Passkey => Word::CredentialPasskey,
         CredentialKind::TemporaryAccessPass => Word::CredentialPass,
-        CredentialKind::Password => Word::CredentialPassword,
+        CredentialKind::PasswordTotp | CredentialKind::Password => Word::CredentialPassword,
     }
 }
 

@@ -185,7 +185,7 @@ impl Brain {
         };
         let is_wanted = page.document_id == asking.document_id
             && Some(secret.lease_id) == flow.lease_id
-            && secret.credential == asking.field.takes()
+            && asking.field.takes(secret.credential)
             && decide::is_same_account(&secret.user_name, &flow.user_name)
             && page.view == view_of(asking.field)
             && flow.cloud.signs_in_at(&page.origin)
