@@ -17,7 +17,7 @@ use crate::{
     engine::Shared,
     entitlement,
     graph::{self, Priority},
-    lifecycle, passkey,
+    lifecycle, oath, passkey,
     plan::{Observed, Password},
     store::{self, AccountRow, TenantRow},
 };
@@ -281,6 +281,9 @@ async fn prepare(
             if let Err(error) = passkey::provide(&mut drive).await {
                 problems.push(error.in_tenant(&tenant.name).to_body());
             }
+            if let Err(error) = oath::provide(&mut drive).await {
+                problems.push(error.in_tenant(&tenant.name).to_body());
+            }
         }
         let Some(object_id) = drive.account.object_id else {
             return Err(Failure::AccountNotReplicated(drive.account.user_name.clone()).into());
@@ -328,8 +331,13 @@ async fn delete_claimed(
     let account_id = drive.account.account_id;
     let Some(object_id) = drive.account.object_id else {
         shared.discard_passkeys_of(account_id).await?;
+        shared.discard_tokens_of(account_id).await?;
         return Ok(false);
     };
+    // It would stay among the tenant's tokens.
+    if let Err(error) = oath::withdraw(&mut drive).await {
+        tracing::warn!(%error, "an OATH token stays with the tenant, without its secret");
+    }
     let user_name = drive.account.user_name.clone();
     shared.audit(tenant.tenant_id, AuditEvent::AccountDeleting, caller, None, Some(&user_name), json!({})).await?;
     drive.hold().await?;

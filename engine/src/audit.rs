@@ -105,6 +105,10 @@ pub enum AuditEvent {
     PasskeyUsed,
     /// A page's request for a passkey was refused.
     PasskeyRefused,
+    /// An OATH token is about to be made for an account and added to its tenant.
+    OathTokenAdding,
+    /// An account's OATH token is about to be deleted.
+    OathTokenDeleting,
     /// The page refused a lease's credential; the next one in line is about to be issued.
     CredentialReplacing,
     /// The person at this machine was verified.

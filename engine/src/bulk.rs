@@ -103,7 +103,10 @@ impl Engine {
         if !wish.again {
             let known = shared.store.accounts().await?;
             let now = shared.clock.now();
-            let lacking = if shared.is_verified() { shared.accounts_without_passkey().await? } else { BTreeSet::new() };
+            let mut lacking = shared.accounts_without_token().await?;
+            if shared.is_verified() {
+                lacking.extend(shared.accounts_without_passkey().await?);
+            }
             let ready_now =
                 known.into_iter().filter(|account| is_ready(account, now) && !lacking.contains(&account.account_id));
             ready.extend(ready_now.map(|account| (account.tenant_id, account.user_name)));

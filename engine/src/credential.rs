@@ -9,13 +9,14 @@ use std::{
     sync::Mutex,
 };
 
-use latchkey_protocol::{CredentialKind, CredentialPlan, CredentialUnavailable, Document};
+use latchkey_protocol::{CredentialKind, CredentialPlan, CredentialUnavailable, Document, FillField};
 use secrecy::SecretString;
 use uuid::Uuid;
 
 use crate::{
     Failure,
     graph::{Capabilities, PassLifetime, PassPolicy},
+    oath::OathObstacle,
     passkey::Obstacle,
     plan::Issue,
     store::TenantRow,
@@ -28,81 +29,138 @@ const USUAL_POLICY: (u32, u32) = (60, 480);
 /// A tenant that refused a pass is not asked again for so long, in milliseconds.
 const REFUSAL_LASTS: i64 = 3_600_000;
 
-/// What the next lease of a tenant gets, and why not something better.
-pub(crate) fn choose(tenant: &TenantRow, capabilities: &Capabilities, now: i64) -> CredentialPlan {
-    let password = |because: &str| CredentialPlan {
-        kind: CredentialKind::Password,
-        because: Some(format!("{because}, so a password is used: the portals will ask to register MFA.")),
-        unavailable: Vec::new(),
-        otherwise: None,
-    };
-    if !tenant.cloud.hosts().has_temporary_access_pass {
-        return password("This cloud has no Temporary Access Passes");
-    }
-    if !capabilities.passes() {
-        return password("The application lacks the permission UserAuthMethod-TAP.ReadWrite.All");
-    }
-    if tenant.pass_policy.as_ref().is_some_and(|policy| policy.state != "enabled") {
-        return password("Temporary Access Passes are switched off in the tenant's authentication methods");
-    }
-    if tenant.pass_refused_at.is_some_and(|at| (0..REFUSAL_LASTS).contains(&(now - at))) {
-        return password("The tenant refused a Temporary Access Pass a short while ago");
-    }
-    CredentialPlan {
-        kind: CredentialKind::TemporaryAccessPass,
-        because: None,
-        unavailable: Vec::new(),
-        otherwise: None,
+/// The kinds, best first. The last one is always there.
+const IN_LINE: [CredentialKind; 4] = [
+    CredentialKind::Passkey,
+    CredentialKind::TemporaryAccessPass,
+    CredentialKind::PasswordTotp,
+    CredentialKind::Password,
+];
+
+/// Why a kind cannot be used, and what would have to be done about it.
+struct InTheWay {
+    because: String,
+    remedy: String,
+    /// It was never asked for, so nobody hears of it.
+    silent: bool,
+}
+
+/// What is known of an account's credentials beyond its tenant: what is in the way of a passkey and of a one-time code,
+/// and what the configuration says is to be the best.
+#[derive(Clone, Copy)]
+pub(crate) struct Outlook {
+    pub(crate) passkey: Option<Obstacle>,
+    pub(crate) oath: Option<OathObstacle>,
+    pub(crate) pinned: Option<CredentialKind>,
+}
+
+impl Outlook {
+    /// Whether a password that is issued comes with a one-time code, whatever was to be issued.
+    pub(crate) fn with_codes(&self, refused: Option<CredentialKind>) -> bool {
+        let enough = |kind| matches!(kind, Some(CredentialKind::Password));
+        self.oath.is_none() && !enough(self.pinned) && !enough(refused) && refused != Some(CredentialKind::PasswordTotp)
     }
 }
 
-/// The best credential there is for an account, best first: passkey, Temporary Access Pass, password. `passkey` is what
-/// is in the way of the first, `pinned` what the configuration says is to be the best.
-pub(crate) fn best(
+/// What is in the way of a Temporary Access Pass, without a full stop.
+fn pass_obstacle(tenant: &TenantRow, capabilities: &Capabilities, now: i64) -> Option<&'static str> {
+    if !tenant.cloud.hosts().has_temporary_access_pass {
+        return Some("This cloud has no Temporary Access Passes");
+    }
+    if !capabilities.passes() {
+        return Some("The application lacks the permission UserAuthMethod-TAP.ReadWrite.All");
+    }
+    if tenant.pass_policy.as_ref().is_some_and(|policy| policy.state != "enabled") {
+        return Some("Temporary Access Passes are switched off in the tenant's authentication methods");
+    }
+    let lately = tenant.pass_refused_at.is_some_and(|at| (0..REFUSAL_LASTS).contains(&(now - at)));
+    lately.then_some("The tenant refused a Temporary Access Pass a short while ago")
+}
+
+fn in_the_way(
+    kind: CredentialKind,
     tenant: &TenantRow,
     capabilities: &Capabilities,
-    passkey: Option<Obstacle>,
-    pinned: Option<CredentialKind>,
+    outlook: &Outlook,
     now: i64,
-) -> CredentialPlan {
-    let mut rest = choose(tenant, capabilities, now);
+) -> Option<InTheWay> {
+    let is_above = |pinned| place(kind) < place(pinned);
+    if outlook.pinned.is_some_and(is_above) {
+        return Some(InTheWay {
+            because: "The configuration chooses another one.".to_owned(),
+            remedy: "Change `credential` there.".to_owned(),
+            silent: kind == CredentialKind::PasswordTotp && outlook.oath == Some(OathObstacle::NotChosen),
+        });
+    }
+    match kind {
+        CredentialKind::Passkey => outlook.passkey.map(|obstacle| InTheWay {
+            because: obstacle.because().to_owned(),
+            remedy: obstacle.remedy(),
+            silent: false,
+        }),
+        CredentialKind::TemporaryAccessPass => pass_obstacle(tenant, capabilities, now).map(|obstacle| InTheWay {
+            because: format!("{obstacle}."),
+            remedy: "Allow Temporary Access Pass under Authentication methods, and grant \
+                UserAuthMethod-TAP.ReadWrite.All."
+                .to_owned(),
+            silent: false,
+        }),
+        CredentialKind::PasswordTotp => outlook.oath.map(|obstacle| InTheWay {
+            because: obstacle.because(),
+            remedy: obstacle.remedy(),
+            silent: obstacle == OathObstacle::NotChosen && outlook.pinned != Some(CredentialKind::PasswordTotp),
+        }),
+        CredentialKind::Password => None,
+    }
+}
+
+fn place(kind: CredentialKind) -> usize {
+    IN_LINE.iter().position(|one| *one == kind).unwrap_or(IN_LINE.len())
+}
+
+/// The best credential there is for an account, best first: passkey, Temporary Access Pass, password and one-time code,
+/// password.
+pub(crate) fn best(tenant: &TenantRow, capabilities: &Capabilities, outlook: &Outlook, now: i64) -> CredentialPlan {
     let mut unavailable = Vec::new();
-    let mut without = |kind, because: String, remedy: String| {
-        unavailable.push(CredentialUnavailable { kind, because, remedy });
-    };
-    let by_choice = || ("The configuration chooses another one.".to_owned(), "Change `credential` there.".to_owned());
-    let passkey = match (passkey, pinned) {
-        (_, Some(CredentialKind::TemporaryAccessPass | CredentialKind::Password)) => {
-            let (because, remedy) = by_choice();
-            without(CredentialKind::Passkey, because, remedy);
-            false
+    let mut found: Option<CredentialKind> = None;
+    let mut otherwise = None;
+    for kind in IN_LINE {
+        match in_the_way(kind, tenant, capabilities, outlook, now) {
+            None if found.is_none() => found = Some(kind),
+            None => {
+                otherwise = Some(kind);
+                break;
+            }
+            Some(InTheWay { because, remedy, silent }) if found.is_none() && !silent => {
+                unavailable.push(CredentialUnavailable { kind, because, remedy });
+            }
+            Some(_) => {}
         }
-        (Some(obstacle), _) => {
-            without(CredentialKind::Passkey, obstacle.because().to_owned(), obstacle.remedy());
-            false
+    }
+    let kind = found.unwrap_or(CredentialKind::Password);
+    let because = match kind {
+        CredentialKind::Passkey | CredentialKind::TemporaryAccessPass => None,
+        with if outlook.pinned == Some(with) => {
+            (!is_with_code(with)).then(|| "The configuration says so: the portals will ask to register MFA.".to_owned())
         }
-        (None, _) => true,
+        with => pass_obstacle(tenant, capabilities, now).map(|obstacle| because(obstacle, is_with_code(with))),
     };
-    if pinned == Some(CredentialKind::Password) {
-        let (because, remedy) = by_choice();
-        rest.because = Some("The configuration says so: the portals will ask to register MFA.".to_owned());
-        rest.kind = CredentialKind::Password;
-        without(CredentialKind::TemporaryAccessPass, because, remedy);
-    } else if let (CredentialKind::Password, Some(because)) = (rest.kind, &rest.because) {
-        let remedy = "Allow Temporary Access Pass under Authentication methods, and grant \
-            UserAuthMethod-TAP.ReadWrite.All."
-            .to_owned();
-        without(CredentialKind::TemporaryAccessPass, because.clone(), remedy);
+    // What is not issued on the click needs something to be issued when that turns out not to be there.
+    let otherwise = otherwise.filter(|_| kind == CredentialKind::Passkey);
+    CredentialPlan { kind, because, unavailable, otherwise }
+}
+
+const fn is_with_code(kind: CredentialKind) -> bool {
+    matches!(kind, CredentialKind::PasswordTotp)
+}
+
+/// Why it is a password, with or without a one-time code. `obstacle` has no full stop.
+pub(crate) fn because(obstacle: &str, with_code: bool) -> String {
+    if with_code {
+        format!("{obstacle}, so a password with a one-time code is used.")
+    } else {
+        format!("{obstacle}, so a password is used: the portals will ask to register MFA.")
     }
-    if passkey {
-        return CredentialPlan {
-            kind: CredentialKind::Passkey,
-            because: None,
-            unavailable: Vec::new(),
-            otherwise: Some(rest.kind),
-        };
-    }
-    CredentialPlan { unavailable, ..rest }
 }
 
 /// What is issued when the page has refused `refused`; none: nothing is left.
@@ -110,24 +168,22 @@ pub(crate) fn after(
     refused: CredentialKind,
     tenant: &TenantRow,
     capabilities: &Capabilities,
-    pinned: Option<CredentialKind>,
+    outlook: &Outlook,
     now: i64,
 ) -> Option<CredentialPlan> {
-    let rest = best(tenant, capabilities, Some(Obstacle::RefusedLately), pinned, now);
-    match refused {
-        CredentialKind::Passkey => Some(rest),
-        CredentialKind::TemporaryAccessPass => Some(CredentialPlan {
-            kind: CredentialKind::Password,
-            because: Some(
-                "The page refused the Temporary Access Pass, so a password is used: the portals will ask to register \
-                 MFA."
-                    .to_owned(),
-            ),
-            unavailable: Vec::new(),
-            otherwise: None,
-        }),
-        CredentialKind::Password => None,
-    }
+    let next = IN_LINE.into_iter().skip(place(refused) + 1).find(|kind| {
+        // What the tenant is not to be asked for is not in line; the last one is.
+        in_the_way(*kind, tenant, capabilities, outlook, now).is_none()
+    })?;
+    let because = match (refused, next) {
+        (_, CredentialKind::Passkey | CredentialKind::TemporaryAccessPass) => None,
+        (CredentialKind::Passkey, with) => {
+            pass_obstacle(tenant, capabilities, now).map(|obstacle| because(obstacle, is_with_code(with)))
+        }
+        (CredentialKind::PasswordTotp, with) => Some(because("The page refused the code", is_with_code(with))),
+        (_, with) => Some(because("The page refused the Temporary Access Pass", is_with_code(with))),
+    };
+    Some(CredentialPlan { kind: next, because, unavailable: Vec::new(), otherwise: None })
 }
 
 /// The credential as a step of a plan.
@@ -139,8 +195,8 @@ pub(crate) const fn issue(kind: CredentialKind, passwords_allowed: bool) -> Issu
         // It was issued when the account was prepared.
         CredentialKind::Passkey => Issue::Keep,
         CredentialKind::TemporaryAccessPass => Issue::Pass,
-        CredentialKind::Password if !passwords_allowed => Issue::NewAccount,
-        CredentialKind::Password => Issue::Password,
+        CredentialKind::PasswordTotp | CredentialKind::Password if !passwords_allowed => Issue::NewAccount,
+        CredentialKind::PasswordTotp | CredentialKind::Password => Issue::Password,
     }
 }
 
@@ -177,7 +233,7 @@ pub(crate) struct Held {
     pub(crate) lasts_until: Option<i64>,
     /// Whether it signs in only once.
     pub(crate) once: bool,
-    filled: HashSet<(i32, String)>,
+    filled: HashSet<(i32, String, FillField)>,
 }
 
 impl Held {
@@ -220,11 +276,11 @@ impl HeldCredentials {
         self.with(|held| held.get(&lease_id).filter(|credential| credential.generation == generation).cloned())
     }
 
-    /// Notes that a document is being filled. Each is filled once, whatever comes of it.
-    pub(crate) fn fill_once(&self, lease_id: Uuid, document: &Document) -> Result<(), Failure> {
+    /// Notes that a field of a document is being filled. Each is filled once, whatever comes of it.
+    pub(crate) fn fill_once(&self, lease_id: Uuid, document: &Document, field: FillField) -> Result<(), Failure> {
         self.with(|held| {
             let credential = held.get_mut(&lease_id).ok_or(Failure::CredentialGone)?;
-            let filled = (document.tab_id, document.document_id.clone());
+            let filled = (document.tab_id, document.document_id.clone(), field);
             if credential.filled.insert(filled) { Ok(()) } else { Err(Failure::AlreadyFilled) }
         })
     }
@@ -270,18 +326,19 @@ mod tests {
     }
 
     #[test]
-    fn a_document_is_filled_once() {
+    fn a_field_of_a_document_is_filled_once() {
         let held = HeldCredentials::default();
         let lease = Uuid::from_u128(1);
         held.keep(lease, Held::new(CredentialKind::Password, SecretString::from("x"), "u".to_owned(), 3));
         let document = Document { tab_id: 1, document_id: "d".to_owned(), origin: String::new() };
-        assert_eq!(held.fill_once(lease, &document), Ok(()));
-        assert_eq!(held.fill_once(lease, &document), Err(Failure::AlreadyFilled));
+        assert_eq!(held.fill_once(lease, &document, FillField::Password), Ok(()));
+        assert_eq!(held.fill_once(lease, &document, FillField::Password), Err(Failure::AlreadyFilled));
+        assert_eq!(held.fill_once(lease, &document, FillField::OneTimeCode), Ok(()), "another box of it");
         let next = Document { document_id: "e".to_owned(), ..document };
-        assert_eq!(held.fill_once(lease, &next), Ok(()));
+        assert_eq!(held.fill_once(lease, &next, FillField::Password), Ok(()));
         assert!(held.get(lease, 3).is_some());
         assert!(held.get(lease, 4).is_none());
         held.forget(lease);
-        assert_eq!(held.fill_once(lease, &next), Err(Failure::CredentialGone));
+        assert_eq!(held.fill_once(lease, &next, FillField::Password), Err(Failure::CredentialGone));
     }
 }

@@ -26,10 +26,10 @@ use crate::{
         self, Answer, Deadline, FoundAccount, FoundPasskey, PassLifetime, Priority, Session, Trouble, Verdict, judge,
     },
     guards::{Guard, holds},
-    passkey,
+    oath, passkey,
     password::{PasswordLength, random_password},
     plan::{Action, Desired, Ends, Issue, Observed, Password, Purpose, Share, plan},
-    store::{AccountRow, Claim, LOAN, LeaseRow, TenantRow},
+    store::{AccountRow, Claim, LOAN, LeaseRow, OathRow, TenantRow},
 };
 use std::sync::Arc;
 
@@ -57,6 +57,8 @@ pub(crate) enum Goal {
     Settle,
     /// Have it one passkey whose key is here, if it is to have one; none of ours if not.
     Keys { wanted: bool },
+    /// The same of OATH tokens.
+    Tokens { wanted: bool },
 }
 
 impl Goal {
@@ -65,8 +67,13 @@ impl Goal {
         match self {
             Self::Activate(activation) => Some(activation.until),
             Self::Extend { until, .. } => Some(*until),
-            Self::Settle | Self::Keys { .. } => None,
+            Self::Settle | Self::Keys { .. } | Self::Tokens { .. } => None,
         }
+    }
+
+    /// Whether it is about what accounts sign in with from one lease to the next.
+    const fn is_about_keys(&self) -> bool {
+        matches!(self, Self::Keys { .. } | Self::Tokens { .. })
     }
 }
 
@@ -83,6 +90,8 @@ pub(crate) struct Activation {
     pub(crate) share: Share,
     /// Why a better credential was not issued.
     pub(crate) because: Option<String>,
+    /// With a password the account signs in by a one-time code, too.
+    pub(crate) with_codes: bool,
     /// Roles are to end by themselves, each when the last lease that needs it is over: then that is here.
     pub(crate) fences: Option<Ends>,
     /// What was issued. Only ever in memory.
@@ -132,6 +141,12 @@ pub(crate) struct Drive<'a> {
     pub(crate) listed_passkeys: Option<Vec<FoundPasskey>>,
     /// Passkeys that were deleted in this drive, whatever lists say.
     pub(crate) deleted_passkeys: BTreeSet<String>,
+    /// The same of its OATH tokens.
+    pub(crate) listed_tokens: Option<oath::ListedTokens>,
+    /// Tokens that were deleted in this drive.
+    pub(crate) deleted_tokens: BTreeSet<String>,
+    /// A token that the tenant has and the account is still to be given.
+    pub(crate) waiting_token: Option<OathRow>,
 }
 
 /// How an account's last steps went: what the loop must remember between rounds.
@@ -204,8 +219,10 @@ impl Drive<'_> {
     pub(crate) async fn drive(&mut self, goal: &mut Goal) -> Result<(), EngineError> {
         let mut pace = self.pace();
         let mut read_back = false;
-        if matches!(goal, Goal::Keys { .. }) {
-            self.listed_passkeys = Some(Vec::new());
+        if goal.is_about_keys() {
+            let of_passkeys = matches!(goal, Goal::Keys { .. });
+            self.listed_passkeys = of_passkeys.then(Vec::new);
+            self.listed_tokens = (!of_passkeys).then(oath::ListedTokens::default);
             self.account.certain = false;
         }
         loop {
@@ -240,7 +257,7 @@ impl Drive<'_> {
             }
             if actions.is_empty() {
                 // A passkey whose registration was answered is there; lists lag behind, and calls about them are few.
-                if read_back || goal.until().is_some() || matches!(goal, Goal::Keys { .. }) {
+                if read_back || goal.until().is_some() || goal.is_about_keys() {
                     return Ok(());
                 }
                 self.account.certain = false;
@@ -254,6 +271,10 @@ impl Drive<'_> {
                 self.create(*purpose, goal, &mut pace).await?
             } else if actions.first() == Some(&Action::RegisterPasskey) {
                 passkey::register(self).await?
+            } else if actions.first() == Some(&Action::AddOathToken) {
+                oath::add(self).await?
+            } else if let Some(Action::DeleteOathToken(token)) = actions.first() {
+                oath::delete(self, token).await?
             } else {
                 self.write_intent(&actions).await?;
                 self.carry_out(&actions, goal, &mut pace).await?
@@ -370,6 +391,7 @@ impl Drive<'_> {
                 Ok(Desired::Gone)
             }
             Goal::Keys { wanted } => passkey::desired(self, *wanted).await,
+            Goal::Tokens { wanted } => oath::desired(self, *wanted).await,
             Goal::Settle => Ok(Desired::settled(&shares)),
         }
     }
@@ -418,7 +440,9 @@ impl Drive<'_> {
         };
         let lifetime = match goal {
             Goal::Activate(activation) => activation.lifetime,
-            Goal::Extend { .. } | Goal::Settle | Goal::Keys { .. } => PassLifetime::AsThePolicySays,
+            Goal::Extend { .. } | Goal::Settle | Goal::Keys { .. } | Goal::Tokens { .. } => {
+                PassLifetime::AsThePolicySays
+            }
         };
         if actions.contains(&Action::Delete) {
             let detail = json!({ "why": "its password cannot be replaced" });
@@ -637,11 +661,11 @@ impl Drive<'_> {
                         return Ok(None);
                     }
                     activation.issue = credential::issue(CredentialKind::Password, self.tenant.passwords_allowed);
-                    activation.because = Some(
+                    activation.because = Some(credential::because(
                         "The tenant refused a Temporary Access Pass (switch the method on for all users under \
-                         Authentication methods), so a password is used: the portals will ask to register MFA."
-                            .to_owned(),
-                    );
+                         Authentication methods)",
+                        activation.with_codes,
+                    ));
                     self.shared
                         .store
                         .remember_pass_refusal(self.tenant.tenant_id, Some(self.shared.clock.now()))
@@ -657,7 +681,7 @@ impl Drive<'_> {
                 }
                 Err(self.refused(action, &trouble).await)
             }
-            Goal::Extend { .. } | Goal::Keys { .. } => Err(self.refused(action, &trouble).await),
+            Goal::Extend { .. } | Goal::Keys { .. } | Goal::Tokens { .. } => Err(self.refused(action, &trouble).await),
             Goal::Settle => {
                 self.account.certain = false;
                 Ok(Some(Setback { trouble, action: name, replication: false }))
@@ -718,6 +742,8 @@ impl Drive<'_> {
             Action::RegisterPasskey | Action::DeletePasskey(_) => {
                 &["UserAuthMethod-Passkey.ReadWrite.All", "UserAuthenticationMethod.ReadWrite.All"]
             }
+            // Which of the two is missing was looked at before anything was sent.
+            Action::AddOathToken | Action::DeleteOathToken(_) => &["Policy.ReadWrite.AuthenticationMethod"],
         };
         let capabilities = self.session.capabilities().await.unwrap_or_default();
         let missing = trouble.status == 403 && !needed.iter().any(|permission| capabilities.has(permission));
@@ -819,7 +845,8 @@ impl Drive<'_> {
         self.not_ours = false;
         let capabilities = self.session.capabilities().await?;
         let of_passkeys = self.listed_passkeys.is_some();
-        let passes = !of_passkeys && capabilities.passes() && self.tenant.cloud.hosts().has_temporary_access_pass;
+        let of_keys = of_passkeys || self.listed_tokens.is_some();
+        let passes = !of_keys && capabilities.passes() && self.tenant.cloud.hosts().has_temporary_access_pass;
         let object_id = match self.account.object_id {
             Some(object_id) => object_id,
             None => match self.find().await? {
@@ -910,7 +937,10 @@ impl Drive<'_> {
             known.passkeys.retain(|passkey| !self.deleted_passkeys.contains(passkey));
             self.listed_passkeys = Some(listed);
         }
-        if !of_passkeys {
+        if self.listed_tokens.is_some() {
+            self.listed_tokens = Some(oath::observe(self, object_id).await?);
+        }
+        if !of_keys {
             known.passes = passes_answer.map(|answer| self.read_passes(answer)).transpose()?.unwrap_or_default();
         }
         if let Some(fresh) = &known.fresh_pass {
@@ -1110,6 +1140,8 @@ const fn describe(action: &Action) -> &'static str {
         Action::DeletePass(_) => "delete a Temporary Access Pass",
         Action::RegisterPasskey => "register a passkey",
         Action::DeletePasskey(_) => "delete a passkey",
+        Action::AddOathToken => "add an OATH token",
+        Action::DeleteOathToken(_) => "delete an OATH token",
     }
 }
 

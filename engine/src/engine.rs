@@ -23,7 +23,7 @@ use crate::{
     credential::{self, Held, HeldCredentials},
     entitlement, fence,
     graph::{self, Http, KeySource, Priority, Session},
-    lifecycle, passkey,
+    lifecycle, oath, passkey,
     person::Person,
     plan::{Desired, plan},
     preflight::{self, Inspected},
@@ -238,7 +238,8 @@ impl Engine {
     ) -> Result<(TenantSummary, PreparedAccount), EngineError> {
         let shared = &self.shared;
         let adopted = application_credential::key_for(shared, &new).await?;
-        let Inspected { inspection, failures, capabilities, pass_policy, passkey_policy } = self.inspect(&new).await?;
+        let Inspected { inspection, failures, capabilities, pass_policy, passkey_policy, oath_policy } =
+            self.inspect(&new).await?;
         if let Some(failure) = failures.into_iter().next() {
             return Err(EngineError::from(failure).in_tenant(&inspection.name));
         }
@@ -299,6 +300,10 @@ impl Engine {
             shared.store.remember_passkey_policy(tenant_id, policy).await?;
         }
         shared.store.remember_passkey_refusal(tenant_id, None).await?;
+        if let Some(policy) = &oath_policy {
+            shared.store.remember_oath_policy(tenant_id, policy).await?;
+        }
+        shared.store.remember_oath_refusal(tenant_id, None).await?;
         let saved = shared.store.tenant(tenant_id).await?;
         if fence::is_due(&saved, shared.clock.now()) {
             fence::find_out(shared, tenant_id, &shared.session(&saved), &saved.capabilities).await?;
@@ -356,10 +361,10 @@ impl Engine {
             open.entry(lease.tenant_id).or_default().push(lease);
         }
         let (accounts, ends) = (store.accounts_in_use().await?, store.ends_of_keys().await?);
-        let passkeys = passkey::Outlook::of_all(store).await?;
+        let keys = (passkey::Outlook::of_all(store).await?, oath::Outlook::of_all(store).await?);
         let summarize = |tenant: &TenantRow| {
             let open = open.get(&tenant.tenant_id).map(Vec::as_slice).unwrap_or_default();
-            self.tenant_summary_on(tenant, open, &accounts, &ends, &passkeys)
+            self.tenant_summary_on(tenant, open, &accounts, &ends, &keys)
         };
         store.tenants().await?.iter().map(summarize).collect()
     }
@@ -463,10 +468,11 @@ impl Engine {
         lifecycle::summary(shared, &shared.store.lease(lease_id).await?).await
     }
 
-    /// Hands out the credential for one field of one document, once. Audited before.
+    /// Hands out the credential for one field of one document, once. Audited before. A one-time code is computed here,
+    /// which may take until the next one begins.
     ///
     /// # Errors
-    /// `LeaseOver`, `LeaseNotUsable`, `OriginNotAllowed`, `AlreadyFilled`, `CredentialGone`.
+    /// `LeaseOver`, `LeaseNotUsable`, `OriginNotAllowed`, `AlreadyFilled`, `CredentialGone`, `OneTimeCodeGone`.
     pub async fn fill_credential(
         &self,
         lease_id: Uuid,
@@ -483,17 +489,30 @@ impl Engine {
         if !allowed {
             return Err(named(Failure::OriginNotAllowed(shortened(&document.origin))));
         }
-        if field.takes() != held.kind {
+        if !field.takes(held.kind) {
             return Err(named(Failure::FieldMismatch));
         }
-        shared.held.fill_once(lease_id, document).map_err(named)?;
+        shared.held.fill_once(lease_id, document, field).map_err(named)?;
+        let code = match field {
+            FillField::OneTimeCode => {
+                let code = shared.one_time_code(&lease).await.map_err(|error| error.in_tenant(&tenant.name))?;
+                // It may have taken a while.
+                self.held_credential(lease_id).await?;
+                Some(code)
+            }
+            FillField::Password | FillField::AccessPass => None,
+        };
         let detail = json!({
             "field": field, "origin": document.origin, "tab_id": document.tab_id,
             "document_id": shortened(&document.document_id),
         });
         let event = AuditEvent::CredentialFilled;
         shared.audit_disclosure(&lease, event, caller, &held.user_name, detail).await?;
-        Ok(secret_of(lease_id, &held))
+        let secret = secret_of(lease_id, &held);
+        Ok(match code {
+            Some(code) => Secret { value: code.expose_secret().to_owned(), ..secret },
+            None => secret,
+        })
     }
 
     /// Shows the credential to the technician. Audited before.
@@ -508,6 +527,22 @@ impl Engine {
         let event = AuditEvent::CredentialRevealed;
         self.shared.audit_disclosure(&lease, event, caller, &held.user_name, json!({})).await?;
         Ok(secret_of(lease_id, &held))
+    }
+
+    /// Shows the one-time code that goes with the password to the technician. Audited before.
+    ///
+    /// # Errors
+    /// `LeaseOver`, `LeaseNotUsable` (also when there is none), `CredentialGone`, `OneTimeCodeGone`.
+    pub async fn reveal_code(&self, lease_id: Uuid, caller: &Caller) -> Result<Secret, EngineError> {
+        let (lease, held) = self.held_credential(lease_id).await?;
+        if held.kind != CredentialKind::PasswordTotp {
+            return Err(Failure::NothingToShow.into());
+        }
+        let code = self.shared.one_time_code(&lease).await?;
+        self.held_credential(lease_id).await?;
+        let (event, detail) = (AuditEvent::CredentialRevealed, json!({ "one_time_code": true }));
+        self.shared.audit_disclosure(&lease, event, caller, &held.user_name, detail).await?;
+        Ok(Secret { value: code.expose_secret().to_owned(), ..secret_of(lease_id, &held) })
     }
 
     /// Issues the next credential in line for a lease whose credential the page refused, and remembers the refusal for
@@ -666,8 +701,8 @@ impl Engine {
         }
         let key = shared.store.application_key(shared.key_entry(tenant.tenant_id, tenant.client_id)).await?;
         let ends = key.expires_at.map(|end| (key.entry, end)).into_iter().collect();
-        let passkeys = passkey::Outlook::of_all(&shared.store).await?;
-        self.tenant_summary_on(tenant, &open, &accounts, &ends, &passkeys)
+        let keys = (passkey::Outlook::of_all(&shared.store).await?, oath::Outlook::of_all(&shared.store).await?);
+        self.tenant_summary_on(tenant, &open, &accounts, &ends, &keys)
     }
 
     /// A tenant's summary from open leases in it, the accounts that have such, and when what proves applications ends.
@@ -677,7 +712,7 @@ impl Engine {
         open: &[LeaseRow],
         accounts: &HashMap<Uuid, AccountRow>,
         ends: &HashMap<Uuid, i64>,
-        passkeys: &passkey::Outlook,
+        (passkeys, tokens): &(passkey::Outlook, oath::Outlook),
     ) -> Result<TenantSummary, EngineError> {
         let shared = &self.shared;
         let owner = shared.owner_for(tenant, &shared.settings.technician);
@@ -711,8 +746,11 @@ impl Engine {
             credential: credential::best(
                 tenant,
                 &tenant.capabilities,
-                passkeys.obstacle(tenant, &name.user_name, shared.now()),
-                rules.credential,
+                &credential::Outlook {
+                    passkey: passkeys.obstacle(tenant, &name.user_name, shared.now()),
+                    oath: tokens.obstacle(&rules, tenant, &name.user_name, shared.now()),
+                    pinned: rules.credential,
+                },
                 shared.clock.now(),
             ),
             credential_expires: ends.get(&shared.key_entry(tenant.tenant_id, tenant.client_id)).copied(),
@@ -770,6 +808,9 @@ impl Engine {
         }
         if let Some(policy) = &inspected.passkey_policy {
             shared.store.remember_passkey_policy(tenant_id, policy).await?;
+        }
+        if let Some(policy) = &inspected.oath_policy {
+            shared.store.remember_oath_policy(tenant_id, policy).await?;
         }
         if fence::is_due(tenant, shared.clock.now()) {
             fence::find_out(shared, tenant_id, &shared.session(tenant), capabilities).await?;

@@ -333,6 +333,9 @@ pub enum Failure {
     /// The authenticator could not make one.
     #[error("the passkey could not be made: {0}")]
     PasskeyNotMade(String),
+    /// The secret of an account's one-time codes is not there any more.
+    #[error("this machine does not hold the secret of the one-time codes any more")]
+    OneTimeCodeGone,
     /// Nothing is left that could be issued instead.
     #[error("there is no other credential that could be used")]
     NoOtherCredential,
@@ -485,6 +488,7 @@ impl Failure {
             Self::RelyingPartyNotAllowed(_) => ErrorCode::RelyingPartyNotAllowed,
             Self::PasskeyGone => ErrorCode::PasskeyGone,
             Self::PasskeyAnswered => ErrorCode::PasskeyAnswered,
+            Self::OneTimeCodeGone => ErrorCode::OneTimeCodeGone,
             Self::PasskeyNotMade(_) => ErrorCode::GraphRefused,
             Self::BreakGlassUnknown(_) | Self::ApplicationNotOurs(_) => ErrorCode::ConfigurationInvalid,
             Self::BreakGlassNotReady(_) | Self::BreakGlassGone(_) | Self::PasswordLost(_) => ErrorCode::CredentialGone,
@@ -610,7 +614,7 @@ impl Failure {
             Self::RelyingPartyNotAllowed(_) => {
                 "Close the page: only Microsoft's sign-in pages may ask for it.".to_owned()
             }
-            Self::PasskeyGone => "Start again: the next credential in line is used.".to_owned(),
+            Self::PasskeyGone | Self::OneTimeCodeGone => "Start again: the next credential in line is used.".to_owned(),
             Self::PasskeyAnswered => "Load the page again.".to_owned(),
             Self::PasskeyNotMade(_) => {
                 "Nothing needs to be done: the next credential in line is used.".to_owned()

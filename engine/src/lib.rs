@@ -28,6 +28,7 @@ mod lease;
 mod lifecycle;
 mod lockdown;
 mod names;
+mod oath;
 mod passkey;
 mod password;
 mod person;

@@ -20,6 +20,7 @@ use crate::{
     fence,
     graph::{Capabilities, Priority, read_organization},
     guards::{Guard, holds},
+    oath::OathObstacle,
     passkey::Obstacle,
     plan::{self, Action, Issue, Purpose},
     preflight,
@@ -182,7 +183,7 @@ async fn start_claimed(
     let generation = drive.account.credential_generation;
     let own = open.iter().find(|lease| ask.is(lease));
     let capabilities = drive.session.capabilities().await.map_err(|trouble| trouble.to_error("issue a token"))?;
-    let choice = choose(shared, &drive, &capabilities, ask.start).await?;
+    let (choice, with_codes) = choose(shared, &drive, &capabilities, ask.start).await?;
     if let Some(lease) = own
         && lease.credential == Some(CredentialKind::Passkey)
         && choice.kind == CredentialKind::Passkey
@@ -236,6 +237,7 @@ async fn start_claimed(
         },
         lifetime: credential::lifetime(lasts, drive.tenant.pass_policy.as_ref()),
         because: choice.because,
+        with_codes,
         fences: fence::wanted(shared, &drive.tenant, lasts).then(BTreeMap::new),
         issued: None,
     };
@@ -265,25 +267,31 @@ async fn start_claimed(
     summary(shared, &shared.store.lease(lease_id).await?).await
 }
 
-/// What this start issues.
+/// What this start issues, and whether a password, should it come to that, comes with a one-time code.
 async fn choose(
     shared: &Shared,
     drive: &Drive<'_>,
     capabilities: &Capabilities,
     start: &StartLease,
-) -> Result<CredentialPlan, EngineError> {
+) -> Result<(CredentialPlan, bool), EngineError> {
     let (tenant, now) = (&drive.tenant, shared.clock.now());
     let pinned = shared.policy().rules(tenant.identity()).credential;
-    if let Some(refused) = start.refused {
-        return credential::after(refused, tenant, capabilities, pinned, now)
-            .ok_or_else(|| Failure::NoOtherCredential.into());
-    }
-    let obstacle = match start.passkey {
-        // What is in the way of reading the key store is in the way of the passkey, and of nothing else.
-        true => shared.passkey_obstacle(tenant, capabilities, &drive.account).await.unwrap_or(Some(Obstacle::NotMade)),
-        false => Some(Obstacle::NotMade),
+    // What is in the way of reading the key store is in the way of the passkey and of the code, and of nothing else.
+    let oath = shared.oath_obstacle(tenant, capabilities, &drive.account).await.unwrap_or(Some(OathObstacle::NotMade));
+    let passkey = match start.passkey {
+        true if start.refused.is_none() => {
+            shared.passkey_obstacle(tenant, capabilities, &drive.account).await.unwrap_or(Some(Obstacle::NotMade))
+        }
+        _ => Some(Obstacle::NotMade),
     };
-    Ok(credential::best(tenant, capabilities, obstacle, pinned, now))
+    let outlook = credential::Outlook { passkey, oath, pinned };
+    let plan = match start.refused {
+        Some(refused) => {
+            credential::after(refused, tenant, capabilities, &outlook, now).ok_or(Failure::NoOtherCredential)?
+        }
+        None => credential::best(tenant, capabilities, &outlook, now),
+    };
+    Ok((plan, outlook.with_codes(start.refused)))
 }
 
 /// Issues the next credential in line for a lease whose credential the page refused. Once: what is refused after that
@@ -314,6 +322,7 @@ pub(crate) async fn replace(
             shared.store.doubt_passkeys(lease.account_id, Some(now)).await?;
         }
         CredentialKind::TemporaryAccessPass => shared.store.remember_pass_refusal(tenant_id, Some(now)).await?,
+        CredentialKind::PasswordTotp => shared.store.remember_oath_refusal(tenant_id, Some(shared.now())).await?,
         CredentialKind::Password => {}
     }
     let again = StartLease {
@@ -428,6 +437,10 @@ async fn record_granted(
             // Where the roles end by themselves too, the credential is worth nothing after that.
             drive.account.credential_until = lasts_until.into_iter().chain(last_fence(activation)).min();
             let user_name = drive.account.user_name.clone();
+            // An account that had to be made anew has no token.
+            let with_code =
+                kind == CredentialKind::Password && activation.with_codes && shared.has_token(&drive.account).await?;
+            let kind = if with_code { CredentialKind::PasswordTotp } else { kind };
             (Held::new(kind, value, user_name, generation).ending(lasts_until, once), true)
         }
         (None, Some(kept)) => {
@@ -800,6 +813,9 @@ pub(crate) async fn drive<'a>(
         intent_written: false,
         listed_passkeys: None,
         deleted_passkeys: BTreeSet::new(),
+        listed_tokens: None,
+        deleted_tokens: BTreeSet::new(),
+        waiting_token: None,
     })
 }
 

@@ -25,6 +25,8 @@ pub(crate) enum Desired {
     Extended { ends: Ends },
     /// As it is, with one passkey whose key is here, or (when none is `wanted`) without any of ours.
     Keyed { wanted: bool, ours: BTreeSet<String>, kept: Option<String> },
+    /// The same of OATH tokens.
+    Tokened { wanted: bool, ours: BTreeSet<String>, kept: Option<String> },
     /// Not in the directory: what becomes of an account whose password somebody was told and we may not replace.
     Gone,
 }
@@ -106,12 +108,18 @@ pub(crate) struct Observed {
     /// Ids of passkeys, whoever made them. Read only where they matter.
     #[serde(default)]
     pub(crate) passkeys: BTreeSet<String>,
+    /// Ids of OATH tokens that we made. Known only where they matter.
+    #[serde(skip)]
+    pub(crate) tokens: BTreeSet<String>,
     /// The pass that was issued in this drive, whose code this process holds.
     #[serde(skip)]
     pub(crate) fresh_pass: Option<String>,
     /// The passkey that was registered in this drive.
     #[serde(skip)]
     pub(crate) fresh_passkey: Option<String>,
+    /// The OATH token that was added in this drive.
+    #[serde(skip)]
+    pub(crate) fresh_token: Option<String>,
 }
 
 impl Observed {
@@ -127,8 +135,10 @@ impl Observed {
             groups: BTreeMap::new(),
             passes: BTreeSet::new(),
             passkeys: BTreeSet::new(),
+            tokens: BTreeSet::new(),
             fresh_pass: None,
             fresh_passkey: None,
+            fresh_token: None,
         }
     }
 
@@ -201,6 +211,13 @@ impl Observed {
             Action::DeletePasskey(passkey) => {
                 self.passkeys.remove(passkey);
             }
+            Action::AddOathToken => {
+                self.tokens.extend(id.clone());
+                self.fresh_token = id;
+            }
+            Action::DeleteOathToken(token) => {
+                self.tokens.remove(token);
+            }
         }
     }
 }
@@ -258,6 +275,10 @@ pub(crate) enum Action {
     /// Made here and registered: an exchange of its own, because what is sent depends on what is answered.
     RegisterPasskey,
     DeletePasskey(String),
+    /// Added to the tenant and given to the account; that and its end are exchanges of their own, because the beta of
+    /// Graph is no part of a batch.
+    AddOathToken,
+    DeleteOathToken(String),
     Delete,
 }
 
@@ -287,6 +308,8 @@ impl Action {
             Self::DeletePass(_) => Step::DeletePass,
             Self::RegisterPasskey => Step::RegisterPasskey,
             Self::DeletePasskey(_) => Step::DeletePasskey,
+            Self::AddOathToken => Step::AddOathToken,
+            Self::DeleteOathToken(_) => Step::DeleteOathToken,
         }
     }
 
@@ -315,13 +338,18 @@ impl Action {
                 | Self::DeletePass(_)
                 | Self::RegisterPasskey
                 | Self::DeletePasskey(_)
+                | Self::AddOathToken
+                | Self::DeleteOathToken(_)
                 | Self::Delete
         )
     }
 
     /// Whether it goes out by itself: before it the others must have arrived, or after it nothing is as it was.
     pub(crate) const fn stands_alone(&self) -> bool {
-        matches!(self, Self::Create(_) | Self::RegisterPasskey | Self::Delete)
+        matches!(
+            self,
+            Self::Create(_) | Self::RegisterPasskey | Self::AddOathToken | Self::DeleteOathToken(_) | Self::Delete
+        )
     }
 }
 
@@ -339,7 +367,25 @@ pub(crate) fn plan(desired: &Desired, observed: &Observed) -> Vec<Action> {
             to_active(*credential, roles, groups, ends.as_ref(), observed)
         }
         Desired::Extended { ends } => extend_roles(observed, ends),
-        Desired::Keyed { wanted, ours, kept } => to_keyed(*wanted, ours, kept.as_deref(), observed),
+        Desired::Keyed { wanted, ours, kept } => {
+            let fresh = observed.fresh_passkey.as_deref();
+            let keep = [kept.as_deref(), fresh].into_iter().flatten().find(|one| observed.passkeys.contains(*one));
+            let (there, delete) = (&observed.passkeys, Action::DeletePasskey);
+            to_provided(
+                keep.filter(|_| *wanted),
+                ours,
+                there,
+                delete,
+                wanted.then_some(Action::RegisterPasskey),
+                observed,
+            )
+        }
+        Desired::Tokened { wanted, ours, kept } => {
+            let fresh = observed.fresh_token.as_deref();
+            let keep = [kept.as_deref(), fresh].into_iter().flatten().find(|one| observed.tokens.contains(*one));
+            let (there, delete) = (&observed.tokens, Action::DeleteOathToken);
+            to_provided(keep.filter(|_| *wanted), ours, there, delete, wanted.then_some(Action::AddOathToken), observed)
+        }
         Desired::Gone => to_gone(observed),
     }
 }
@@ -375,26 +421,23 @@ fn to_gone(observed: &Observed) -> Vec<Action> {
     actions
 }
 
-/// What nobody here can use goes first: an account may have only so many. Passkeys that others made are not ours to
-/// delete.
-fn to_keyed(wanted: bool, ours: &BTreeSet<String>, kept: Option<&str>, observed: &Observed) -> Vec<Action> {
+/// What nobody here can use goes first: an account may have only so many. Passkeys and tokens that others made are not
+/// ours to delete.
+fn to_provided(
+    kept: Option<&str>,
+    ours: &BTreeSet<String>,
+    there: &BTreeSet<String>,
+    delete: impl Fn(String) -> Action,
+    make: Option<Action>,
+    observed: &Observed,
+) -> Vec<Action> {
     // The directory may refuse both while the account is an administrator: that is for when it is dormant again.
     let administrator = !observed.roles.is_empty() || observed.groups.values().any(|assignable| *assignable);
     if !observed.exists || administrator {
         return Vec::new();
     }
-    let fresh = observed.fresh_passkey.as_deref();
-    let kept = [kept, fresh].into_iter().flatten().find(|one| wanted && observed.passkeys.contains(*one));
-    let mut actions: Vec<_> = ours
-        .intersection(&observed.passkeys)
-        .filter(|passkey| Some(passkey.as_str()) != kept)
-        .cloned()
-        .map(Action::DeletePasskey)
-        .collect();
-    if wanted && kept.is_none() {
-        actions.push(Action::RegisterPasskey);
-    }
-    actions
+    let unwanted = ours.intersection(there).filter(|one| Some(one.as_str()) != kept).cloned();
+    unwanted.map(delete).chain(make.filter(|_| kept.is_none())).collect()
 }
 
 fn to_active(
@@ -513,10 +556,10 @@ mod tests {
             collection::btree_map(id(), any::<bool>(), 0..4),
             collection::btree_set("p[0-9]", 0..2),
             any::<bool>(),
-            (any::<bool>(), passkeys()),
+            (any::<bool>(), passkeys(), passkeys()),
         )
             .prop_map(
-                |(exists, enabled, password, sessions, roles, groups, passes, fresh, (timed, passkeys))| {
+                |(exists, enabled, password, sessions, roles, groups, passes, fresh, (timed, passkeys, tokens))| {
                     if !exists {
                         return Observed::absent();
                     }
@@ -532,8 +575,10 @@ mod tests {
                         groups,
                         passes,
                         passkeys,
+                        tokens,
                         fresh_pass,
                         fresh_passkey: None,
+                        fresh_token: None,
                     }
                 },
             )
@@ -550,6 +595,8 @@ mod tests {
             ends().prop_map(|ends| Desired::Extended { ends }),
             (any::<bool>(), passkeys(), proptest::option::of("k[0-5]"))
                 .prop_map(|(wanted, ours, kept)| Desired::Keyed { wanted, ours, kept }),
+            (any::<bool>(), passkeys(), proptest::option::of("k[0-5]"))
+                .prop_map(|(wanted, ours, kept)| Desired::Tokened { wanted, ours, kept }),
             (issue, roles, groups, proptest::option::of(ends()))
                 .prop_map(|(credential, roles, groups, ends)| Desired::Active { credential, roles, groups, ends }),
         ]
@@ -573,7 +620,7 @@ mod tests {
                 on_administrator += 1;
             }
             let answer = match action {
-                Action::AssignRole { .. } | Action::IssuePass | Action::RegisterPasskey => {
+                Action::AssignRole { .. } | Action::IssuePass | Action::RegisterPasskey | Action::AddOathToken => {
                     Some(format!("new-{number}"))
                 }
                 _ => None,
@@ -625,13 +672,17 @@ mod tests {
                     }
                 }
                 Desired::Gone => prop_assert!(!account.exists),
-                Desired::Keyed { wanted, ours, .. } => {
-                    let others = |all: &BTreeSet<String>| all.difference(&ours).cloned().collect::<BTreeSet<_>>();
-                    prop_assert!(others(&account.passkeys).is_superset(&others(&start.passkeys)), "not ours: left");
+                Desired::Keyed { wanted, ref ours, .. } | Desired::Tokened { wanted, ref ours, .. } => {
+                    let is_about_passkeys = matches!(desired, Desired::Keyed { .. });
+                    let of = |account: &Observed| {
+                        if is_about_passkeys { account.passkeys.clone() } else { account.tokens.clone() }
+                    };
+                    let others = |all: &BTreeSet<String>| all.difference(ours).cloned().collect::<BTreeSet<_>>();
+                    prop_assert!(others(&of(&account)).is_superset(&others(&of(&start))), "not ours: left");
                     let administrator = !start.roles.is_empty() || start.groups.values().any(|assignable| *assignable);
-                    let left = account.passkeys.intersection(&ours).count();
+                    let left = of(&account).intersection(ours).count();
                     prop_assert!(administrator || left <= usize::from(wanted));
-                    prop_assert!(administrator || !wanted || !start.exists || !account.passkeys.is_empty());
+                    prop_assert!(administrator || !wanted || !start.exists || !of(&account).is_empty());
                     prop_assert_eq!((account.enabled, &account.roles), (start.enabled, &start.roles));
                 }
                 Desired::Extended { ends } => {

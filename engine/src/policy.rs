@@ -89,6 +89,8 @@ pub struct Rules {
     pub timed_roles: Option<bool>,
     /// What leases are to sign in with at best; the best that there is unless set.
     pub credential: Option<CredentialKind>,
+    /// Whether accounts are given hardware OATH tokens through the beta of Microsoft Graph; no unless set.
+    pub one_time_codes_beta: Option<bool>,
 }
 
 /// Whose account a lease activates.
@@ -138,6 +140,7 @@ impl Rules {
             login: self.login.clone().or_else(|| wider.login.clone()),
             password_length: self.password_length.or(wider.password_length),
             timed_roles: self.timed_roles.or(wider.timed_roles),
+            one_time_codes_beta: self.one_time_codes_beta.or(wider.one_time_codes_beta),
             credential: self.credential.or(wider.credential),
         }
     }

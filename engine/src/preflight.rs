@@ -15,8 +15,9 @@ use crate::{
     entitlement::Share,
     graph::{self, Answer, Capabilities, FoundAccount, Page, PassPolicy, Priority, RoleDefinition, Session, Trouble},
     names,
+    oath::{self, OathObstacle, OathPolicy},
     passkey::{self, Obstacle, PasskeyPolicy},
-    store::{NameKind, TenantPasskeys, TenantRow},
+    store::{NameKind, TenantOath, TenantPasskeys, TenantRow},
 };
 
 /// Why a permission is on the list.
@@ -131,9 +132,15 @@ pub const PERMISSIONS: &[Permission] = &[
         covered_by: &["UserAuthenticationMethod.ReadWrite.All"],
     },
     Permission {
+        name: "UserAuthMethod-Passkey.ReadWrite.All",
+        need: Need::Optional,
+        purpose: "makes a passkey for each JIT account: it passes where phishing-resistant sign-in is asked for",
+        covered_by: &["UserAuthenticationMethod.ReadWrite.All"],
+    },
+    Permission {
         name: "Policy.Read.AuthenticationMethod",
         need: Need::Optional,
-        purpose: "reads beforehand whether the tenant allows Temporary Access Passes and for how long",
+        purpose: "reads beforehand whether the tenant allows passkeys and Temporary Access Passes, and for how long",
         covered_by: &["Policy.Read.All"],
     },
 ];
@@ -225,6 +232,7 @@ pub(crate) struct Inspected {
     pub(crate) capabilities: Capabilities,
     pub(crate) pass_policy: Option<PassPolicy>,
     pub(crate) passkey_policy: Option<PasskeyPolicy>,
+    pub(crate) oath_policy: Option<OathPolicy>,
 }
 
 /// A preflight is good for the first lease of a tenant for so long, in milliseconds.
@@ -259,6 +267,9 @@ pub(crate) async fn before_first_use(shared: &Shared, tenant: &TenantRow, share:
     }
     if let Some(policy) = &found.passkey_policy {
         shared.store.remember_passkey_policy(tenant.tenant_id, policy).await?;
+    }
+    if let Some(policy) = &found.oath_policy {
+        shared.store.remember_oath_policy(tenant.tenant_id, policy).await?;
     }
     shared.store.remember_preflight(tenant.tenant_id, now).await
 }
@@ -375,7 +386,7 @@ pub(crate) async fn inspect(
         Err(error) => tracing::warn!(%error, "names of roles and groups could not be asked for"),
     }
     let rules = policy.rules(identity);
-    let (login, pinned) = (rules.login.unwrap_or_default(), rules.credential);
+    let login = rules.login.clone().unwrap_or_default();
     let name = AccountName::new(settings, policy, &AccountOwner::of(&settings.technician, &login), &domain)?;
     let account = if domain.is_empty() { AccountFound::Absent } else { find(session, &name).await? };
     if account == AccountFound::NotOurs {
@@ -404,7 +415,12 @@ pub(crate) async fn inspect(
     let known = TenantPasskeys { policy: passkey_policy.clone(), refused_at: None };
     // Whether there is a key for the account is this machine's affair, and no tenant's.
     let obstacle = passkey::obstacle_in(&row, &capabilities, &known, now).unwrap_or(Obstacle::NotMade);
-    let credential = credential::best(&row, &capabilities, Some(obstacle), pinned, now);
+    let oath_policy = oath::read_policy(&rules, session, new.cloud, &capabilities).await;
+    let known = TenantOath { policy: oath_policy.clone(), refused_at: None };
+    let chosen = oath::is_chosen(&rules);
+    let oath = oath::obstacle_in(chosen, &row, &capabilities, &known, now).unwrap_or(OathObstacle::NotMade);
+    let outlook = credential::Outlook { passkey: Some(obstacle), oath: Some(oath), pinned: rules.credential };
+    let credential = credential::best(&row, &capabilities, &outlook, now);
     if has_passes && capabilities.passes() && pass_policy.is_none() {
         remarks.push(
             "Whether the tenant allows Temporary Access Passes cannot be read (Policy.Read.AuthenticationMethod): it \
@@ -430,7 +446,7 @@ pub(crate) async fn inspect(
         problems,
         remarks,
     };
-    Ok(Inspected { inspection, failures, capabilities, pass_policy, passkey_policy })
+    Ok(Inspected { inspection, failures, capabilities, pass_policy, passkey_policy, oath_policy })
 }
 
 /// Every permission on the list against the token.

@@ -19,7 +19,7 @@ use crate::{
     graph::Priority,
     guards::{Guard, holds},
     lifecycle::{begin_ending, drive, settle, summarize},
-    passkey,
+    oath, passkey,
     plan::{Desired, Observed, plan},
     store::{LOAN, LeaseRow, Looks},
 };
@@ -258,6 +258,7 @@ async fn look(drive: &mut Drive<'_>) -> Result<Look, EngineError> {
             }
         }
         passkey::make_up(drive).await;
+        oath::make_up(drive).await;
     } else {
         found.changed = compare(drive, &leases).await?;
     }

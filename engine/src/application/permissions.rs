@@ -14,6 +14,10 @@ use crate::{Need, PERMISSIONS};
 pub enum Feature {
     /// Leases sign in with a Temporary Access Pass.
     Passes,
+    /// Leases sign in with a passkey that the technician's machine keeps.
+    Passkeys,
+    /// Beta: leases sign in with a password and a one-time code.
+    OneTimeCodesBeta,
     /// Leases make accounts members of groups.
     Groups,
     /// Roles that end by themselves where the tenant has Entra ID P2.
@@ -29,6 +33,11 @@ impl Feature {
     const fn permissions(self) -> &'static [&'static str] {
         match self {
             Self::Passes => &["UserAuthMethod-TAP.ReadWrite.All", "Policy.Read.AuthenticationMethod"],
+            Self::Passkeys => &["UserAuthMethod-Passkey.ReadWrite.All", "Policy.Read.AuthenticationMethod"],
+            // Reads the policy on tokens, too.
+            Self::OneTimeCodesBeta => {
+                &["Policy.ReadWrite.AuthenticationMethod", "UserAuthMethod-HardwareOATH.ReadWrite.All"]
+            }
             Self::Groups => &["GroupMember.ReadWrite.All"],
             // RoleManagement.ReadWrite.Directory, which leases need, covers timed roles; a break-glass account needs a
             // directory role for the application and no further permission.

@@ -19,6 +19,7 @@ use super::{credential, registration};
 use crate::{
     Engine, EngineError, Inspection, Need, Rules, TenantHealth,
     graph::{Answer, Capabilities, Page, Priority, Request, Session},
+    oath::OathObstacle,
     passkey::Obstacle,
     store::{self, BreakGlassRow, TenantRow, applications},
 };
@@ -238,7 +239,7 @@ fn of_inspection(inspection: &Inspection, tenant: &TenantRow, groups: bool, emer
         CredentialKind::Passkey | CredentialKind::TemporaryAccessPass => {
             Check::good("passes", "leases sign in with a Temporary Access Pass")
         }
-        CredentialKind::Password => {
+        CredentialKind::PasswordTotp | CredentialKind::Password => {
             let because = inspection.credential.because.clone().unwrap_or_default();
             let step = if because.contains("lacks the permission") {
                 "Grant UserAuthMethod-TAP.ReadWrite.All."
@@ -251,6 +252,7 @@ fn of_inspection(inspection: &Inspection, tenant: &TenantRow, groups: bool, emer
         }
     });
     checks.extend(of_passkeys(inspection));
+    checks.extend(of_tokens(inspection));
     checks
 }
 
@@ -265,6 +267,16 @@ fn of_passkeys(inspection: &Inspection) -> Option<Check> {
         Check::good("passkeys", "the tenant lets the accounts have passkeys")
     } else {
         Check::new("passkeys", CheckState::Warning, passkey.because.clone(), Some(&passkey.remedy))
+    })
+}
+
+/// What the tenant says to one-time codes; nothing where the configuration does not switch them on.
+fn of_tokens(inspection: &Inspection) -> Option<Check> {
+    let code = inspection.credential.unavailable.iter().find(|one| one.kind == CredentialKind::PasswordTotp)?;
+    Some(if code.because == OathObstacle::NotMade.because() {
+        Check::good("one_time_codes", "the tenant lets the accounts have OATH tokens (beta)")
+    } else {
+        Check::new("one_time_codes", CheckState::Warning, code.because.clone(), Some(&code.remedy))
     })
 }
 

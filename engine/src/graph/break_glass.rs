@@ -84,7 +84,7 @@ pub(crate) fn mark_break_glass(object_id: Uuid, mark: Option<&str>) -> Request {
 }
 
 pub(crate) fn set_password(object_id: Uuid, password: SecretString) -> Request {
-    let body = Body { members: serde_json::Map::new(), password: Some(password) };
+    let body = Body::of_password(Some(password));
     Request::with("PATCH", format!("/users/{object_id}"), Some(body))
 }
 

@@ -221,13 +221,13 @@ impl Session {
             Some(body) => Some(encode(body)?),
             None => None,
         };
-        let answer = self.call(request.method, &request.path, body.clone(), priority).await?;
+        let answer = self.call(request.version(), request.method, &request.path, body.clone(), priority).await?;
         self.heed(request, &answer);
         if answer.status != 401 {
             return Ok(answer);
         }
         self.forget_token().await;
-        self.call(request.method, &request.path, body, priority).await
+        self.call(request.version(), request.method, &request.path, body, priority).await
     }
 
     /// Several requests in one exchange; answers come in the order of the requests. In a chain each begins only when
@@ -272,11 +272,11 @@ impl Session {
             .collect();
         let body = encode(&Batch { requests: items })?;
         self.in_time(deadline).await?;
-        let mut answer = self.call("POST", "/$batch", Some(body.clone()), priority).await?;
+        let mut answer = self.call(super::VERSION, "POST", "/$batch", Some(body.clone()), priority).await?;
         if answer.status == 401 {
             self.forget_token().await;
             self.in_time(deadline).await?;
-            answer = self.call("POST", "/$batch", Some(body), priority).await?;
+            answer = self.call(super::VERSION, "POST", "/$batch", Some(body), priority).await?;
         }
         if !answer.is_success() {
             return Err(Trouble::of_answer(&answer));
@@ -336,7 +336,7 @@ impl Session {
 
     /// An answer that may be the first page of a collection, with the pages after it.
     pub(crate) async fn rest_of(&self, mut first: Answer, priority: Priority) -> Result<Answer, Trouble> {
-        let Some(next) = self.next_page(&first) else { return Ok(first) };
+        let Some(next) = self.next_page(&first, super::VERSION) else { return Ok(first) };
         let mut rest = self.collect(Request::get(next), priority).await?;
         if let (Some(all), Some(more)) = (first.body["value"].as_array_mut(), rest.body["value"].as_array_mut()) {
             all.append(more);
@@ -346,8 +346,8 @@ impl Session {
     }
 
     /// Where the next page of a collection is, below the version.
-    fn next_page(&self, answer: &Answer) -> Option<String> {
-        let base = format!("{}/v1.0", self.cloud.hosts().graph);
+    fn next_page(&self, answer: &Answer, version: &str) -> Option<String> {
+        let base = format!("{}/{version}", self.cloud.hosts().graph);
         answer.body["@odata.nextLink"].as_str()?.strip_prefix(&base).map(ToOwned::to_owned)
     }
 
@@ -362,8 +362,8 @@ impl Session {
             if let Some(page) = answer.body["value"].as_array_mut() {
                 all.append(page);
             }
-            match self.next_page(&answer) {
-                Some(path) => request = Request::get(path),
+            match self.next_page(&answer, request.version()) {
+                Some(path) => request = Request { path, ..request },
                 None => {
                     answer.body["value"] = Value::Array(all);
                     return Ok(answer);
@@ -389,6 +389,7 @@ impl Session {
 
     async fn call(
         &self,
+        version: &'static str,
         method: &'static str,
         path: &str,
         body: Option<Vec<u8>>,
@@ -410,7 +411,7 @@ impl Session {
         if super::is_advanced_query(path) {
             set(&mut headers, HeaderName::from_static("consistencylevel"), EVENTUAL);
         }
-        let url = format!("{}/v1.0{path}", self.cloud.hosts().graph);
+        let url = format!("{}/{version}{path}", self.cloud.hosts().graph);
         let request = HttpRequest { method, url, headers, body: body.unwrap_or_default() };
         let HttpAnswer { status, headers, body: bytes } = self.http.exchange(request).await?;
         if let Ok(mut used) = self.used.lock() {

@@ -141,6 +141,7 @@ pub(crate) fn judge(action: &Action, answer: &Answer) -> Verdict {
             | Action::RemoveGroup(_)
             | Action::DeletePass(_)
             | Action::DeletePasskey(_)
+            | Action::DeleteOathToken(_)
             | Action::Delete => Verdict::Done,
             _ => Verdict::NotFound(trouble),
         },

@@ -7,6 +7,7 @@ mod break_glass;
 mod client;
 mod error;
 mod marked;
+mod oath;
 mod operations;
 mod passkeys;
 mod schedules;
@@ -22,6 +23,11 @@ pub(crate) use error::{Trouble, Verdict, judge};
 pub(crate) use marked::{
     accounts_by_mark, accounts_by_prefix, every_role_assignment, found_account, found_accounts, principals_of,
     set_mark, set_user_name,
+};
+pub(crate) use oath::{
+    FoundToken, add as add_oath_token, assign_and_activate as assign_oath_token, delete as delete_oath_token,
+    found as found_oath_tokens, of_account as oath_tokens_of_account, of_tenant as oath_tokens_of_tenant,
+    policy as oath_policy, unassign as unassign_oath_token,
 };
 pub(crate) use operations::{
     FoundAccount, FoundGroup, Page, PassLifetime, PassPolicy, RoleDefinition, action_request, assignments,
@@ -61,11 +67,16 @@ impl Priority {
     }
 }
 
+/// The version of Graph.
+const VERSION: &str = "v1.0";
+
 /// One request, alone or in a batch.
 pub(crate) struct Request {
     pub(crate) method: &'static str,
-    /// Below `/v1.0`, with a leading slash, already encoded.
+    /// Below the version, with a leading slash, already encoded.
     pub(crate) path: String,
+    /// To the beta of Graph, which Microsoft may change at any time; never in a batch.
+    pub(crate) beta: bool,
     pub(crate) body: Option<Body>,
     /// Counts against the small budget of the authentication-method calls.
     pub(crate) authentication_method: bool,
@@ -73,16 +84,25 @@ pub(crate) struct Request {
 
 impl Request {
     pub(crate) const fn get(path: String) -> Self {
-        Self { method: "GET", path, body: None, authentication_method: false }
+        Self { method: "GET", path, beta: false, body: None, authentication_method: false }
     }
 
     pub(crate) const fn with(method: &'static str, path: String, body: Option<Body>) -> Self {
-        Self { method, path, body, authentication_method: false }
+        Self { method, path, beta: false, body, authentication_method: false }
     }
 
     pub(crate) const fn of_authentication_methods(mut self) -> Self {
         self.authentication_method = true;
         self
+    }
+
+    pub(crate) const fn in_beta(mut self) -> Self {
+        self.beta = true;
+        self
+    }
+
+    const fn version(&self) -> &'static str {
+        if self.beta { "beta" } else { VERSION }
     }
 
     fn is_advanced_query(&self) -> bool {
@@ -99,10 +119,12 @@ fn is_advanced_query(path: &str) -> bool {
     path.contains("$count=true")
 }
 
-/// A JSON object, with a password in it if there is one. The password is only copied into the bytes that are sent.
+/// A JSON object, with a password in it if there is one, or an OATH token's secret. They are only copied into the bytes
+/// that are sent.
 pub(crate) struct Body {
     pub(crate) members: Map<String, Value>,
     pub(crate) password: Option<SecretString>,
+    oath_secret: Option<SecretString>,
 }
 
 impl Body {
@@ -112,7 +134,17 @@ impl Body {
             Value::Object(members) => members,
             _ => Map::new(),
         };
-        Self { members, password: None }
+        Self { members, password: None, oath_secret: None }
+    }
+
+    /// The body of a request that sets a password, and nothing else.
+    pub(crate) fn of_password(password: Option<SecretString>) -> Self {
+        Self { members: Map::new(), password, oath_secret: None }
+    }
+
+    fn with_oath_secret(mut self, secret: SecretString) -> Self {
+        self.oath_secret = Some(secret);
+        self
     }
 }
 
@@ -134,6 +166,9 @@ impl Serialize for Body {
             let profile =
                 PasswordProfile { password: password.expose_secret(), force_change_password_next_sign_in: false };
             map.serialize_entry("passwordProfile", &profile)?;
+        }
+        if let Some(secret) = &self.oath_secret {
+            map.serialize_entry("secretKey", secret.expose_secret())?;
         }
         map.end()
     }

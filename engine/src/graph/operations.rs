@@ -206,13 +206,13 @@ pub(crate) fn action_request(
     let user = format!("/users/{object_id}");
     let enabled = |enabled: bool| Some(Body::plain(json!({ "accountEnabled": enabled })));
     match action {
-        // Neither is ever part of a batch: a new account takes seconds to arrive everywhere, and what registers a
-        // passkey follows from an answer.
-        Action::Create(_) | Action::RegisterPasskey => read_account(object_id),
-        Action::Delete => delete_account(object_id),
-        Action::SetPassword(_) => {
-            Request::with("PATCH", user, Some(Body { members: serde_json::Map::new(), password }))
+        // None is ever part of a batch: a new account takes seconds to arrive everywhere, what registers a passkey
+        // follows from an answer, and the beta of Graph has batches of its own.
+        Action::Create(_) | Action::RegisterPasskey | Action::AddOathToken | Action::DeleteOathToken(_) => {
+            read_account(object_id)
         }
+        Action::Delete => delete_account(object_id),
+        Action::SetPassword(_) => Request::with("PATCH", user, Some(Body::of_password(password))),
         Action::Enable => Request::with("PATCH", user, enabled(true)),
         Action::Disable => Request::with("PATCH", user, enabled(false)),
         Action::IssuePass => {

@@ -29,7 +29,7 @@ use crate::{
     drive::{Drive, Goal, Setback},
     engine::Shared,
     graph::{self, Capabilities, Priority, Trouble},
-    lifecycle,
+    lifecycle, oath,
     plan::{Action, Desired},
     sealed,
     store::{self, AccountRow, LeaseRow, PasskeyRow, Store, TenantPasskeys, TenantRow},
@@ -46,7 +46,7 @@ const REFUSAL_LASTS: i64 = 3_600_000;
 /// More challenges than one process answers.
 const MOST_CHALLENGES: usize = 10_000;
 
-/// A passkey that this machine made, for a list.
+/// A passkey or an OATH token that this machine made, for a list.
 #[derive(Clone, Debug, Serialize)]
 pub struct CredentialSummary {
     /// The tenant's display name.
@@ -57,7 +57,7 @@ pub struct CredentialSummary {
     pub kind: CredentialKind,
     /// The name under which the tenant's administrators see it.
     pub display_name: String,
-    /// The relying party that it is for.
+    /// The relying party that it is for; none of an OATH token.
     pub relying_party: Option<String>,
     /// When it was made, Unix time in milliseconds.
     pub made_at: i64,
@@ -269,7 +269,7 @@ pub(crate) async fn withdraw(drive: &mut Drive<'_>) -> Result<(), EngineError> {
     outcome
 }
 
-/// Deletes the passkeys of a tenant's accounts at Microsoft, as far as it can be reached, and here in any case.
+/// Deletes the passkeys and tokens of a tenant's accounts at Microsoft, as far as it can be reached, and here in any case.
 pub(crate) async fn withdraw_all(
     shared: &Shared,
     tenant: &TenantRow,
@@ -277,19 +277,22 @@ pub(crate) async fn withdraw_all(
     on_progress: OnProgress<'_>,
 ) -> Result<(), EngineError> {
     for account in shared.store.accounts_of(tenant.tenant_id).await? {
-        if shared.store.passkeys_of(account.account_id).await?.is_empty() {
+        let passkeys = shared.store.passkeys_of(account.account_id).await?;
+        if passkeys.is_empty() && shared.store.oath_tokens_of(account.account_id).await?.is_empty() {
             continue;
         }
         if let Some(claim) = lifecycle::claim_patiently(shared, account.account_id, None).await? {
             let mut drive = lifecycle::drive(shared, tenant, claim, caller, Priority::High, on_progress).await?;
-            let outcome = withdraw(&mut drive).await;
+            let passkeys = withdraw(&mut drive).await;
+            let tokens = oath::withdraw(&mut drive).await;
             shared.store.save_known(&drive.claim, &drive.account).await?;
             shared.store.release(&claim).await?;
-            if let Err(error) = outcome {
-                tracing::warn!(account = %account.user_name, %error, "a passkey stays registered, without its key");
+            if let Err(error) = passkeys.and(tokens) {
+                tracing::warn!(account = %account.user_name, %error, "a credential stays registered, without its key");
             }
         }
         shared.discard_passkeys_of(account.account_id).await?;
+        shared.discard_tokens_of(account.account_id).await?;
     }
     Ok(())
 }
@@ -512,7 +515,7 @@ impl Engine {
         Ok(!self.shared().accounts_without_passkey().await?.is_empty())
     }
 
-    /// Every passkey that this machine made, by tenant and account.
+    /// Every passkey and every OATH token that this machine made, by tenant and account.
     ///
     /// # Errors
     /// When the database or the key store cannot be read.
@@ -533,6 +536,19 @@ impl Engine {
                 made_at: row.made_at,
                 registered: is_usable(&row, account),
                 held: shared.holds_key(&row).await?,
+            });
+        }
+        for row in shared.store.oath_tokens().await? {
+            let Some(account) = accounts.get(&row.account_id) else { continue };
+            credentials.push(CredentialSummary {
+                tenant_name: names.get(&account.tenant_id).cloned().unwrap_or_default(),
+                user_name: account.user_name.clone(),
+                kind: CredentialKind::PasswordTotp,
+                display_name: row.serial_number(),
+                relying_party: None,
+                made_at: row.made_at,
+                registered: oath::is_usable(&row, account),
+                held: sealed::unseal(&shared.secrets, row.entry()).await?.is_some(),
             });
         }
         credentials

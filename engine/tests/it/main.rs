@@ -11,6 +11,7 @@ mod fences;
 mod lab;
 mod leases;
 mod lockdown;
+mod oath;
 mod onboard;
 mod onboarding;
 mod passkeys;

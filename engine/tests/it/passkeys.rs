@@ -4,7 +4,10 @@ use std::sync::atomic::Ordering;
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use entra_sim::{
-    directory::passkey::{MethodState, Passkey, user_handle},
+    directory::{
+        passkey::{MethodState, Passkey, user_handle},
+        sign_in::SignInError,
+    },
     passkeys::{Assertion, RelyingParty},
 };
 use latchkey_engine::{AuditEvent, AuditQuery, Engine, Failure, PASSKEY_AAGUID, StartLease};
@@ -78,19 +81,7 @@ async fn sign_in(lab: &Lab, engine: &Engine, lease: &LeaseSummary, discoverable:
     let party = RelyingParty::new(HOST);
     let (challenge, state) = party.begin_assertion().unwrap();
     let request = request(&challenge, if discoverable { &[] } else { &known });
-    let answer = engine.assert_passkey(lease.lease_id, &request.to_string(), &PERSON).await.unwrap();
-    let answer: Value = serde_json::from_str(&answer.response).unwrap();
-    assert_eq!((&answer["type"], &answer["id"]), (&json!("public-key"), &answer["rawId"]));
-    assert_eq!(answer["clientExtensionResults"], json!({}));
-    let bytes = |value: &Value| BASE64_URL_SAFE_NO_PAD.decode(value.as_str().unwrap()).unwrap();
-    let response = &answer["response"];
-    let assertion = Assertion {
-        id: bytes(&answer["rawId"]),
-        client_data: bytes(&response["clientDataJSON"]),
-        authenticator_data: bytes(&response["authenticatorData"]),
-        signature: bytes(&response["signature"]),
-        user_handle: Some(bytes(&response["userHandle"])),
-    };
+    let assertion = signed(engine, lease, &request).await;
     let handle = user_handle(&tenant_id.to_string(), &id);
     let key = known.iter().map(|key| &key.credential).find(|key| key.cred_id == assertion.id.as_slice()).unwrap();
     party.check(&state, key, &handle, &assertion).expect("the relying party accepts it");
@@ -98,6 +89,23 @@ async fn sign_in(lab: &Lab, engine: &Engine, lease: &LeaseSummary, discoverable:
     forged.authenticator_data[36] ^= 1;
     party.check(&state, key, &handle, &forged).expect_err("the judge can tell");
     assertion.authenticator_data[32]
+}
+
+/// What a browser gives the page for this request.
+async fn signed(engine: &Engine, lease: &LeaseSummary, request: &Value) -> Assertion {
+    let answer = engine.assert_passkey(lease.lease_id, &request.to_string(), &PERSON).await.unwrap();
+    let answer: Value = serde_json::from_str(&answer.response).unwrap();
+    assert_eq!((&answer["type"], &answer["id"]), (&json!("public-key"), &answer["rawId"]));
+    assert_eq!(answer["clientExtensionResults"], json!({}));
+    let bytes = |value: &Value| BASE64_URL_SAFE_NO_PAD.decode(value.as_str().unwrap()).unwrap();
+    let response = &answer["response"];
+    Assertion {
+        id: bytes(&answer["rawId"]),
+        client_data: bytes(&response["clientDataJSON"]),
+        authenticator_data: bytes(&response["authenticatorData"]),
+        signature: bytes(&response["signature"]),
+        user_handle: Some(bytes(&response["userHandle"])),
+    }
 }
 
 async fn refused(engine: &Engine, lease: &LeaseSummary, request: &Value) -> ErrorCode {
@@ -446,6 +454,33 @@ async fn a_passkey_that_somebody_else_made_is_left_alone() {
     assert_eq!(registered(&lab, tenant_id).len(), 2);
     engine.remove_tenant(tenant_id, false, &PERSON, QUIET).await.unwrap();
     assert_eq!(registered(&lab, tenant_id).iter().map(|key| key.id.as_str()).collect::<Vec<_>>(), ["theirs2"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_kept_key_signs_opens_nothing_while_no_lease_is_open() {
+    let lab = Lab::new().await;
+    let tenant_id = tenant(&lab);
+    let engine = ready(&lab, tenant_id).await;
+    let lease = started(&engine, tenant_id).await;
+    let ask = || lab.sim().ask_for_passkey(Some(&lease.user_name)).unwrap();
+    let sign_in = |question, answer| lab.sim().sign_in_with_passkey(None, Some(&lease.user_name), question, answer);
+    // What whoever has the key could make at any time, made while that can be compared.
+    let (now, later) = (ask(), ask());
+    let known = registered(&lab, tenant_id);
+    let answer_now = signed(&engine, &lease, &request(&now.challenge, &known)).await;
+    let answer_later = signed(&engine, &lease, &request(&later.challenge, &known)).await;
+    let session = sign_in(&now, &answer_now).unwrap();
+    assert!(lab.sim().session(&session.session_id).is_some());
+
+    engine.end_lease(lease.lease_id, &PERSON, QUIET).await.unwrap();
+    assert_eq!(registered(&lab, tenant_id).len(), 1, "the key is still known there");
+    assert_eq!(sign_in(&later, &answer_later).unwrap_err(), SignInError::Disabled);
+    assert!(lab.sim().session(&session.session_id).is_none(), "and what it had opened is shut");
+    // The same answer is good again as soon as the account is: it was the account that kept it out.
+    let lease = started(&engine, tenant_id).await;
+    sign_in(&later, &answer_later).unwrap();
+    engine.end_lease(lease.lease_id, &PERSON, QUIET).await.unwrap();
+    lab.assert_nothing_is_left(&engine).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
