@@ -286,6 +286,10 @@ pub(crate) struct TenantOnboard {
 pub(crate) enum FeatureName {
     /// Leases sign in with a Temporary Access Pass
     Passes,
+    /// Leases sign in with a passkey that this machine keeps
+    Passkeys,
+    /// Beta: leases sign in with a password and a one-time code ('one_time_codes_beta' in config.toml)
+    OneTimeCodesBeta,
     /// Leases make accounts members of groups
     Groups,
     /// Roles that end by themselves where there is Entra ID P2

@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use latchkey_engine::{Caller, Engine, StartLease};
 use latchkey_protocol::{
-    ErrorBody, ErrorCode, HostFrame, LeaseState, LeaseSummary, Progress, Reply, Request, RequestFrame, RequestId,
+    ErrorBody, ErrorCode, FillField, HostFrame, LeaseState, LeaseSummary, Progress, Reply, Request, RequestFrame,
+    RequestId,
 };
 use tokio::sync::{Notify, OnceCell, mpsc};
 use tokio::task::JoinSet;
@@ -571,6 +572,8 @@ const fn deadline(request: &Request) -> Duration {
         Request::VerifyPerson { .. } => 120,
         Request::EndLease { .. } => 90,
         Request::ExtendLease { .. } => 15,
+        // The key store may ask the person for a password, and the next code may be half a minute away.
+        Request::FillCredential { field: FillField::OneTimeCode, .. } => 60,
         // The key store may ask the person for a password.
         Request::FillCredential { .. } | Request::RevealCredential { .. } | Request::AssertPasskey { .. } => 30,
         // Every cloud that customers live in is reached, one after the other.

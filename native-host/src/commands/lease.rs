@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use latchkey_engine::{Engine, StartLease};
-use latchkey_protocol::{CredentialKind, ErrorBody, ErrorCode, LeaseState, LeaseSummary};
+use latchkey_protocol::{CredentialKind, ErrorBody, ErrorCode, LeaseState, LeaseSummary, Secret};
 use serde_json::json;
 
 use super::attention::Attention;
@@ -35,9 +35,18 @@ pub(super) async fn start(engine: &Engine, start: Start, output: Output) -> Resu
         true => Some(engine.reveal_credential(lease.lease_id, &CALLER).await?),
         false => None,
     };
+    let code = match &secret {
+        Some(Secret { credential: CredentialKind::PasswordTotp, .. }) => {
+            Some(engine.reveal_code(lease.lease_id, &CALLER).await?)
+        }
+        _ => None,
+    };
     let mut document = json!({"lease": lease});
     if let Some(secret) = &secret {
         document["credential"] = json!({"kind": secret.credential, "value": secret.value});
+    }
+    if let Some(code) = &code {
+        document["credential"]["code"] = code.value.as_str().into();
     }
     output.document(&document);
     output.marked(
@@ -49,6 +58,9 @@ pub(super) async fn start(engine: &Engine, start: Start, output: Output) -> Resu
         Some(secret) => output.line(format_args!("    {}: {}", credential_name(secret.credential), secret.value)),
         None => output
             .line("    Click Latchkey in the browser's toolbar on the sign-in page, or say --show-credential here."),
+    }
+    if let Some(code) = &code {
+        output.line(format_args!("    One-time code: {} (for half a minute)", code.value));
     }
     output.line(format_args!("    End it with: latchkey end {}", quoted(&lease.tenant_name)));
     Ok(())
@@ -66,7 +78,7 @@ const fn credential_name(kind: CredentialKind) -> &'static str {
     match kind {
         CredentialKind::TemporaryAccessPass => "Temporary Access Pass",
         CredentialKind::Passkey => "Passkey",
-        CredentialKind::Password => "Password",
+        CredentialKind::PasswordTotp | CredentialKind::Password => "Password",
     }
 }
 
@@ -88,15 +100,15 @@ pub(super) async fn list(engine: &Engine, list: &List, output: Output) -> Result
     Ok(())
 }
 
-/// The passkeys that this machine keeps.
+/// The passkeys and OATH tokens that this machine keeps.
 async fn credentials(engine: &Engine, output: Output) -> Result<(), ErrorBody> {
     let credentials = engine.credentials().await?;
     output.document(&json!({ "credentials": credentials }));
     if credentials.is_empty() {
-        output.line("This machine keeps no passkeys.");
+        output.line("This machine keeps no passkeys and no OATH tokens.");
         return Ok(());
     }
-    let mut rows = vec![["PASSKEY", "TENANT", "ACCOUNT", "FOR", "MADE", "STATE"].map(str::to_owned).to_vec()];
+    let mut rows = vec![["NAME", "KIND", "TENANT", "ACCOUNT", "FOR", "MADE", "STATE"].map(str::to_owned).to_vec()];
     for credential in &credentials {
         let state = match (credential.registered, credential.held) {
             (true, true) => "ready",
@@ -105,6 +117,7 @@ async fn credentials(engine: &Engine, output: Output) -> Result<(), ErrorBody> {
         };
         rows.push(vec![
             credential.display_name.clone(),
+            if credential.kind == CredentialKind::Passkey { "passkey" } else { "OATH token" }.to_owned(),
             credential.tenant_name.clone(),
             credential.user_name.clone(),
             credential.relying_party.clone().unwrap_or_else(|| "-".to_owned()),

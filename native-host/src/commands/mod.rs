@@ -281,6 +281,8 @@ const fn step_name(step: Step) -> &'static str {
         Step::ReadBack => "reading everything back",
         Step::RegisterPasskey => "making a passkey",
         Step::DeletePasskey => "deleting passkeys",
+        Step::AddOathToken => "adding an OATH token",
+        Step::DeleteOathToken => "deleting OATH tokens",
     }
 }
 

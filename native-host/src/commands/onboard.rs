@@ -222,6 +222,8 @@ fn features(onboard: &TenantOnboard) -> BTreeSet<Feature> {
         .iter()
         .map(|feature| match feature {
             FeatureName::Passes => Feature::Passes,
+            FeatureName::Passkeys => Feature::Passkeys,
+            FeatureName::OneTimeCodesBeta => Feature::OneTimeCodesBeta,
             FeatureName::Groups => Feature::Groups,
             FeatureName::Pim => Feature::Pim,
             FeatureName::BreakGlass => Feature::BreakGlass,

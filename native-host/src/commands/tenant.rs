@@ -287,6 +287,9 @@ fn show_credential_plan(kind: CredentialKind, because: Option<&str>, output: Out
         CredentialKind::TemporaryAccessPass => {
             output.marked(Mark::Good, "signs in with a Temporary Access Pass");
         }
+        CredentialKind::PasswordTotp => {
+            output.marked(Mark::Good, "signs in with a password and a one-time code (beta)")
+        }
         CredentialKind::Password => {
             let because = because.unwrap_or("the tenant allows nothing better");
             output.marked(Mark::Warning, format_args!("signs in with a password: {because}"));

@@ -153,6 +153,9 @@ pub(crate) struct RulesSection {
     pub(crate) timed_roles: Option<Written<bool>>,
     /// What leases sign in with at best; the best that the tenant allows unless set.
     pub(crate) credential: Option<Written<BestCredential>>,
+    /// Beta: whether accounts are given OATH tokens, so that a password comes with a one-time code. Microsoft has them in
+    /// the beta version of Graph only, which it may change at any time; false unless set.
+    pub(crate) one_time_codes_beta: Option<Written<bool>>,
 }
 
 /// One of `[[tenants]]`.
@@ -180,6 +183,8 @@ pub(crate) struct TenantSection {
     pub(crate) timed_roles: Option<Written<bool>>,
     /// What leases sign in with at best here.
     pub(crate) credential: Option<Written<BestCredential>>,
+    /// Beta: whether accounts here are given OATH tokens.
+    pub(crate) one_time_codes_beta: Option<Written<bool>>,
 }
 
 impl TenantSection {
@@ -195,6 +200,7 @@ impl TenantSection {
             password_length: self.password_length.clone(),
             timed_roles: self.timed_roles.clone(),
             credential: self.credential.clone(),
+            one_time_codes_beta: self.one_time_codes_beta.clone(),
         }
     }
 }

@@ -158,6 +158,8 @@ mod tests {
             ("[[break_glass]]\nname = \"a\"\ntake_over = true\nrotate_after_reveal_minutes = 15", true),
             ("[access]\ncredential = \"passkey\"", true),
             ("[access]\ncredential = \"totp\"", false),
+            ("[access]\ncredential = \"password_totp\"\none_time_codes_beta = true", true),
+            ("[access]\none_time_codes_beta = \"yes\"", false),
             ("[verification]\nminutes = 0", true),
             ("[verification]\nminutes = 1441", false),
             ("[audit]\nkeep_days = 365", true),

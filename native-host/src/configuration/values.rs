@@ -551,7 +551,9 @@ impl BestCredential {
     }
 }
 
-described!(BestCredential, { "type": "string", "enum": ["passkey", "temporary_access_pass", "password"] });
+described!(BestCredential, {
+    "type": "string", "enum": ["passkey", "temporary_access_pass", "password_totp", "password"]
+});
 
 impl TryFrom<String> for BestCredential {
     type Error = &'static str;
@@ -560,8 +562,9 @@ impl TryFrom<String> for BestCredential {
         Ok(Self(match text.as_str() {
             "passkey" => CredentialKind::Passkey,
             "temporary_access_pass" => CredentialKind::TemporaryAccessPass,
+            "password_totp" => CredentialKind::PasswordTotp,
             "password" => CredentialKind::Password,
-            _ => return Err("a credential is passkey, temporary_access_pass or password"),
+            _ => return Err("a credential is passkey, temporary_access_pass, password_totp or password"),
         }))
     }
 }

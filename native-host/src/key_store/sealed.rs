@@ -1,5 +1,5 @@
 //! Passwords of break-glass accounts (entries of the platform's key store that a person can find there, too, if nothing
-//! else works any more), keys of passkeys, and what the PIN is compared with.
+//! else works any more), keys of passkeys, secrets of OATH tokens, and what the PIN is compared with.
 //!
 //! Only in a store that outlives a reboot: an emergency account whose password the machine forgot would be none.
 
@@ -12,6 +12,8 @@ use super::{KeyStore, KeyringError, Kind, StoredEntry, failure, platform_entry, 
 const SERVICE: &str = "Latchkey break-glass password";
 /// The same for keys of passkeys, whose entries begin so.
 const PASSKEYS: (&str, &str) = ("passkey:", "Latchkey passkey");
+/// The same for secrets of OATH tokens.
+const TOKENS: (&str, &str) = ("oath:", "Latchkey OATH token");
 /// The same for the PIN.
 const PIN: (&str, &str) = ("verification:", "Latchkey PIN");
 
@@ -23,8 +25,8 @@ impl KeyStore {
             return Ok(kind);
         }
         Err(SecretStoreError::Unavailable(format!(
-            "the {} forgets at a reboot, and passwords of break-glass accounts, passkeys and the PIN must not be \
-             forgotten: install and unlock a Secret Service (gnome-keyring, KWallet, KeePassXC)",
+            "the {} forgets at a reboot, and passwords of break-glass accounts, passkeys, OATH tokens and the PIN must \
+             not be forgotten: install and unlock a Secret Service (gnome-keyring, KWallet, KeePassXC)",
             kind.name()
         )))
     }
@@ -54,7 +56,9 @@ impl SealedStore for KeyStore {
 }
 
 fn stored(entry: &str) -> Result<StoredEntry, KeyringError> {
-    let service =
-        [PASSKEYS, PIN].iter().find(|(beginning, _)| entry.starts_with(beginning)).map_or(SERVICE, |(_, name)| name);
+    let service = [PASSKEYS, TOKENS, PIN]
+        .iter()
+        .find(|(beginning, _)| entry.starts_with(beginning))
+        .map_or(SERVICE, |(_, name)| name);
     platform_entry(service, entry)
 }

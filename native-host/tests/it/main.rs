@@ -14,6 +14,7 @@ mod installing;
 mod kill_switch;
 mod kills;
 mod lab;
+mod oath;
 mod onboarding;
 mod passkeys;
 mod recovering;
