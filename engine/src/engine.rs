@@ -747,7 +747,7 @@ impl Engine {
                 tenant,
                 &tenant.capabilities,
                 &credential::Outlook {
-                    passkey: passkeys.obstacle(tenant, &name.user_name, shared.now()),
+                    passkey: passkeys.obstacle(&rules, tenant, &name.user_name, shared.now()),
                     oath: tokens.obstacle(&rules, tenant, &name.user_name, shared.now()),
                     pinned: rules.credential,
                 },

@@ -67,8 +67,8 @@ pub use passkey::{CredentialSummary, PASSKEY_AAGUID};
 pub use password::PasswordLength;
 pub use person::{PIN_CHARACTERS, rules::LONGEST_VERIFICATION_MINUTES};
 pub use policy::{
-    ALL_ADMINS, Decision, Entitled, Entitlement, Limits, LoginMode, Policy, Profile, Refusal, Rules, STANDING_PROFILE,
-    TenantIdentity, TenantName, TenantRules, TicketPattern, Wish,
+    ALL_ADMINS, Decision, Entitled, Entitlement, Limits, LoginMode, PasskeyLife, Policy, Profile, Refusal, Rules,
+    STANDING_PROFILE, TenantIdentity, TenantName, TenantRules, TicketPattern, Wish,
 };
 pub use preflight::{AccountFound, DomainFound, Inspection, Need, PERMISSIONS, Permission, PermissionCheck};
 pub use recover::{ListedTenant, RecoverReport, TenantList};

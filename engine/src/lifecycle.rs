@@ -21,7 +21,7 @@ use crate::{
     graph::{Capabilities, Priority, read_organization},
     guards::{Guard, holds},
     oath::OathObstacle,
-    passkey::Obstacle,
+    passkey::{self, Obstacle},
     plan::{self, Action, Issue, Purpose},
     preflight,
     store::{self, AccountRow, Claim, LeaseRow, NewLease, TenantRow, leases},
@@ -183,7 +183,7 @@ async fn start_claimed(
     let generation = drive.account.credential_generation;
     let own = open.iter().find(|lease| ask.is(lease));
     let capabilities = drive.session.capabilities().await.map_err(|trouble| trouble.to_error("issue a token"))?;
-    let (choice, with_codes) = choose(shared, &drive, &capabilities, ask.start).await?;
+    let (choice, with_codes) = choose(shared, &mut drive, &capabilities, ask.start).await?;
     if let Some(lease) = own
         && lease.credential == Some(CredentialKind::Passkey)
         && choice.kind == CredentialKind::Passkey
@@ -270,20 +270,19 @@ async fn start_claimed(
 /// What this start issues, and whether a password, should it come to that, comes with a one-time code.
 async fn choose(
     shared: &Shared,
-    drive: &Drive<'_>,
+    drive: &mut Drive<'_>,
     capabilities: &Capabilities,
     start: &StartLease,
 ) -> Result<(CredentialPlan, bool), EngineError> {
-    let (tenant, now) = (&drive.tenant, shared.clock.now());
-    let pinned = shared.policy().rules(tenant.identity()).credential;
+    let pinned = shared.policy().rules(drive.tenant.identity()).credential;
+    let is_enough = pinned.is_some_and(|pinned| pinned != CredentialKind::Passkey);
     // What is in the way of reading the key store is in the way of the passkey and of the code, and of nothing else.
-    let oath = shared.oath_obstacle(tenant, capabilities, &drive.account).await.unwrap_or(Some(OathObstacle::NotMade));
-    let passkey = match start.passkey {
-        true if start.refused.is_none() => {
-            shared.passkey_obstacle(tenant, capabilities, &drive.account).await.unwrap_or(Some(Obstacle::NotMade))
-        }
-        _ => Some(Obstacle::NotMade),
+    let passkey = match start.passkey && start.refused.is_none() && !is_enough {
+        true => passkey::for_lease(drive, capabilities).await.unwrap_or(Some(Obstacle::NotMade)),
+        false => Some(Obstacle::NotMade),
     };
+    let (tenant, now) = (&drive.tenant, shared.clock.now());
+    let oath = shared.oath_obstacle(tenant, capabilities, &drive.account).await.unwrap_or(Some(OathObstacle::NotMade));
     let outlook = credential::Outlook { passkey, oath, pinned };
     let plan = match start.refused {
         Some(refused) => {
@@ -695,7 +694,11 @@ pub(crate) async fn settle(drive: &mut Drive<'_>) -> Result<(), EngineError> {
     let ending: Vec<_> =
         shared.store.open_leases_of(drive.account.account_id).await?.into_iter().filter(LeaseRow::is_ending).collect();
     match drive.drive(&mut Goal::Settle).await {
-        Ok(()) => record_settled(drive, &ending).await,
+        Ok(()) => {
+            record_settled(drive, &ending).await?;
+            passkey::clear_after_lease(drive).await;
+            Ok(())
+        }
         Err(error) => {
             record_unsettled(drive, &ending, &error).await?;
             Err(error)

@@ -89,8 +89,20 @@ pub struct Rules {
     pub timed_roles: Option<bool>,
     /// What leases are to sign in with at best; the best that there is unless set.
     pub credential: Option<CredentialKind>,
+    /// How long passkeys live; they are kept unless set.
+    pub passkeys: Option<PasskeyLife>,
     /// Whether accounts are given hardware OATH tokens through the beta of Microsoft Graph; no unless set.
     pub one_time_codes_beta: Option<bool>,
+}
+
+/// How long passkeys live.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PasskeyLife {
+    /// On the dormant account, from one lease to the next.
+    #[default]
+    Kept,
+    /// Made for one lease and deleted at its end.
+    PerLease,
 }
 
 /// Whose account a lease activates.
@@ -140,6 +152,7 @@ impl Rules {
             login: self.login.clone().or_else(|| wider.login.clone()),
             password_length: self.password_length.or(wider.password_length),
             timed_roles: self.timed_roles.or(wider.timed_roles),
+            passkeys: self.passkeys.or(wider.passkeys),
             one_time_codes_beta: self.one_time_codes_beta.or(wider.one_time_codes_beta),
             credential: self.credential.or(wider.credential),
         }

@@ -258,6 +258,9 @@ impl Outlook {
 /// # Errors
 /// What Microsoft answers.
 pub(crate) async fn provide(drive: &mut Drive<'_>) -> Result<(), EngineError> {
+    if !is_chosen(&drive.shared.policy().rules(drive.tenant.identity())) {
+        return Ok(());
+    }
     let capabilities = drive.session.capabilities().await.map_err(|trouble| trouble.to_error("issue a token"))?;
     if !drive.shared.wants_token(&drive.tenant, &capabilities).await? {
         return Ok(());
@@ -269,7 +272,8 @@ pub(crate) async fn provide(drive: &mut Drive<'_>) -> Result<(), EngineError> {
 /// why a lesser credential is used.
 pub(crate) async fn make_up(drive: &mut Drive<'_>) {
     let shared = drive.shared;
-    if !drive.account.here {
+    // Where nobody asks for codes, looking at an account costs nothing more.
+    if !drive.account.here || !is_chosen(&shared.policy().rules(drive.tenant.identity())) {
         return;
     }
     let outcome = match shared.usable_token(&drive.account).await {

@@ -9,10 +9,12 @@
 //! after the audit log says so.
 
 mod authenticator;
+mod lease;
 mod policy;
 mod request;
 
 pub use authenticator::PASSKEY_AAGUID;
+pub(crate) use lease::{clear as clear_after_lease, for_lease};
 pub(crate) use policy::{Obstacle, PasskeyPolicy};
 
 use std::collections::{BTreeSet, HashMap};
@@ -25,7 +27,7 @@ use uuid::Uuid;
 
 use self::{authenticator::CreationOptions, request::PageRequest};
 use crate::{
-    AuditEvent, Caller, Engine, EngineError, Failure, OnProgress,
+    AuditEvent, Caller, Engine, EngineError, Failure, OnProgress, PasskeyLife, Rules,
     drive::{Drive, Goal, Setback},
     engine::Shared,
     graph::{self, Capabilities, Priority, Trouble},
@@ -133,12 +135,10 @@ impl Shared {
         let (known, now) = (self.store.all_tenant_passkeys().await?, self.now());
         let mut without = BTreeSet::new();
         for tenant in self.store.tenants().await? {
-            let pinned = self.policy().rules(tenant.identity()).credential;
+            let rules = self.policy().rules(tenant.identity());
             let unknown = TenantPasskeys::default();
             let known = known.get(&tenant.tenant_id).unwrap_or(&unknown);
-            if pinned.is_some_and(|pinned| pinned != CredentialKind::Passkey)
-                || obstacle_in(&tenant, &tenant.capabilities, known, now).is_some()
-            {
+            if !are_kept(&rules) || obstacle_in(&tenant, &tenant.capabilities, known, now).is_some() {
                 continue;
             }
             for account in self.store.accounts_of(tenant.tenant_id).await?.into_iter().filter(|account| account.here) {
@@ -194,13 +194,15 @@ impl Outlook {
     }
 
     /// What is in the way of signing the account of that name in with a passkey, as far as the database can tell.
-    pub(crate) fn obstacle(&self, tenant: &TenantRow, user_name: &str, now: i64) -> Option<Obstacle> {
+    pub(crate) fn obstacle(&self, rules: &Rules, tenant: &TenantRow, user_name: &str, now: i64) -> Option<Obstacle> {
         let known = self.tenants.get(&tenant.tenant_id);
         let account = self.accounts.get(&(tenant.tenant_id, user_name.to_owned()));
         let rows = account.and_then(|account| self.rows.get(&account.account_id)).map_or(&[][..], Vec::as_slice);
         let unknown = TenantPasskeys::default();
         obstacle_in(tenant, &tenant.capabilities, known.unwrap_or(&unknown), now)
             .or_else(|| obstacle_of(rows, account, now))
+            // Where each lease has its own, it is made on the click.
+            .filter(|obstacle| rules.passkeys != Some(PasskeyLife::PerLease) || *obstacle != Obstacle::NotMade)
     }
 }
 
@@ -221,10 +223,15 @@ pub(crate) async fn provide(drive: &mut Drive<'_>) -> Result<(), EngineError> {
     drive.drive(&mut Goal::Keys { wanted: true }).await
 }
 
+/// Whether dormant accounts are to have passkeys, by the configuration.
+fn are_kept(rules: &Rules) -> bool {
+    let pinned = rules.credential.is_some_and(|pinned| pinned != CredentialKind::Passkey);
+    !pinned && rules.passkeys.unwrap_or_default() == PasskeyLife::Kept
+}
+
 /// Whether the tenant's accounts are to have passkeys.
 async fn is_wanted(shared: &Shared, tenant: &TenantRow, capabilities: &Capabilities) -> Result<bool, EngineError> {
-    let pinned = shared.policy().rules(tenant.identity()).credential;
-    if pinned.is_some_and(|pinned| pinned != CredentialKind::Passkey) || shared.secrets.sealed().is_none() {
+    if !are_kept(&shared.policy().rules(tenant.identity())) || shared.secrets.sealed().is_none() {
         return Ok(false);
     }
     let known = shared.store.tenant_passkeys(tenant.tenant_id).await?;
@@ -235,7 +242,11 @@ async fn is_wanted(shared: &Shared, tenant: &TenantRow, capabilities: &Capabilit
 /// is said in the log and shows as the reason why a lesser credential is used.
 pub(crate) async fn make_up(drive: &mut Drive<'_>) {
     let shared = drive.shared;
-    if !drive.account.here || !shared.is_verified() {
+    if !drive.account.here {
+        return;
+    }
+    clear_after_lease(drive).await;
+    if !shared.is_verified() {
         return;
     }
     let missing = async {

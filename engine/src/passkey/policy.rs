@@ -59,6 +59,7 @@ pub(crate) enum Obstacle {
     RefusedLately,
     NotMade,
     NotArrived,
+    NobodyVerified,
 }
 
 impl Obstacle {
@@ -75,6 +76,7 @@ impl Obstacle {
             Self::RefusedLately => "Microsoft refused the passkey a short while ago.",
             Self::NotMade => "This machine holds no passkey for the account.",
             Self::NotArrived => "The passkey was made just now and has not arrived everywhere.",
+            Self::NobodyVerified => "Nobody was verified in time for the lease's own passkey to be made.",
         }
     }
 
@@ -95,6 +97,7 @@ impl Obstacle {
             Self::RefusedLately => "It is tried again after an hour.".to_owned(),
             Self::NotMade => "Set a PIN with `latchkey pin set`, then run `latchkey prepare`.".to_owned(),
             Self::NotArrived => "Wait half a minute.".to_owned(),
+            Self::NobodyVerified => "Enter your PIN when you are asked for it.".to_owned(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Passwords with one-time codes from the preparing of an account to the sign-in, with the lab's sign-in as the judge of
 //! every code.
 
-use entra_sim::directory::{oath::OathToken, passkey::MethodState};
+use entra_sim::directory::{Licence, oath::OathToken, passkey::MethodState};
 use latchkey_engine::{AuditEvent, AuditQuery, Engine, EngineSettings, Failure, SealedStore};
 use latchkey_protocol::{CredentialKind, Document, ErrorCode, FillField, LeaseSummary};
 use serde_json::json;
@@ -18,7 +18,10 @@ const PERMISSIONS: &[&str] = &["Policy.ReadWrite.AuthenticationMethod", "UserAut
 /// A tenant whose accounts may have tokens.
 fn tenant(lab: &Lab, permissions: &[&str]) -> Uuid {
     let tenant_id = tenant_with(lab, "Tailspin", permissions);
-    lab.change_tenant(tenant_id, |tenant| tenant.oath_policy.state = MethodState::Enabled);
+    lab.change_tenant(tenant_id, |tenant| {
+        tenant.oath_policy.state = MethodState::Enabled;
+        tenant.licence = Licence::P1;
+    });
     tenant_id
 }
 
@@ -221,7 +224,7 @@ async fn each_thing_that_is_missing_is_named() {
 async fn a_tenant_without_the_licence_refuses_and_is_left_alone() {
     let lab = Lab::new().await;
     let tenant_id = tenant(&lab, PERMISSIONS);
-    lab.change_tenant(tenant_id, |tenant| tenant.licence = entra_sim::directory::Licence::Free);
+    lab.change_tenant(tenant_id, |tenant| tenant.licence = Licence::Free);
     let engine = lab.try_engine(switched_on(&lab)).await.unwrap();
     let (summary, prepared) = engine.add_tenant(lab.wish(tenant_id), &PERSON, QUIET).await.unwrap();
     assert_eq!(prepared.problems.len(), 1, "{:?}", prepared.problems);

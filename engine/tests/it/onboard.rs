@@ -119,6 +119,21 @@ fn made(lab: &Lab, tenant_id: Uuid) -> Vec<Application> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_passkeys_need_is_granted_and_no_more() {
+    let lab = Lab::new().await;
+    let engine = lab.engine().await;
+    engine.set_pin(None, &crate::passkeys::pin(), &PERSON).await.unwrap();
+    let permissions = least_permissions(&BTreeSet::from([Feature::Passkeys]));
+    let administrator = signed_in(&lab, FABRIKAM, "admin").await;
+    let onboarded = engine.onboard_tenant(&administrator, &wish(permissions.clone()), &PERSON, QUIET).await.unwrap();
+    assert_eq!(made(&lab, FABRIKAM)[0].permissions, permissions);
+    assert!(!permissions.contains("UserAuthMethod-TAP.ReadWrite.All"));
+    assert_eq!(onboarded.account.problems, []);
+    let id = lab.account(FABRIKAM).id;
+    assert_eq!(lab.sim().directory().tenant(&FABRIKAM.to_string()).unwrap().users[&id].passkeys.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_administrators_word_is_enough_and_exactly_what_was_asked_for_is_granted() {
     let lab = Lab::new().await;
     let engine = lab.engine().await;

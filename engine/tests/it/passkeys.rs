@@ -10,7 +10,7 @@ use entra_sim::{
     },
     passkeys::{Assertion, RelyingParty},
 };
-use latchkey_engine::{AuditEvent, AuditQuery, Engine, Failure, PASSKEY_AAGUID, StartLease};
+use latchkey_engine::{AuditEvent, AuditQuery, Engine, Failure, PASSKEY_AAGUID, PasskeyLife, StartLease};
 use latchkey_protocol::{CredentialKind, ErrorCode, LeaseState, LeaseSummary};
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -454,6 +454,66 @@ async fn a_passkey_that_somebody_else_made_is_left_alone() {
     assert_eq!(registered(&lab, tenant_id).len(), 2);
     engine.remove_tenant(tenant_id, false, &PERSON, QUIET).await.unwrap();
     assert_eq!(registered(&lab, tenant_id).iter().map(|key| key.id.as_str()).collect::<Vec<_>>(), ["theirs2"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_each_lease_has_its_own_it_is_made_on_the_click_and_gone_at_the_end() {
+    let lab = Lab::new().await;
+    let tenant_id = tenant(&lab);
+    let per_lease = || {
+        let mut settings = lab.settings();
+        settings.policy.everywhere.passkeys = Some(PasskeyLife::PerLease);
+        settings
+    };
+    let engine = lab.try_engine(per_lease()).await.unwrap();
+    engine.set_pin(None, &pin(), &PERSON).await.unwrap();
+    let (summary, prepared) = engine.add_tenant(lab.wish(tenant_id), &PERSON, QUIET).await.unwrap();
+    assert_eq!((prepared.problems.len(), summary.credential.kind), (0, CredentialKind::Passkey));
+    engine.sweep().await.unwrap();
+    assert!(registered(&lab, tenant_id).is_empty() && keys(&lab).is_empty(), "a dormant account has none");
+    engine.forget_person();
+
+    // The click comes before the person has shown who is there; and then the passkey takes its time to arrive.
+    let starting = {
+        let engine = engine.clone();
+        tokio::spawn(async move { started(&engine, tenant_id).await })
+    };
+    assert!(engine.verify_pin(&pin(), &PERSON).await.unwrap().verified);
+    lab.wait_until(|| registered(&lab, tenant_id).len() == 1).await;
+    assert!(!lab.account(tenant_id).enabled, "nothing is granted before");
+    while !starting.is_finished() {
+        lab.advance(10);
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    }
+    let lease = starting.await.unwrap();
+    assert_eq!(lease.credential, Some(CredentialKind::Passkey));
+    sign_in(&lab, &engine, &lease, false).await;
+    assert_eq!(started(&engine, tenant_id).await, lease, "asked for again");
+    let during = lab.account(tenant_id);
+    engine.end_lease(lease.lease_id, &PERSON, QUIET).await.unwrap();
+    lab.assert_dormant(tenant_id, &during);
+    assert!(registered(&lab, tenant_id).is_empty() && keys(&lab).is_empty());
+    lab.assert_nothing_is_left(&engine).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_kept_goes_when_it_is_not_to_be_kept_any_more_whatever_microsoft_says_at_first() {
+    let lab = Lab::new().await;
+    let tenant_id = tenant(&lab);
+    ready(&lab, tenant_id).await.close().await;
+    let mut settings = lab.settings();
+    settings.policy.everywhere.passkeys = Some(PasskeyLife::PerLease);
+    let engine = lab.try_engine(settings).await.unwrap();
+    let refusal = json!({
+        "match": { "method": "DELETE", "path_contains": "fido2Methods" }, "kind": "status", "status": 403, "times": 2,
+    });
+    lab.sim().faults.add(serde_json::from_value(refusal).unwrap());
+    lab.advance(1_000);
+    engine.sweep().await.unwrap();
+    assert!(keys(&lab).is_empty() && registered(&lab, tenant_id).len() == 1, "the key is destroyed at once");
+    lab.advance(1_000);
+    engine.sweep().await.unwrap();
+    assert!(registered(&lab, tenant_id).is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -138,6 +138,7 @@ fn set_twice(files: &[File], sources: &[Source]) -> Vec<Diagnostic> {
             ("application.sign_in_client_id", file.application.sign_in_client_id.as_ref().map(Written::span)),
             ("access.timed_roles", access.timed_roles.as_ref().map(Written::span)),
             ("access.credential", access.credential.as_ref().map(Written::span)),
+            ("access.passkeys", access.passkeys.as_ref().map(Written::span)),
             ("access.one_time_codes_beta", access.one_time_codes_beta.as_ref().map(Written::span)),
             ("verification.minutes", file.verification.minutes.as_ref().map(Written::span)),
             ("audit.keep_days", file.audit.keep_days.as_ref().map(Written::span)),

@@ -12,8 +12,8 @@ use serde::Deserialize;
 
 use super::values::{
     AccountPrefix, BestCredential, ClientId, CloudName, Days, EmergencyName, EventName, ExtensionId, Guid, HoldHours,
-    Hours, LeaseCount, Minutes, Name, PasswordCharacters, ProxyAddress, ReceiverAddress, RememberedMinutes,
-    SharedAccount, TechnicianName, Ticket, Written,
+    Hours, LeaseCount, Minutes, Name, PasskeyLifeName, PasswordCharacters, ProxyAddress, ReceiverAddress,
+    RememberedMinutes, SharedAccount, TechnicianName, Ticket, Written,
 };
 
 /// Latchkey's configuration. Secrets are never in it: they are in the operating system's key store.
@@ -153,6 +153,8 @@ pub(crate) struct RulesSection {
     pub(crate) timed_roles: Option<Written<bool>>,
     /// What leases sign in with at best; the best that the tenant allows unless set.
     pub(crate) credential: Option<Written<BestCredential>>,
+    /// How long passkeys live: kept on the dormant account, or made per lease and deleted at its end; kept unless set.
+    pub(crate) passkeys: Option<Written<PasskeyLifeName>>,
     /// Beta: whether accounts are given OATH tokens, so that a password comes with a one-time code. Microsoft has them in
     /// the beta version of Graph only, which it may change at any time; false unless set.
     pub(crate) one_time_codes_beta: Option<Written<bool>>,
@@ -183,6 +185,8 @@ pub(crate) struct TenantSection {
     pub(crate) timed_roles: Option<Written<bool>>,
     /// What leases sign in with at best here.
     pub(crate) credential: Option<Written<BestCredential>>,
+    /// How long passkeys live here.
+    pub(crate) passkeys: Option<Written<PasskeyLifeName>>,
     /// Beta: whether accounts here are given OATH tokens.
     pub(crate) one_time_codes_beta: Option<Written<bool>>,
 }
@@ -200,6 +204,7 @@ impl TenantSection {
             password_length: self.password_length.clone(),
             timed_roles: self.timed_roles.clone(),
             credential: self.credential.clone(),
+            passkeys: self.passkeys.clone(),
             one_time_codes_beta: self.one_time_codes_beta.clone(),
         }
     }

@@ -160,6 +160,8 @@ mod tests {
             ("[access]\ncredential = \"totp\"", false),
             ("[access]\ncredential = \"password_totp\"\none_time_codes_beta = true", true),
             ("[access]\none_time_codes_beta = \"yes\"", false),
+            ("[[tenants]]\ntenant = \"Contoso\"\npasskeys = \"per_lease\"", true),
+            ("[access]\npasskeys = \"never\"", false),
             ("[verification]\nminutes = 0", true),
             ("[verification]\nminutes = 1441", false),
             ("[audit]\nkeep_days = 365", true),

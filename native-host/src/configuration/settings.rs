@@ -159,6 +159,7 @@ impl RulesSection {
             password_length: self.password_length.as_ref().map(|length| length.value().get()),
             timed_roles: self.timed_roles.as_ref().map(|timed| *timed.value()),
             credential: self.credential.as_ref().map(|credential| credential.value().get()),
+            passkeys: self.passkeys.as_ref().map(|life| life.value().get()),
             one_time_codes_beta: self.one_time_codes_beta.as_ref().map(|chosen| *chosen.value()),
         }
     }

@@ -3,8 +3,8 @@
 //! What is refused is said in a sentence that never repeats the value: a person may have pasted a secret there.
 
 use latchkey_engine::{
-    AuditEvent, BreakGlassName, LONGEST_VERIFICATION_MINUTES, PasswordLength, RotationInterval, TicketPattern,
-    WebhookSettings,
+    AuditEvent, BreakGlassName, LONGEST_VERIFICATION_MINUTES, PasskeyLife, PasswordLength, RotationInterval,
+    TicketPattern, WebhookSettings,
 };
 use latchkey_protocol::{CredentialKind, cloud::Cloud};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -565,6 +565,32 @@ impl TryFrom<String> for BestCredential {
             "password_totp" => CredentialKind::PasswordTotp,
             "password" => CredentialKind::Password,
             _ => return Err("a credential is passkey, temporary_access_pass, password_totp or password"),
+        }))
+    }
+}
+
+/// How long passkeys live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct PasskeyLifeName(PasskeyLife);
+
+impl PasskeyLifeName {
+    /// As the engine knows it.
+    pub(crate) const fn get(self) -> PasskeyLife {
+        self.0
+    }
+}
+
+described!(PasskeyLifeName, { "type": "string", "enum": ["kept", "per_lease"] });
+
+impl TryFrom<String> for PasskeyLifeName {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Ok(Self(match text.as_str() {
+            "kept" => PasskeyLife::Kept,
+            "per_lease" => PasskeyLife::PerLease,
+            _ => return Err("passkeys are kept or per_lease"),
         }))
     }
 }

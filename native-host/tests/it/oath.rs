@@ -1,7 +1,7 @@
 //! A password with a one-time code, with the real process and a real key store, and the lab's sign-in as the judge.
 #![cfg(unix)]
 
-use entra_sim::directory::{passkey::MethodState, seed::TenantRecipe};
+use entra_sim::directory::{Licence, passkey::MethodState, seed::TenantRecipe};
 use serde_json::{Value, json};
 
 use crate::lab::{Lab, Tenant};
@@ -20,7 +20,12 @@ fn lab(configuration: &str) -> (Lab, Tenant) {
         ..TenantRecipe::default()
     };
     let made = lab.entra.sim.add_tenant(recipe);
-    lab.entra.sim.directory().tenant_mut(&made.id).unwrap().oath_policy.state = MethodState::Enabled;
+    {
+        let mut directory = lab.entra.sim.directory();
+        let made = directory.tenant_mut(&made.id).unwrap();
+        made.licence = Licence::P1;
+        made.oath_policy.state = MethodState::Enabled;
+    }
     let tenant = lab.tenant("Tailspin");
     (lab, tenant)
 }

@@ -1,0 +1,103 @@
+//! Passkeys that are made for one lease and deleted at its end, where the configuration wants no standing key.
+//!
+//! What that costs is paid on the click: somebody has to be verified first, and then Microsoft takes half a minute to
+//! know the new passkey everywhere. Whatever is in the way of it, the next credential in line is used. At the end the key
+//! is destroyed at once; the rows stay until Microsoft has deleted its half, and every look at the account tries again.
+
+use std::time::Duration;
+
+use super::{Obstacle, PROPAGATION};
+use crate::{
+    EngineError, PasskeyLife,
+    clock::milliseconds,
+    drive::{Drive, Goal},
+    engine::Shared,
+    graph::Capabilities,
+    sealed,
+    store::TenantRow,
+};
+
+/// For so long the person may type a PIN, or answer the operating system.
+const PERSON_TAKES: Duration = Duration::from_secs(60);
+/// How often it is looked whether she or he has.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// Whether the tenant's passkeys are made for one lease only.
+pub(super) fn is_per_lease(shared: &Shared, tenant: &TenantRow) -> bool {
+    shared.policy().rules(tenant.identity()).passkeys == Some(PasskeyLife::PerLease)
+}
+
+/// What is in the way of signing in with a passkey; where each lease has its own, one is made. The account is on loan.
+///
+/// # Errors
+/// When the loan is lost, or the database or the key store cannot be used.
+pub(crate) async fn for_lease(
+    drive: &mut Drive<'_>,
+    capabilities: &Capabilities,
+) -> Result<Option<Obstacle>, EngineError> {
+    let shared = drive.shared;
+    let found = shared.passkey_obstacle(&drive.tenant, capabilities, &drive.account).await?;
+    if found != Some(Obstacle::NotMade) || !is_per_lease(shared, &drive.tenant) {
+        return Ok(found);
+    }
+    if !wait_for_person(drive).await? {
+        return Ok(Some(Obstacle::NobodyVerified));
+    }
+    // While the account is active for another lease nothing is made: then the next credential in line is used.
+    let made = drive.drive(&mut Goal::Keys { wanted: true }).await;
+    drive.listed_passkeys = None;
+    if let Err(error) = made {
+        tracing::warn!(account = %drive.account.user_name, %error, "no passkey could be made for the lease");
+        return Ok(Some(Obstacle::NotMade));
+    }
+    let began = shared.clock.elapsed();
+    loop {
+        let found = shared.passkey_obstacle(&drive.tenant, capabilities, &drive.account).await?;
+        if found != Some(Obstacle::NotArrived) || shared.clock.elapsed() - began > 2 * PROPAGATION {
+            return Ok(found);
+        }
+        drive.hold().await?;
+        shared.clock.sleep(LOOK_EVERY).await;
+    }
+}
+
+/// The browser asks for the person while the account is activated.
+async fn wait_for_person(drive: &mut Drive<'_>) -> Result<bool, EngineError> {
+    let shared = drive.shared;
+    let until = shared.clock.elapsed() + milliseconds(PERSON_TAKES);
+    while !shared.is_verified() {
+        if shared.clock.elapsed() >= until {
+            return Ok(false);
+        }
+        drive.hold().await?;
+        shared.clock.sleep(LOOK_EVERY).await;
+    }
+    Ok(true)
+}
+
+/// Deletes what was made for leases that have ended. The account is on loan and has no lease.
+pub(crate) async fn clear(drive: &mut Drive<'_>) {
+    let shared = drive.shared;
+    if !is_per_lease(shared, &drive.tenant) {
+        return;
+    }
+    let cleared = async {
+        let rows = shared.store.passkeys_of(drive.account.account_id).await?;
+        if rows.is_empty()
+            || shared.store.open_leases_of(drive.account.account_id).await?.iter().any(|lease| lease.is_live())
+        {
+            return Ok::<_, EngineError>(());
+        }
+        // From here on it opens nothing, whatever Microsoft says.
+        for row in &rows {
+            sealed::discard(&shared.secrets, row.entry()).await?;
+        }
+        let outcome = drive.drive(&mut Goal::Keys { wanted: false }).await;
+        drive.listed_passkeys = None;
+        shared.store.save_known(&drive.claim, &drive.account).await?;
+        outcome
+    };
+    if let Err(error) = cleared.await {
+        tracing::warn!(account = %drive.account.user_name, %error, "a lease's passkey stays registered, without its key");
+    }
+}
