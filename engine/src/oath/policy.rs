@@ -67,7 +67,9 @@ impl OathObstacle {
                     .to_owned()
             }
             Self::Passwords => "Grant the application User-PasswordProfile.ReadWrite.All.".to_owned(),
-            Self::RefusedLately => "It is tried again after an hour.".to_owned(),
+            Self::RefusedLately => {
+                "It is tried again after an hour; if it stays so, look whether the tenant has Entra ID P1.".to_owned()
+            }
             Self::NotMade => "Run `latchkey prepare`.".to_owned(),
             Self::NotArrived => "Wait half a minute.".to_owned(),
         }

@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+use latchkey_protocol::{Step, StepState};
+
 use super::{Obstacle, PROPAGATION};
 use crate::{
     EngineError, PasskeyLife,
@@ -13,12 +15,14 @@ use crate::{
     drive::{Drive, Goal},
     engine::Shared,
     graph::Capabilities,
-    sealed,
+    person, sealed,
     store::TenantRow,
 };
 
 /// For so long the person may type a PIN, or answer the operating system.
 const PERSON_TAKES: Duration = Duration::from_secs(60);
+/// The same where there is no PIN: the operating system may not be able to ask either.
+const SYSTEM_TAKES: Duration = Duration::from_secs(20);
 /// How often it is looked whether she or he has.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
@@ -40,20 +44,25 @@ pub(crate) async fn for_lease(
     if found != Some(Obstacle::NotMade) || !is_per_lease(shared, &drive.tenant) {
         return Ok(found);
     }
+    // The directory may refuse it while the account is an administrator for another lease.
+    if has_live_lease(drive).await? {
+        return Ok(found);
+    }
     if !wait_for_person(drive).await? {
         return Ok(Some(Obstacle::NobodyVerified));
     }
-    // While the account is active for another lease nothing is made: then the next credential in line is used.
     let made = drive.drive(&mut Goal::Keys { wanted: true }).await;
     drive.listed_passkeys = None;
     if let Err(error) = made {
         tracing::warn!(account = %drive.account.user_name, %error, "no passkey could be made for the lease");
         return Ok(Some(Obstacle::NotMade));
     }
+    drive.report(Step::RegisterPasskey, StepState::Started);
     let began = shared.clock.elapsed();
     loop {
         let found = shared.passkey_obstacle(&drive.tenant, capabilities, &drive.account).await?;
         if found != Some(Obstacle::NotArrived) || shared.clock.elapsed() - began > 2 * PROPAGATION {
+            drive.report(Step::RegisterPasskey, StepState::Done);
             return Ok(found);
         }
         drive.hold().await?;
@@ -61,10 +70,17 @@ pub(crate) async fn for_lease(
     }
 }
 
+/// Whether a lease of the account is open.
+async fn has_live_lease(drive: &Drive<'_>) -> Result<bool, EngineError> {
+    let leases = drive.shared.store.open_leases_of(drive.account.account_id).await?;
+    Ok(leases.iter().any(|lease| lease.is_live()))
+}
+
 /// The browser asks for the person while the account is activated.
 async fn wait_for_person(drive: &mut Drive<'_>) -> Result<bool, EngineError> {
     let shared = drive.shared;
-    let until = shared.clock.elapsed() + milliseconds(PERSON_TAKES);
+    let takes = if person::has_pin(shared).await? { PERSON_TAKES } else { SYSTEM_TAKES };
+    let until = shared.clock.elapsed() + milliseconds(takes);
     while !shared.is_verified() {
         if shared.clock.elapsed() >= until {
             return Ok(false);
@@ -83,9 +99,7 @@ pub(crate) async fn clear(drive: &mut Drive<'_>) {
     }
     let cleared = async {
         let rows = shared.store.passkeys_of(drive.account.account_id).await?;
-        if rows.is_empty()
-            || shared.store.open_leases_of(drive.account.account_id).await?.iter().any(|lease| lease.is_live())
-        {
+        if rows.is_empty() || has_live_lease(drive).await? {
             return Ok::<_, EngineError>(());
         }
         // From here on it opens nothing, whatever Microsoft says.

@@ -182,6 +182,11 @@ async fn try_pin(shared: &Shared, pin: &SecretString, caller: &Caller) -> Result
     Err(Failure::PinWrong.into())
 }
 
+/// Whether there is a PIN.
+pub(crate) async fn has_pin(shared: &Shared) -> Result<bool, EngineError> {
+    Ok(stored(shared).await?.is_some())
+}
+
 async fn stored(shared: &Shared) -> Result<Option<SecretString>, EngineError> {
     let store = Arc::clone(&shared.secrets);
     if store.sealed().is_none() {

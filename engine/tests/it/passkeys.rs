@@ -497,6 +497,31 @@ async fn where_each_lease_has_its_own_it_is_made_on_the_click_and_gone_at_the_en
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_click_waits_for_a_person_for_a_while_and_then_takes_the_next_in_line() {
+    let lab = Lab::new().await;
+    let tenant_id = tenant(&lab);
+    let mut settings = lab.settings();
+    settings.policy.everywhere.passkeys = Some(PasskeyLife::PerLease);
+    let engine = lab.try_engine(settings).await.unwrap();
+    engine.add_tenant(lab.wish(tenant_id), &PERSON, QUIET).await.unwrap();
+    let starting = {
+        let engine = engine.clone();
+        tokio::spawn(async move { started(&engine, tenant_id).await })
+    };
+    while !starting.is_finished() {
+        lab.advance(10);
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    }
+    let lease = starting.await.unwrap();
+    assert_eq!(lease.credential, Some(CredentialKind::TemporaryAccessPass));
+    assert!(registered(&lab, tenant_id).is_empty() && keys(&lab).is_empty());
+    // Nobody is waited for while a lease is open.
+    assert_eq!(started(&engine, tenant_id).await, lease);
+    engine.end_lease(lease.lease_id, &PERSON, QUIET).await.unwrap();
+    lab.assert_nothing_is_left(&engine).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_kept_goes_when_it_is_not_to_be_kept_any_more_whatever_microsoft_says_at_first() {
     let lab = Lab::new().await;
     let tenant_id = tenant(&lab);
