@@ -7,6 +7,7 @@ import init, { BrainHandle } from './brain.js';
 import { reloadOncePagesAreAllowed } from './access.js';
 import { clearClipboardNow, clearClipboardLater, CLIPBOARD_ALARM } from './clipboard.js';
 import { openLine } from './host.js';
+import { answer, hasDoor, listenAtDoor, moveDoor } from './passkey.js';
 import { onPreferences, preferences } from './preferences.js';
 import { speak, words } from './words.js';
 
@@ -55,6 +56,7 @@ async function start() {
   await speak(preferred.language);
   brain = new BrainHandle(state, chrome.runtime.getManifest().version);
   queue.unshift(
+    ...(hasDoor ? [{ now: Date.now(), event: { type: 'passkey_door', door: 'shut' } }] : []),
     { now: Date.now(), event: { type: 'worker_started' } },
     { now: Date.now(), event: { type: 'preferences_read', preferences: preferred } },
   );
@@ -182,6 +184,18 @@ const carryOut = {
     open[place](url, tab_id).then(opened, () => opened(undefined));
   },
 
+  passkey_door({ open }) {
+    moveDoor(open).then((door) => happened({ type: 'passkey_door', door }));
+  },
+
+  answer_passkey({ request_id, response }) {
+    answer(request_id, response);
+  },
+
+  show_popup() {
+    chrome.action.openPopup?.().catch(ignore);
+  },
+
   save_passwords({ allowed }) {
     const passwordSavingEnabled = chrome.privacy?.services.passwordSavingEnabled;
     if (passwordSavingEnabled) (allowed ? passwordSavingEnabled.clear({}) : passwordSavingEnabled.set({ value: false })).catch(ignore);
@@ -258,6 +272,8 @@ chrome.runtime.onConnect.addListener((port) => {
     if (message.type === 'popup_opened' && message.url) carryOut.look(message);
   });
 });
+
+listenAtDoor(happened);
 
 chrome.tabs.onUpdated.addListener((tab_id, change, { url }) => {
   if (change.url !== undefined || change.status === 'loading') happened({ type: 'tab_navigated', tab_id, url });

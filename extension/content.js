@@ -20,10 +20,12 @@ const SELECTORS = {
   stay_box: '#KmsiCheckboxField',
   to_password: '#idA_PWD_SwitchToPassword',
   to_access_pass: '#accessPassLink',
+  to_passkey: '#idA_PWD_SwitchToFido',
   to_credentials: '#idA_PWD_SwitchToCredPicker',
   another_way: '#signInAnotherWay',
   credentials: '#credentialList',
   access_pass_tile: '[data-value=AccessPass]',
+  passkey_tile: '[data-value=FidoKey]',
   methods: '#idDiv_SAOTCS_Title,#idDiv_SAOTCS_Proofs',
   approval: '#idDiv_SAOTCAS_Title,#idDiv_SAOTCAS_Description,#idDiv_RemoteNGC_PollingDescription',
   number: '#idRichContext_DisplaySign,#idRemoteNGC_DisplaySign',
@@ -34,7 +36,6 @@ const SELECTORS = {
   service_error: '#service_exception_message',
   user_name_error: '#usernameError',
   password_error: '#passwordError',
-  code_error: '#idSpan_SAOTCC_Error_OTC,#idDiv_SAOTCS_Error_OTC',
   to_organization: '#redirectToIdpLink',
   self_submitting: 'form[name=hiddenform]',
   busy: '.lightbox-cover.disable-lightbox',
@@ -104,8 +105,8 @@ function formOrigin(node) {
 // What the server wrote; it stays as it is.
 function serverConfig() {
   const text = config ? '' : all('script:not([src])').find((script) => script.text.includes('$Config'))?.text;
-  const find = (pattern) => pattern.exec(text)?.[1];
-  if (text) config = { error_code: find(/"sErrorCode":\s*"?(\d{1,9})\b/), post_url: find(/"urlPost":\s*"([^"]+)"/) };
+  const find = (name) => RegExp(`"${name}":\\s*"?([^",}]+)`).exec(text)?.[1];
+  if (text) config = { error_code: find('sErrorCode'), post_url: find('urlPost'), challenge: find('sFidoChallenge') };
   return config;
 }
 

@@ -2,6 +2,7 @@
 import { askForPages } from './access.js';
 import init, { PopupHandle } from './popup_view.js';
 import { dress } from './looks.js';
+import { hasDoor } from './passkey.js';
 import { preferences } from './preferences.js';
 import { connect } from './shell.js';
 
@@ -31,7 +32,7 @@ const [{ pinned }, { now: preferred }, isPrivateAllowed] = await Promise.all([
 ]);
 askForPages(document.getElementById('access'));
 popup = new PopupHandle(document.getElementById('app'));
-popup.set_preferences(JSON.stringify({ ...preferred, pinned }), isPrivateAllowed);
+popup.set_preferences(JSON.stringify({ ...preferred, pinned, passkeys: hasDoor }), isPrivateAllowed);
 popup.tick(Date.now());
 early.splice(0).forEach(received);
 setInterval(() => popup.tick(Date.now()), 1000);

@@ -63,6 +63,8 @@ elements! {
     ToPassword = "to_password", "#idA_PWD_SwitchToPassword";
     /// 'Use a Temporary Access Pass'.
     ToAccessPass = "to_access_pass", "#accessPassLink";
+    /// 'Use your face, fingerprint, PIN or security key instead'.
+    ToPasskey = "to_passkey", "#idA_PWD_SwitchToFido";
     /// 'Sign-in options', opens the list of credentials.
     ToCredentials = "to_credentials", "#idA_PWD_SwitchToCredPicker";
     /// 'Sign in another way' on the second-factor page.
@@ -71,6 +73,8 @@ elements! {
     Credentials = "credentials", "#credentialList";
     /// Temporary Access Pass in a list of credentials or of second factors.
     AccessPassTile = "access_pass_tile", "[data-value=AccessPass]";
+    /// Passkey in a list of credentials or of second factors.
+    PasskeyTile = "passkey_tile", "[data-value=FidoKey]";
     /// The list of second factors.
     Methods = "methods", "#idDiv_SAOTCS_Title,#idDiv_SAOTCS_Proofs";
     /// 'Approve the request' on a phone.
@@ -91,8 +95,6 @@ elements! {
     UserNameError = "user_name_error", "#usernameError";
     /// An error under the password or the pass.
     PasswordError = "password_error", "#passwordError";
-    /// An error under a code.
-    CodeError = "code_error", "#idSpan_SAOTCC_Error_OTC,#idDiv_SAOTCS_Error_OTC";
     /// 'Taking you to your organization's sign-in page'.
     ToOrganization = "to_organization", "#redirectToIdpLink";
     /// A form that submits itself ('Working…').
@@ -127,7 +129,11 @@ impl<'de> Deserialize<'de> for ElementKey {
 }
 
 impl Read for ElementKey {
-    fn read(value: &Value) -> Option<Self> {
-        Self::of_key(value.as_str()?)
+    fn blank() -> Self {
+        Self::UserName
+    }
+
+    fn take(&mut self, value: &Value) -> bool {
+        value.as_str().and_then(Self::of_key).map(|key| *self = key).is_some()
     }
 }

@@ -20,28 +20,64 @@ use crate::{
 };
 
 /// Can be read from a JSON value.
-pub trait Read: Sized {
-    /// The value, or nothing if it is not one.
-    fn read(value: &Value) -> Option<Self>;
+///
+/// It is read in place, from a blank one: taking apart what was half made at each member that may be wrong is most of
+/// what a reader would be otherwise.
+pub trait Read {
+    /// What it is before it has been read. Nobody sees it.
+    fn blank() -> Self
+    where
+        Self: Sized;
 
-    /// What a missing member means; most members must be there.
-    #[must_use]
-    fn absent() -> Option<Self> {
-        None
+    /// Takes a value over; `false` if it is not one, and then what is here means nothing.
+    fn take(&mut self, value: &Value) -> bool;
+
+    /// Whether it may be missing; most members must be there.
+    fn take_nothing(&mut self) -> bool {
+        false
     }
+
+    /// The value, or nothing if it is not one.
+    fn read(value: &Value) -> Option<Self>
+    where
+        Self: Sized,
+    {
+        let mut read = Self::blank();
+        read.take(value).then_some(read)
+    }
+}
+
+/// Reads a member of an object into its place.
+#[inline(never)]
+pub fn take(object: &Map<String, Value>, name: &str, place: &mut dyn Read) -> bool {
+    match object.get(name) {
+        Some(value) => place.take(value),
+        None => place.take_nothing(),
+    }
+}
+
+/// The same for one that may be missing.
+#[inline(never)]
+pub fn take_if_there(object: &Map<String, Value>, name: &str, place: &mut dyn Read) -> bool {
+    object.get(name).is_none_or(|value| place.take(value))
 }
 
 /// A member of an object.
 pub fn member<T: Read>(object: &Map<String, Value>, name: &str) -> Option<T> {
-    match object.get(name) {
-        Some(value) => T::read(value),
-        None => T::absent(),
-    }
+    let mut read = T::blank();
+    take(object, name, &mut read).then_some(read)
 }
 
 /// A member of an object, or its default when it is missing.
 pub fn member_or_default<T: Read + Default>(object: &Map<String, Value>, name: &str) -> Option<T> {
-    object.get(name).map_or_else(|| Some(T::default()), T::read)
+    let mut read = T::default();
+    take_if_there(object, name, &mut read).then_some(read)
+}
+
+/// Has a reader of its own, which [`parsed`] makes a [`Read`] of.
+pub trait Parse: Sized {
+    /// The value, or nothing if it is not one.
+    fn parse(value: &Value) -> Option<Self>;
 }
 
 /// Reads text.
@@ -50,16 +86,31 @@ pub fn read_text<T: Read>(json: &str) -> Option<T> {
     T::read(&serde_json::from_str(json).ok()?)
 }
 
-/// Implements [`Read`] for a struct by the names of its fields. Fields after `;` may be missing.
+/// The place of a name in a list.
+#[must_use]
+pub fn place_of(names: &[&str], value: &Value) -> Option<usize> {
+    let name = value.as_str()?;
+    names.iter().position(|known| *known == name)
+}
+
+/// Implements [`Read`] for a struct by the names of its fields. Fields after `;` may be missing, those after a second
+/// `;` are not read.
 macro_rules! fields {
-    ($type:ty { $($field:ident),* $(; $($optional:ident),*)? }) => {
+    ($type:ty { $($field:ident),* $(; $($optional:ident),* $(; $($unread:ident),*)?)? }) => {
         impl $crate::json::Read for $type {
-            fn read(value: &serde_json::Value) -> Option<Self> {
-                let object = value.as_object()?;
-                Some(Self {
-                    $($field: $crate::json::member(object, stringify!($field))?,)*
-                    $($($optional: $crate::json::member_or_default(object, stringify!($optional))?,)*)?
-                })
+            fn blank() -> Self {
+                Self {
+                    $($field: $crate::json::Read::blank(),)*
+                    $($($optional: Default::default(),)* $($($unread: Default::default(),)*)?)?
+                }
+            }
+
+            fn take(&mut self, value: &serde_json::Value) -> bool {
+                let Some(object) = value.as_object() else {
+                    return false;
+                };
+                true $(&& $crate::json::take(object, stringify!($field), &mut self.$field))*
+                $($(&& $crate::json::take_if_there(object, stringify!($optional), &mut self.$optional))*)?
             }
         }
     };
@@ -69,73 +120,136 @@ macro_rules! fields {
 macro_rules! names {
     ($type:ty { $($name:literal = $variant:ident),* $(,)? }) => {
         impl $crate::json::Read for $type {
-            fn read(value: &serde_json::Value) -> Option<Self> {
-                match value.as_str()? {
-                    $($name => Some(Self::$variant),)*
-                    _ => None,
-                }
+            fn blank() -> Self {
+                [$(Self::$variant),*][0]
+            }
+
+            fn take(&mut self, value: &serde_json::Value) -> bool {
+                const VARIANTS: &[$type] = &[$(<$type>::$variant),*];
+                let place = $crate::json::place_of(&[$($name),*], value);
+                place.and_then(|place| VARIANTS.get(place)).map(|variant| *self = *variant).is_some()
             }
         }
     };
 }
 
-pub(crate) use {fields, names};
+/// Implements [`Read`] for what has a function of its own, `parse`.
+macro_rules! parsed {
+    ($type:ty, $blank:expr) => {
+        impl $crate::json::Read for $type {
+            fn blank() -> Self {
+                $blank
+            }
+
+            fn take(&mut self, value: &serde_json::Value) -> bool {
+                <Self as $crate::json::Parse>::parse(value).map(|parsed| *self = parsed).is_some()
+            }
+        }
+    };
+}
+
+pub(crate) use {fields, names, parsed};
 
 impl Read for String {
-    fn read(value: &Value) -> Option<Self> {
-        value.as_str().map(str::to_owned)
+    fn blank() -> Self {
+        Self::new()
+    }
+
+    fn take(&mut self, value: &Value) -> bool {
+        value.as_str().map(|text| text.clone_into(self)).is_some()
     }
 }
 
 impl Read for bool {
-    fn read(value: &Value) -> Option<Self> {
-        value.as_bool()
+    fn blank() -> Self {
+        false
+    }
+
+    fn take(&mut self, value: &Value) -> bool {
+        value.as_bool().map(|read| *self = read).is_some()
     }
 }
 
 impl Read for i64 {
-    fn read(value: &Value) -> Option<Self> {
-        value.as_i64()
+    fn blank() -> Self {
+        0
+    }
+
+    fn take(&mut self, value: &Value) -> bool {
+        value.as_i64().map(|read| *self = read).is_some()
     }
 }
 
 impl Read for i32 {
-    fn read(value: &Value) -> Option<Self> {
-        Self::try_from(value.as_i64()?).ok()
+    fn blank() -> Self {
+        0
+    }
+
+    fn take(&mut self, value: &Value) -> bool {
+        value.as_i64().and_then(|read| Self::try_from(read).ok()).map(|read| *self = read).is_some()
     }
 }
 
 impl Read for u32 {
-    fn read(value: &Value) -> Option<Self> {
-        Self::try_from(value.as_u64()?).ok()
+    fn blank() -> Self {
+        0
+    }
+
+    fn take(&mut self, value: &Value) -> bool {
+        value.as_u64().and_then(|read| Self::try_from(read).ok()).map(|read| *self = read).is_some()
     }
 }
 
 impl Read for Uuid {
-    fn read(value: &Value) -> Option<Self> {
-        Self::try_parse(value.as_str()?).ok()
+    fn blank() -> Self {
+        Self::nil()
+    }
+
+    fn take(&mut self, value: &Value) -> bool {
+        value.as_str().and_then(|text| Self::try_parse(text).ok()).map(|read| *self = read).is_some()
     }
 }
 
 impl<T: Read> Read for Option<T> {
-    fn read(value: &Value) -> Option<Self> {
-        if value.is_null() { Some(None) } else { T::read(value).map(Some) }
+    fn blank() -> Self {
+        None
     }
 
-    fn absent() -> Option<Self> {
-        Some(None)
+    fn take(&mut self, value: &Value) -> bool {
+        *self = None;
+        value.is_null() || self.insert(T::blank()).take(value)
+    }
+
+    fn take_nothing(&mut self) -> bool {
+        true
     }
 }
 
 impl<T: Read> Read for Vec<T> {
-    fn read(value: &Value) -> Option<Self> {
-        value.as_array()?.iter().map(T::read).collect()
+    fn blank() -> Self {
+        Self::new()
+    }
+
+    fn take(&mut self, value: &Value) -> bool {
+        let Some(values) = value.as_array() else {
+            return false;
+        };
+        self.clear();
+        values.iter().all(|value| {
+            self.push(T::blank());
+            self.last_mut().is_some_and(|last| last.take(value))
+        })
     }
 }
 
 impl<T: Read, const LENGTH: usize> Read for [T; LENGTH] {
-    fn read(value: &Value) -> Option<Self> {
-        Vec::read(value)?.try_into().ok()
+    fn blank() -> Self {
+        std::array::from_fn(|_| T::blank())
+    }
+
+    fn take(&mut self, value: &Value) -> bool {
+        let values = value.as_array().map_or(&[][..], Vec::as_slice);
+        values.len() == LENGTH && self.iter_mut().zip(values).all(|(place, value)| place.take(value))
     }
 }
 
@@ -163,14 +277,23 @@ names!(FillField { "password" = Password, "access_pass" = AccessPass, "one_time_
 names!(StepState { "started" = Started, "done" = Done, "retrying" = Retrying });
 
 impl Read for ErrorCode {
-    fn read(value: &Value) -> Option<Self> {
-        Self::from_number(u16::try_from(value.as_u64()?).ok()?)
+    fn blank() -> Self {
+        Self::Internal
+    }
+
+    fn take(&mut self, value: &Value) -> bool {
+        let number = value.as_u64().and_then(|number| u16::try_from(number).ok());
+        number.and_then(Self::from_number).map(|code| *self = code).is_some()
     }
 }
 
 impl Read for RequestId {
-    fn read(value: &Value) -> Option<Self> {
-        u32::read(value).map(Self)
+    fn blank() -> Self {
+        Self(0)
+    }
+
+    fn take(&mut self, value: &Value) -> bool {
+        self.0.take(value)
     }
 }
 
@@ -208,8 +331,10 @@ names!(FindingState { "good" = Good, "warning" = Warning, "broken" = Broken });
 #[cfg(feature = "popup")]
 fields!(Finding { link, state, found; next_step });
 
-impl Read for Reply {
-    fn read(value: &Value) -> Option<Self> {
+parsed!(Reply, Self::Noted {});
+
+impl Parse for Reply {
+    fn parse(value: &Value) -> Option<Self> {
         let object = value.as_object()?;
         Some(match object.get("reply")?.as_str()? {
             "welcome" => Self::Welcome(Read::read(value)?),
@@ -230,8 +355,10 @@ impl Read for Reply {
     }
 }
 
-impl Read for HostFrame {
-    fn read(value: &Value) -> Option<Self> {
+parsed!(HostFrame, Self::Error { id: None, error: ErrorBody::blank() });
+
+impl Parse for HostFrame {
+    fn parse(value: &Value) -> Option<Self> {
         let object = value.as_object()?;
         Some(match object.get("kind")?.as_str()? {
             "reply" => Self::Reply { id: member(object, "id")?, reply: member(object, "reply")? },
@@ -251,11 +378,13 @@ names!(StepProgress {
 });
 fields!(StepRow { label, state });
 fields!(Confirm { tenant_id, on_sign_in_page, page, problem });
-fields!(ProgressView { tenant_name, user_name, steps, status, needs_person, lease_id, can_retry });
+fields!(ProgressView { tenant_name, user_name, steps, credential, replaced, person, status, needs_person, lease_id, can_retry });
 fields!(ActiveView { lease_id, on_sign_in_page, page });
 
-impl Read for PopupView {
-    fn read(value: &Value) -> Option<Self> {
+parsed!(PopupView, Self::Connecting {});
+
+impl Parse for PopupView {
+    fn parse(value: &Value) -> Option<Self> {
         let object = value.as_object()?;
         Some(match object.get("screen")?.as_str()? {
             "connecting" => Self::Connecting {},

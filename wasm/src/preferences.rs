@@ -8,7 +8,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::json::Read;
+use crate::json::{Parse, Read, names, parsed};
 
 /// The key in `storage.local`.
 pub const STORED_AS: &str = "preferences";
@@ -58,20 +58,12 @@ pub fn minutes_within(said: Option<u32>, preferred: Option<u32>, maximum_minutes
     said.or(preferred).map(|minutes| minutes.clamp(1, maximum_minutes.max(1)))
 }
 
-impl Read for StaySignedIn {
-    fn read(value: &Value) -> Option<Self> {
-        match value.as_str()? {
-            "no" => Some(Self::No),
-            "yes" => Some(Self::Yes),
-            "ask" => Some(Self::Ask),
-            _ => None,
-        }
-    }
-}
+names!(StaySignedIn { "no" = No, "yes" = Yes, "ask" = Ask });
+parsed!(Preferences, Self::default());
 
-impl Read for Preferences {
+impl Parse for Preferences {
     /// Never fails on a member: a policy that was written for a later version must not take the others away.
-    fn read(value: &Value) -> Option<Self> {
+    fn parse(value: &Value) -> Option<Self> {
         fn set<T: Read>(value: &Value, name: &str) -> Option<T> {
             T::read(value.get(name)?)
         }

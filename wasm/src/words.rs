@@ -162,6 +162,9 @@ words! {
     CredentialPass = "credential_pass", "Temporary Access Pass";
     CredentialPassword = "credential_password", "Password";
     CredentialPasskey = "credential_passkey", "Passkey";
+    CredentialNotHere = "credential_not_here", "This browser cannot answer a page with a passkey, so the next credential is used.";
+    CredentialWhy = "credential_why", "Why nothing better";
+    CredentialReplaced = "credential_replaced", "$1 did not work here. Signing in with: $2";
     PasswordNote = "password_note", "Microsoft's portals may ask this account to register a second factor.";
     Start = "start", "Sign in";
     StartWithoutPage = "start_without_page", "Activate";
@@ -190,6 +193,12 @@ words! {
     StatusSubmitted = "status_submitted", "Waiting for Microsoft…";
     PressYourself = "press_yourself", "Filled. Look at it and press the button on the page.";
     StayYourself = "stay_yourself", "Answer “Stay signed in?” on the page.";
+    PinLabel = "pin_label", "PIN";
+    PinNote = "pin_note", "Latchkey has to know that it is you.";
+    PinWrong = "pin_wrong", "This is not the PIN. Tries left before a wait: $1";
+    PinWait = "pin_wait", "A wrong PIN was entered too often. Wait $1.";
+    PinEnter = "pin_enter", "Go on";
+    StatusReplacing = "status_replacing", "Getting another credential…";
     StatusSwitching = "status_switching", "Changing to the right way to sign in…";
 
     // Active.
@@ -259,6 +268,8 @@ words! {
     PageCaptcha = "page_captcha", "The page wants to know that you are a person. Answer it, then the sign-in goes on.";
     PageRegistration = "page_registration", "Microsoft wants this account to register a second factor before the portal opens. Follow the page.";
     PagePasskey = "page_passkey", "The page asks for a passkey. Choose another way to sign in on the page.";
+    PageNoPasskey = "page_no_passkey", "The passkey cannot be used here, and another credential was tried before. Choose the way to sign in on the page.";
+    PagePerson = "page_person", "Enter your PIN, and the sign-in goes on.";
     PageSignOut = "page_sign_out", "This page signs an account out. Nothing is filled.";
 
     // What Microsoft refused, by number.
@@ -280,6 +291,7 @@ words! {
     RefusedPassExpired = "refused_pass_expired", "The Temporary Access Pass has expired (AADSTS130504). End this access and start again.";
     RefusedPassUsed = "refused_pass_used", "The Temporary Access Pass was used already (AADSTS130505). End this access and start again.";
     RefusedPassElsewhere = "refused_pass_elsewhere", "The Temporary Access Pass works only in a web sign-in (AADSTS130506).";
+    RefusedPasskey = "refused_passkey", "Microsoft did not accept the passkey (AADSTS$1).";
     RefusedOther = "refused_other", "Microsoft refused the sign-in (AADSTS$1). Read the page.";
     RefusedNoNumber = "refused_no_number", "Microsoft refused the sign-in. Read the page.";
 

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{
     address::hint,
-    flow::{DocumentRecord, Flow, Purpose, Reason, key_of},
+    flow::{DocumentRecord, Flow, Passkey, Purpose, Reason, key_of},
     page::View,
     snapshot::{Element, Snapshot},
     table::{After, Meaning, NO_REFUSAL, NUMBERS, ROWS, Row, Then, When},
@@ -67,6 +67,8 @@ pub enum Decision {
     FillUserName,
     /// Ask the host for the secret for this field.
     AskSecret(Uuid, FillField),
+    /// Have the next credential in line issued; the text says what is wrong if that has been done already.
+    Replace(Text),
     /// Click something.
     Press(Key, Option<String>, Purpose),
     /// Nothing: the person must do something. With `true`, 'Try again' is offered.
@@ -199,6 +201,8 @@ impl Look<'_> {
     fn holds(&self, when: When) -> bool {
         let (flow, page) = (self.flow, self.page);
         let wants_pass = || self.credential() == CredentialKind::TemporaryAccessPass;
+        let wants_passkey = || self.credential() == CredentialKind::Passkey;
+        let may_need_passkey = |stand| wants_passkey() && !flow.passkey_answered && flow.passkey == stand;
         match when {
             When::Always => true,
             When::OtherCloud => !flow.cloud.signs_in_at(&page.origin),
@@ -239,7 +243,7 @@ impl Look<'_> {
             When::WantsPassFirst => wants_pass() && self.backs() == 0 && flow.wait(Reason::PassNotOffered).tries == 0,
             When::WantsPassLater => wants_pass() && self.sees(Key::Back),
             When::WantsPassInList => wants_pass() && flow.detours < MAXIMUM_DETOURS,
-            When::WantsPassword => !wants_pass(),
+            When::WantsPassword => self.credential() == CredentialKind::Password,
             When::Submitted => self.is_written() && self.here.is_some_and(|document| document.submitted),
             When::Emptied => self.is_written() && self.is_empty(),
             When::Written => self.is_written(),
@@ -254,6 +258,17 @@ impl Look<'_> {
             When::Asked => self.was_asked(),
             When::OwnTile => self.own_tiles().count() == 1,
             When::OwnTiles => self.own_tiles().count() > 1,
+            When::Replacing => flow.replaced.is_some() && self.grant == Grant::Pending,
+            When::Unusable => self.is_held() && may_need_passkey(Passkey::Unusable),
+            When::DoorShut => may_need_passkey(Passkey::Shut),
+            When::WantsPasskey => wants_passkey(),
+            When::WantsPasskeyListed => wants_passkey() && flow.detours == 0,
+            When::WantsOther => !wants_passkey() && flow.detours < MAXIMUM_DETOURS,
+            When::PersonMissing => may_need_passkey(Passkey::Person),
+            When::PasskeyAsked => may_need_passkey(Passkey::Asked),
+            When::PasskeyAnswered => wants_passkey() && flow.passkey_answered,
+            When::PasskeySilent => wants_passkey() && self.lasts(UNKNOWN_AFTER_MS) && flow.detours < MAXIMUM_DETOURS,
+            When::PasskeySilentForLong => wants_passkey() && self.lasts(UNKNOWN_AFTER_MS),
             When::StayOfOther => match identity(page) {
                 Some(identity) => !is_same_account(identity, &flow.user_name),
                 None => !flow.submitted,
@@ -271,6 +286,7 @@ impl Look<'_> {
             Then::TellNumber(word) => Decision::Tell(with_number(word, code(self.snapshot)), false),
             Then::Offer(word) => Decision::Tell(Text::of(word), !self.flow.allowed_once),
             Then::Again(reason, word) => return self.again(reason, Text::of(word)),
+            Then::Replace(word) => Decision::Replace(Text::of(word)),
             Then::ByNumber(otherwise) => return self.by_number(otherwise),
             Then::FillUserName => Decision::FillUserName,
             Then::FillSecret => self.secret()?,
@@ -307,8 +323,10 @@ impl Look<'_> {
         };
         let text = with_number(meaning.word, Some(number));
         match meaning.after {
-            After::Again(reason) if is_field => self.again(reason, text),
+            // The passkey's page is left by the next line, and asked for again.
+            After::Again(reason) if is_field || self.page.view == View::Passkey => self.again(reason, text),
             After::Once => Some(Decision::Tell(text, offered)),
+            After::Next if is_field || self.page.view == View::Passkey => Some(Decision::Replace(text)),
             _ => Some(Decision::Tell(text, false)),
         }
     }

@@ -1,8 +1,9 @@
 //! What comes out of the brain: everything the JavaScript shell has to do, in this order.
 //!
 //! On the wire: an array of `{"type": "fill", …}`. The shell carries each out and reports only what [`super::Event`]
-//! asks for. A secret is in [`Effect::Fill`] and [`Effect::ShowSecret`] and in nothing else: the shell passes it on
-//! and keeps no copy.
+//! asks for. A secret is in [`Effect::Fill`], [`Effect::ShowSecret`] and [`Effect::AnswerPasskey`], what a person typed
+//! to show who is there in one request of [`Effect::AskHost`], and neither in anything else: the shell passes them on and
+//! keeps no copy.
 
 use latchkey_protocol::{CredentialKind, LeaseSummary, RequestFrame};
 use serde::{Deserialize, Serialize};
@@ -118,6 +119,23 @@ pub enum Effect {
         /// The secret.
         value: Unprinted<String>,
     },
+    /// `webAuthenticationProxy.attach()` or `detach()`, after whatever was to be completed before. Answered by
+    /// `PasskeyDoor` in every case.
+    PasskeyDoor {
+        /// Whether requests are to come here.
+        open: bool,
+    },
+    /// `webAuthenticationProxy.completeGetRequest`.
+    AnswerPasskey {
+        /// `requestId`.
+        request_id: i32,
+        /// `responseJson`. Without it the page gets a `NotAllowedError`, as if a person had said no.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        response: Option<Unprinted<String>>,
+    },
+    /// `action.openPopup`, where the browser lets it be: a person is needed and the popup is closed. The icon says so in
+    /// any case.
+    ShowPopup {},
     /// `setTimeout` that reports `TimerRang`; replaces one of the same name. Lost with the worker, which is expected:
     /// what must outlive it is an alarm, and a new worker sets its timers afresh.
     SetTimer {

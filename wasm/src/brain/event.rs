@@ -10,7 +10,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::snapshot::Snapshot;
-use crate::json::{Read, fields, member, names};
+use crate::json::{Parse, Read, fields, member, names, parsed};
 pub use crate::popup::action::Action;
 use crate::preferences::Preferences;
 
@@ -28,10 +28,28 @@ pub struct EventFrame {
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Event {
     /// The worker has started and made its `BrainHandle` (with the state from `storage.session`, or without).
-    /// Always the first event.
+    /// The first event of all, but for [`Self::PasskeyDoor`].
     WorkerStarted {},
     /// `content.js` looked at its page (`runtime.onMessage` in the worker).
     PageSeen(PageSeen),
+    /// How the browser hands over what pages ask of passkeys (`chrome.webAuthenticationProxy`). Right before
+    /// [`Self::WorkerStarted`] where it has a door for that, and after every `Effect::PasskeyDoor`.
+    PasskeyDoor {
+        /// What it is like.
+        door: Door,
+    },
+    /// `webAuthenticationProxy.onGetRequest`.
+    PasskeyAsked {
+        /// `requestId`.
+        request_id: i32,
+        /// `requestDetailsJson`.
+        details: String,
+    },
+    /// `webAuthenticationProxy.onRequestCanceled`: the page gave up, or time did.
+    PasskeyCanceled {
+        /// `requestId`.
+        request_id: i32,
+    },
     /// `tabs.onUpdated` with a `url` or with `status: "loading"`. `url` is absent where the browser does not show it
     /// to the extension: then it is not a sign-in page.
     TabNavigated {
@@ -131,6 +149,19 @@ pub struct PageSeen {
     pub snapshot: Snapshot,
 }
 
+/// The browser's door for what pages ask of passkeys.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Door {
+    /// There is none, or somebody else holds it.
+    #[default]
+    Missing,
+    /// `detach()` was called, or nobody has attached yet: requests go their usual way.
+    Shut,
+    /// `attach()` was called: every page's request comes here.
+    Open,
+}
+
 /// What came of a fill or a click.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -151,17 +182,25 @@ pub enum Outcome {
 
 fields!(EventFrame { now, event });
 fields!(PageSeen { tab_id, frame_id, document_id, url, origin, snapshot });
+names!(Door { "missing" = Missing, "shut" = Shut, "open" = Open });
 names!(Outcome {
     "done" = Done, "document_gone" = DocumentGone, "page_changed" = PageChanged, "not_there" = NotThere, "covered" = Covered,
     "value_lost" = ValueLost,
 });
 
-impl Read for Event {
-    fn read(value: &Value) -> Option<Self> {
+parsed!(Event, Self::WorkerStarted {});
+
+impl Parse for Event {
+    fn parse(value: &Value) -> Option<Self> {
         let object = value.as_object()?;
         Some(match object.get("type")?.as_str()? {
             "worker_started" => Self::WorkerStarted {},
             "page_seen" => Self::PageSeen(Read::read(value)?),
+            "passkey_door" => Self::PasskeyDoor { door: member(object, "door")? },
+            "passkey_asked" => {
+                Self::PasskeyAsked { request_id: member(object, "request_id")?, details: member(object, "details")? }
+            }
+            "passkey_canceled" => Self::PasskeyCanceled { request_id: member(object, "request_id")? },
             "tab_navigated" => Self::TabNavigated { tab_id: member(object, "tab_id")?, url: member(object, "url")? },
             "preferences_read" => Self::PreferencesRead { preferences: member(object, "preferences")? },
             "tab_closed" => Self::TabClosed { tab_id: member(object, "tab_id")? },

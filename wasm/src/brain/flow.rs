@@ -3,15 +3,14 @@
 //! A flow begins with a click in the popup and with nothing else. It is saved across the worker's death, so it holds
 //! no secret and nothing of a page but its ids.
 
-use latchkey_protocol::{CredentialKind, FillField, cloud::Cloud};
+use latchkey_protocol::{CredentialKind, FillField, cloud::{Cloud, SignInOrigin}};
 use serde::Serialize;
-use serde_json::Value;
 use uuid::Uuid;
 
 use super::page::View;
 use crate::{
     elements::ElementKey,
-    json::{Read, fields, member, names},
+    json::{fields, names},
     popup::view::StepProgress,
     words::{Text, Word},
 };
@@ -46,6 +45,22 @@ pub enum Step {
     Stay = 4,
     /// The portal.
     Portal = 5,
+}
+
+/// Where the browser stands with the passkey of a sign-in that has one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Passkey {
+    /// It cannot be used here: the browser has no door for it, nobody can show who is there, or the host refused.
+    #[default]
+    Unusable,
+    /// The browser does not hand the page's request over yet.
+    Shut,
+    /// The page may ask.
+    Ready,
+    /// The page has asked, and the host is to answer.
+    Asked,
+    /// A person has to show who is there first.
+    Person,
 }
 
 /// One sign-in on one tab.
@@ -84,6 +99,20 @@ pub struct Flow {
     pub allowed: Option<String>,
     /// Whether that has been used.
     pub allowed_once: bool,
+    /// Where the browser stands with the passkey. Not saved: a new worker finds out.
+    #[serde(skip)]
+    pub passkey: Passkey,
+    /// The sign-in host that the tab was last known to be at.
+    #[serde(skip)]
+    pub at: Option<SignInOrigin>,
+    /// Until when the browser's door may stand open for it.
+    pub passkey_until: i64,
+    /// The host could not answer the page with the passkey.
+    pub passkey_failed: bool,
+    /// The page was answered with the passkey: once.
+    pub passkey_answered: bool,
+    /// What the page refused, or could not be used: the next credential in line signs in.
+    pub replaced: Option<CredentialKind>,
     /// Whether a credential was submitted, or a signed-in account chosen.
     pub submitted: bool,
     /// How often 'sign-in options' and the back arrow were used to find the right way to sign in.
@@ -208,7 +237,9 @@ pub enum Purpose {
     ToAccessPass,
     /// 'Use your password instead'.
     ToPassword,
-    /// 'Sign-in options'.
+    /// The way to the passkey.
+    ToPasskey,
+    /// 'Sign-in options', or 'Sign in another way'.
     ToCredentials,
     /// Temporary Access Pass in a list.
     AccessPassTile,
@@ -280,6 +311,12 @@ impl Flow {
             waits: Default::default(),
             allowed: None,
             allowed_once: false,
+            passkey: Passkey::Unusable,
+            at: None,
+            passkey_until: 0,
+            passkey_failed: false,
+            passkey_answered: false,
+            replaced: None,
             submitted: false,
             detours: 0,
             presses: 0,
@@ -427,36 +464,8 @@ fields!(DocumentRecord {
 fields!(Backoff { tries, since, until, about });
 names!(Over { "SignedIn" = SignedIn, "Registration" = Registration, "GivenUp" = GivenUp });
 
-impl Read for Flow {
-    fn read(value: &Value) -> Option<Self> {
-        let object = value.as_object()?;
-        Some(Self {
-            tab_id: member(object, "tab_id")?,
-            tenant_id: member(object, "tenant_id")?,
-            tenant_name: member(object, "tenant_name")?,
-            user_name: member(object, "user_name")?,
-            cloud: member(object, "cloud")?,
-            credential: member(object, "credential")?,
-            lease_id: member(object, "lease_id")?,
-            steps: member(object, "steps")?,
-            documents: member(object, "documents")?,
-            pressed: None,
-            acting: None,
-            asking: None,
-            waits: member(object, "waits")?,
-            allowed: member(object, "allowed")?,
-            allowed_once: member(object, "allowed_once")?,
-            submitted: member(object, "submitted")?,
-            detours: member(object, "detours")?,
-            presses: member(object, "presses")?,
-            starts: member(object, "starts")?,
-            status: member(object, "status")?,
-            needs_person: member(object, "needs_person")?,
-            can_retry: member(object, "can_retry")?,
-            away: member(object, "away")?,
-            away_until: member(object, "away_until")?,
-            opened: member(object, "opened")?,
-            over: member(object, "over")?,
-        })
-    }
-}
+fields!(Flow {
+    tab_id, tenant_id, tenant_name, user_name, cloud, credential, lease_id, steps, documents, waits, allowed, allowed_once,
+    passkey_until, passkey_failed, passkey_answered, replaced, submitted, detours, presses, starts, status, needs_person,
+    can_retry, away, away_until, opened, over; ; pressed, acting, asking, passkey, at
+});

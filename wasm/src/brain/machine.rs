@@ -7,29 +7,29 @@
 mod hands;
 mod host;
 mod leases;
+mod passkey;
 mod technician;
 
 pub(super) use host::is_about_the_wish;
 
 use latchkey_protocol::{
-    ErrorBody, LeaseSummary, Request, RequestFrame, TenantHint, TenantSummary, cloud::SignInOrigin,
+    ErrorBody, LeaseSummary, PersonState, Request, RequestFrame, TenantHint, TenantSummary, cloud::SignInOrigin,
 };
 use serde::Serialize;
-use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
     address,
     decide::Page,
     effect::{Effect, Icon},
-    event::{Event, EventFrame, Outcome, PageSeen},
+    event::{Door, Event, EventFrame, Outcome, PageSeen},
     few::Few,
     flow::{Act, Flow, Over, Purpose, Step},
     page::View,
     snapshot::Snapshot,
 };
 use crate::{
-    json::{Read, fields, member, read_text},
+    json::{fields, read_text},
     popup::{
         action::{Place, Wish},
         view::StepProgress,
@@ -84,6 +84,14 @@ pub struct Brain {
     pub(super) icons: Few<i32, Icon>,
     pub(super) everywhere: Option<(Icon, String)>,
     wakes: Few<String, i64>,
+    door: Door,
+    /// The door has been told to open or to shut.
+    door_asked: bool,
+    passkey_requests: Vec<passkey::PasskeyRequest>,
+    /// What is known of the person, who has to show who is there.
+    pub(super) person: Option<PersonState>,
+    /// The host knows the person, and forgets when it stops.
+    verified_until: i64,
     warm_until: i64,
     saved: String,
     pub(super) now: i64,
@@ -192,6 +200,8 @@ enum Asked {
     Extend(Uuid),
     Leases,
     Note,
+    Passkey(i32),
+    Person,
 }
 
 impl Brain {
@@ -223,6 +233,11 @@ impl Brain {
             icons: Few::new(),
             everywhere: None,
             wakes: Few::new(),
+            door: Door::Missing,
+            door_asked: false,
+            passkey_requests: Vec::new(),
+            person: None,
+            verified_until: 0,
             warm_until: 0,
             saved: String::new(),
             now: 0,
@@ -270,6 +285,9 @@ impl Brain {
         self.now = frame.now.clamp(0, LAST_MOMENT);
         match frame.event {
             Event::WorkerStarted {} => self.worker_started(),
+            Event::PasskeyDoor { door } => self.passkey_door(door),
+            Event::PasskeyAsked { request_id, details } => self.passkey_asked(request_id, details),
+            Event::PasskeyCanceled { request_id } => self.passkey_canceled(request_id),
             Event::PageSeen(seen) => self.page_seen(seen),
             Event::TabNavigated { tab_id, url } => self.tab_navigated(tab_id, url.as_deref()),
             Event::PreferencesRead { preferences } => self.preferences = preferences,
@@ -346,6 +364,7 @@ impl Brain {
                 flow.finish(Over::GivenUp, text);
             }
             flow.away = false;
+            flow.at = Some(origin);
             let page_id = snapshot.page_id.clone().unwrap_or_default();
             if flow.documents.len() >= MAXIMUM_DOCUMENTS {
                 flow.finish(Over::GivenUp, Text::of(Word::PageLoop));
@@ -401,9 +420,10 @@ impl Brain {
         if let Some(popup) = self.popup.as_mut().filter(|popup| popup.tab_id == Some(tab_id)) {
             popup.url = url.map(str::to_owned);
         }
-        if url.and_then(SignInOrigin::of_address).is_some() {
+        if let Some(origin) = url.and_then(SignInOrigin::of_address) {
             // Whether it may still come there is decided when the page is seen.
-            if running(&mut self.state.flows, tab_id).is_some() {
+            if let Some(flow) = running(&mut self.state.flows, tab_id) {
+                flow.at = Some(origin);
                 self.out.push(Effect::Look { tab_id });
             }
             return;
@@ -653,17 +673,4 @@ fields!(State {
 fields!(Opening { act, tenant_id, url, place, tab_id });
 fields!(HostProblem { title, advice, detail });
 
-impl Read for Activation {
-    fn read(value: &Value) -> Option<Self> {
-        let object = value.as_object()?;
-        Some(Self {
-            tenant_id: member(object, "tenant_id")?,
-            wish: member(object, "wish")?,
-            created: member(object, "created")?,
-            request: None,
-            wanted: member(object, "wanted")?,
-            reveal: false,
-            failure: member(object, "failure")?,
-        })
-    }
-}
+fields!(Activation { tenant_id, wish, created, wanted, failure; ; request, reveal });

@@ -79,6 +79,7 @@ impl View {
                 | Self::WorkOrPersonal
                 | Self::Credentials
                 | Self::StaySignedIn
+                | Self::Passkey
         )
     }
 

@@ -1,6 +1,6 @@
 //! What a person sees of the brain's state: icon, badge, title and the popup's view. Nothing is decided here.
 
-use latchkey_protocol::{ErrorBody, LeaseState, LeaseSummary, TenantSummary, cloud::SignInOrigin};
+use latchkey_protocol::{CredentialKind, ErrorBody, LeaseState, LeaseSummary, TenantSummary, cloud::SignInOrigin};
 use uuid::Uuid;
 
 use super::{
@@ -200,6 +200,9 @@ impl Brain {
                 tenant_name: tenant.name.clone(),
                 user_name: tenant.user_name.clone(),
                 steps: vec![StepRow { label: Text::of(Word::StepActivate), state: StepProgress::Running }],
+                credential: tenant.credential.kind,
+                replaced: None,
+                person: None,
                 status: Text::of(Word::StatusActivating),
                 needs_person: false,
                 lease_id: None,
@@ -236,6 +239,9 @@ impl Brain {
             tenant_name: flow.tenant_name.clone(),
             user_name: flow.user_name.clone(),
             steps: steps.collect(),
+            credential: flow.credential,
+            replaced: flow.replaced,
+            person: self.person.filter(|_| flow.credential == CredentialKind::Passkey && flow.is_running()),
             status: flow.status.clone(),
             needs_person: flow.needs_person,
             lease_id: flow.lease_id,

@@ -39,6 +39,9 @@ pub struct Snapshot {
     pub error_code: Option<String>,
     /// `urlPost` from the same text: a path or an address, which names the tenant.
     pub post_url: Option<String>,
+    /// `sFidoChallenge` from the same text: what the page asks a passkey to sign, so that its request is told from
+    /// that of any other page.
+    pub challenge: Option<String>,
     /// The known elements that are present.
     pub elements: Vec<Element>,
     /// `data-viewid` of every view that is present and visible; two while one slides out and the next one in.
@@ -104,7 +107,7 @@ pub struct Element {
 }
 
 fields!(Snapshot {
-    ; fingerprint, page_id, error_code, post_url, elements, views, identity, tiles, form_origin, top, ready, on_screen, focused
+    ; fingerprint, page_id, error_code, post_url, challenge, elements, views, identity, tiles, form_origin, top, ready, on_screen, focused
 });
 fields!(Element { key; count, visible, enabled, read_only, clear, input_type, empty, value });
 names!(Ready { "loading" = Loading, "interactive" = Interactive, "complete" = Complete });

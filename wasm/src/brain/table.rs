@@ -184,6 +184,17 @@ conditions! {
     OwnTile = "our account has one tile";
     OwnTiles = "our account has several tiles";
     StayOfOther = "it is about another account";
+    Replacing = "the next credential in line is being issued";
+    Unusable = "we hold a passkey, and it cannot be used here";
+    DoorShut = "we hold a passkey, and the browser does not hand requests for it over yet";
+    WantsPasskey = "we hold a passkey";
+    WantsPasskeyListed = "we hold a passkey, and have not looked at the list yet";
+    WantsOther = "we hold another credential";
+    PersonMissing = "a person has to show who is there";
+    PasskeyAsked = "the host has been asked for the answer";
+    PasskeyAnswered = "it was answered before";
+    PasskeySilent = "it has not asked for 8 s";
+    PasskeySilentForLong = "it has not asked for 8 s, again and again";
 }
 
 /// What is done.
@@ -203,6 +214,8 @@ pub enum Then {
     Offer(Word),
     /// Wait before trying again, and go on to the next line then. The word is for when there was enough of it.
     Again(Reason, Word),
+    /// Have the next credential in line issued, once; the word is for when that has been done.
+    Replace(Word),
     /// What [`NUMBERS`] says about Microsoft's number.
     ByNumber(Word),
     /// Write the user name into its box.
@@ -253,12 +266,17 @@ const EVERY: &[View] = &[];
 const EMPTY: &[View] = &[Loading, Unknown];
 const MOVING: &[View] = &[Busy, Sliding];
 const SECRET: &[View] = &[Password, AccessPass];
+const NAMED: &[View] = &[Password, AccessPass, Passkey];
 
 // `page`: the page alone shows it, and a browser test holds it. `later`: it needs what happened before.
 rows! {
     page "another-cloud": EVERY, OtherCloud => Then::TellTenant(Word::PageWrongCloud);
     later "acting": EVERY, Acting => Then::Wait(Word::StatusFilling);
     later "looping": EVERY, Looping => Then::Tell(Word::PageLoop);
+
+    later "replacing": EVERY, Replacing => Then::Wait(Word::StatusReplacing);
+    later "passkey-unusable": EVERY, Unusable => Then::Replace(Word::PageNoPasskey);
+    later "passkey-door": EVERY, DoorShut => Then::Wait(Word::StatusPage);
 
     page "unknown": EMPTY, EmptyForLong => Then::Tell(Word::PageUnknown);
     later "answer-loading": EMPTY, AfterClick => Then::Wait(Word::StatusSubmitted);
@@ -286,8 +304,11 @@ rows! {
 
     page "secret-of-nobody-for-long": SECRET, NobodyForLong => Then::Tell(Word::PageUnknown);
     page "secret-of-nobody": SECRET, Nobody => Then::Wait(Word::StatusPage);
-    page "secret-of-other-account": SECRET, OtherAccount => Then::Click(Key::Back, Purpose::BackForAccount);
-    page "secret-of-other-account-no-way-back": SECRET, OtherAccountAgain => Then::TellName(Word::PageOtherAccount);
+    page "secret-of-other-account": NAMED, OtherAccount => Then::Click(Key::Back, Purpose::BackForAccount);
+    page "secret-of-other-account-no-way-back": NAMED, OtherAccountAgain => Then::TellName(Word::PageOtherAccount);
+    later "secret-with-passkey-link": SECRET, WantsPasskey => Then::Click(Key::ToPasskey, Purpose::ToPasskey);
+    later "secret-with-options": SECRET, WantsPasskeyListed => Then::Click(Key::ToCredentials, Purpose::ToCredentials);
+    later "secret-no-passkey": SECRET, WantsPasskey => Then::Replace(Word::PageNoPasskey);
     page "password-with-pass-link": &[Password], WantsPass => Then::Click(Key::ToAccessPass, Purpose::ToAccessPass);
     page "password-with-pass-tile": &[Password], WantsPass => Then::Click(Key::AccessPassTile, Purpose::AccessPassTile);
     later "password-pass-not-yet": &[Password], WantsPassNotYet => Then::Wait(Word::StatusActivating);
@@ -315,6 +336,8 @@ rows! {
     page "picker-no-way": &[Picker], Always => Then::Tell(Word::PageNoTile);
     page "work-or-personal": &[WorkOrPersonal], Always => Then::Click(Key::WorkTile, Purpose::WorkTile);
     page "personal-only": &[WorkOrPersonal], Always => Then::Tell(Word::PageWorkOrPersonal);
+    later "credentials-with-passkey": &[Credentials], WantsPasskey => Then::Click(Key::PasskeyTile, Purpose::ToPasskey);
+    later "credentials-no-passkey": &[Credentials], WantsPasskey => Then::Replace(Word::PageNoPasskey);
     page "credentials-with-pass": &[Credentials], WantsPass => Then::Click(Key::AccessPassTile, Purpose::AccessPassTile);
     later "credentials-not-yet": &[Credentials], WantsPassNotYet => Then::Wait(Word::StatusActivating);
     page "credentials-no-pass": &[Credentials], WantsPassInList => Then::Click(Key::Back, Purpose::BackForPass);
@@ -325,6 +348,19 @@ rows! {
     page "stay": &[StaySignedIn], Always => Then::Click(Key::Back, Purpose::DoNotStay);
     page "stay-no-way": &[StaySignedIn], Always => Then::Tell(Word::PageUnknown);
     page "methods-with-pass": &[Methods], WantsPass => Then::Click(Key::AccessPassTile, Purpose::AccessPassTile);
+
+    later "methods-with-passkey": &[Methods], WantsPasskey => Then::Click(Key::PasskeyTile, Purpose::ToPasskey);
+    later "factor-with-other-ways": &[Code, Approval, ApprovalOver], WantsPasskeyListed => Then::Click(Key::AnotherWay, Purpose::ToCredentials);
+    later "passkey-refused": &[Passkey], Refused => Then::ByNumber(Word::RefusedOther);
+    later "passkey-again": &[Passkey], Refused => Then::Click(Key::ToCredentials, Purpose::ToCredentials);
+    page "passkey-of-other-credential": &[Passkey], WantsOther => Then::Click(Key::ToCredentials, Purpose::ToCredentials);
+    later "passkey-not-yet": &[Passkey], NotYet => Then::Wait(Word::StatusActivating);
+    later "passkey-person": &[Passkey], PersonMissing => Then::Tell(Word::PagePerson);
+    later "passkey-asked": &[Passkey], PasskeyAsked => Then::Wait(Word::StatusFilling);
+    later "passkey-answered": &[Passkey], PasskeyAnswered => Then::Replace(Word::PageAsksAgain);
+    later "passkey-silent": &[Passkey], PasskeySilent => Then::Click(Key::ToCredentials, Purpose::ToCredentials);
+    later "passkey-silent-for-long": &[Passkey], PasskeySilentForLong => Then::Replace(Word::PageNoPasskey);
+    later "passkey-waited-for": &[Passkey], WantsPasskey => Then::Wait(Word::StatusPage);
 
     page "methods": &[Methods], Always => Then::Tell(Word::PageMethods);
     page "code": &[Code], Always => Then::Tell(Word::PageCode);
@@ -352,6 +388,8 @@ pub enum After {
     Once,
     /// It is waited for and tried again, at most as often and as long as [`Reason`] allows.
     Again(Reason),
+    /// Nothing more with this credential: the next one in line is issued, once.
+    Next,
     /// The address had the error; the account has been found since.
     GoOn,
 }
@@ -394,12 +432,14 @@ pub const NUMBERS: &[Meaning] = &[
     means(90002, Word::RefusedTenant, After::Stop),
     means(90094, Word::RefusedConsent, After::Stop),
     means(130_500, Word::RefusedMethod, After::Stop),
-    means(130_502, Word::RefusedPassPolicy, After::Stop),
+    means(130_502, Word::RefusedPassPolicy, After::Next),
     means(130_503, Word::RefusedPassInvalid, After::Again(Reason::PassUnknown)),
     means(130_504, Word::RefusedPassExpired, After::Stop),
     means(130_505, Word::RefusedPassUsed, After::Stop),
     means(130_506, Word::RefusedPassElsewhere, After::Stop),
-    means(135_016, Word::RefusedMethod, After::Stop),
+    means(135_010, Word::RefusedPasskey, After::Next),
+    means(135_016, Word::RefusedMethod, After::Next),
+    means(500_121, Word::RefusedPasskey, After::Next),
 ];
 
 /// Numbers that a page carries and that refuse nothing: 'not signed in' is how every sign-in begins, the others are

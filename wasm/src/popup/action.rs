@@ -1,11 +1,12 @@
 //! What the technician can do in the popup, as it travels from the popup to the brain.
 
+use latchkey_protocol::Pin;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
-    json::{Read, fields, member, member_or_default, names},
+    json::{Parse, fields, member, member_or_default, names, parsed},
     words::Word,
 };
 
@@ -69,6 +70,11 @@ pub enum Action {
     },
     /// Stop the sign-in on this tab; the lease stays as it is.
     StopSignIn {},
+    /// Typed the PIN, to show who is there.
+    VerifyPerson {
+        /// The PIN.
+        pin: Pin,
+    },
     /// Try again what failed: the host, the activation, or the sign-in.
     Retry {},
 }
@@ -137,8 +143,10 @@ impl Place {
 names!(Place { "this_tab" = ThisTab, "new_tab" = NewTab, "private_window" = PrivateWindow });
 fields!(Wish { minutes, profile, reason, ticket });
 
-impl Read for Action {
-    fn read(value: &Value) -> Option<Self> {
+parsed!(Action, Self::Retry {});
+
+impl Parse for Action {
+    fn parse(value: &Value) -> Option<Self> {
         let object = value.as_object()?;
         let tenant_id = || member(object, "tenant_id");
         let lease_id = || member(object, "lease_id");
@@ -158,6 +166,7 @@ impl Read for Action {
             "end_all" => Self::EndAll {},
             "reveal" => Self::Reveal { lease_id: lease_id()? },
             "stop_sign_in" => Self::StopSignIn {},
+            "verify_person" => Self::VerifyPerson { pin: Pin(member(object, "pin")?) },
             "retry" => Self::Retry {},
             _ => return None,
         })

@@ -7,7 +7,7 @@
 use std::{cell::RefCell, rc::Rc};
 
 use js_sys::{Array, JSON, Reflect};
-use latchkey_protocol::{CredentialKind, LeaseSummary, portal::Portal};
+use latchkey_protocol::{CredentialKind, LeaseSummary, Pin, portal::Portal};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 use wasm_bindgen::{JsCast, prelude::*};
@@ -54,6 +54,8 @@ pub(super) struct Popup {
     pub(super) directory: Directory,
     pub(super) leases: Vec<LeaseSummary>,
     pub(super) preferences: Preferences,
+    /// Whether this browser can answer a page with a passkey.
+    pub(super) has_passkeys: bool,
     /// Whether the browser lets the extension work in private windows.
     pub(super) private_allowed: bool,
     pub(super) search: String,
@@ -113,6 +115,7 @@ impl PopupHandle {
             directory: Directory::default(),
             leases: Vec::new(),
             preferences: Preferences::default(),
+            has_passkeys: false,
             private_allowed: false,
             search: String::new(),
             rows: ROWS,
@@ -146,6 +149,7 @@ impl PopupHandle {
             place: Place::from_key(key("place")).unwrap_or_default(),
             minutes: member(&object, "minutes").unwrap_or_default(),
         };
+        popup.has_passkeys = member(&object, "passkeys").unwrap_or_default();
         popup.private_allowed = private_allowed;
     }
 
@@ -309,6 +313,7 @@ impl Popup {
             "end-all" => Action::EndAll {},
             "reveal" => Action::Reveal { lease_id: id()? },
             "stop" => Action::StopSignIn {},
+            "verify" => Action::VerifyPerson { pin: self.pin_typed()? },
             "retry" => Action::Retry {},
             "hide" => {
                 self.hide_secret();
@@ -366,6 +371,15 @@ impl Popup {
 
     pub(super) fn lease(&self, lease_id: Uuid) -> Option<&LeaseSummary> {
         self.leases.iter().find(|lease| lease.lease_id == lease_id)
+    }
+
+    /// What stands in the box for the PIN, which is empty afterwards. It is kept nowhere.
+    fn pin_typed(&self) -> Option<Pin> {
+        let input = self.root.query_selector("#pin").ok()??.dyn_into::<HtmlInputElement>().ok()?;
+        let typed = input.value();
+        input.set_value("");
+        let _ = input.focus();
+        (!typed.is_empty()).then_some(Pin(typed))
     }
 
     fn pin(&mut self, tenant_id: Uuid) -> Option<Deed> {

@@ -9,7 +9,9 @@
 //! with `choice`, `profiles` with `profile`, `text-box`, `buttons`, `primary`, `quiet`, `danger`, `note`, `warning`,
 //! `status`, `needs-person`, `countdown`, `until`, `secret`, `secret-value`, `details`, `minutes`, `search`, `foot`.
 
-use latchkey_protocol::{CredentialKind, ErrorBody, LeaseState, ProfileSummary, TenantSummary, portal::Portal};
+use latchkey_protocol::{
+    CredentialKind, CredentialPlan, ErrorBody, LeaseState, PersonState, ProfileSummary, TenantSummary, portal::Portal,
+};
 use uuid::Uuid;
 use wasm_bindgen::{JsCast, prelude::*};
 use web_sys::{HtmlElement, HtmlInputElement};
@@ -281,9 +283,10 @@ impl Popup {
         content.push(Tree::new("dl").class("facts").children(facts(&[
             (word(Word::ConfirmAccount), tenant.user_name.clone()),
             (word(Word::ConfirmRoles), roles),
-            (word(Word::ConfirmCredential), word(name_of(tenant.credential.kind))),
+            (word(Word::ConfirmCredential), word(name_of(self.usable(&tenant.credential)))),
         ])));
-        if tenant.credential.kind == CredentialKind::Password {
+        content.extend(self.why_not_better(&tenant.credential));
+        if self.usable(&tenant.credential) == CredentialKind::Password {
             content.push(note(&word(Word::PasswordNote)));
         }
         content.extend(tenant.credential.because.as_deref().filter(|because| !because.is_empty()).map(note));
@@ -338,6 +341,56 @@ impl Popup {
         content
     }
 
+    /// What signs in here: not every browser can answer a page with a passkey.
+    fn usable(&self, plan: &CredentialPlan) -> CredentialKind {
+        match plan.kind {
+            CredentialKind::Passkey if !self.has_passkeys => plan.otherwise.unwrap_or(CredentialKind::Password),
+            kind => kind,
+        }
+    }
+
+    /// Why the better credentials are not available, for whoever asks.
+    fn why_not_better(&self, plan: &CredentialPlan) -> Option<Tree> {
+        let mut reasons: Vec<_> = plan
+            .unavailable
+            .iter()
+            .map(|one| {
+                let reason = [word(name_of(one.kind)).as_str(), ": ", &one.because, " ", &one.remedy].concat();
+                Tree::new("p").text(&reason)
+            })
+            .collect();
+        if self.usable(plan) != plan.kind {
+            reasons.insert(0, Tree::new("p").text(&word(Word::CredentialNotHere)));
+        }
+        let summary = Tree::new("summary").text(&word(Word::CredentialWhy));
+        (!reasons.is_empty())
+            .then(|| Tree::new("details").key("why").class("details").child(summary).children_after(reasons.into_iter()))
+    }
+
+    /// Asks who is there. What is typed is in its box only.
+    fn pin_box(&self, person: &PersonState) -> Vec<Tree> {
+        let mut content = vec![note(&word(Word::PinNote)).key("pin-note")];
+        let left = person.wait_until.map_or(0, |until| until.saturating_sub(self.moment()));
+        if left > 0 {
+            let text = Text::with(Word::PinWait, time_left(left, true));
+            content.push(note(&say(&text)).key("pin-wait").class("warning"));
+            return content;
+        }
+        if person.wrong {
+            let tries = person.tries_left.unwrap_or_default().to_string();
+            let text = say(&Text::with(Word::PinWrong, tries));
+            content.push(note(&text).key("pin-wrong").class("warning").attribute("role", "alert"));
+        }
+        let input = Tree::new("input")
+            .attribute("id", "pin")
+            .attribute("type", "password")
+            .attribute("autocomplete", "off")
+            .focus();
+        let label = Tree::new("label").attribute("for", "pin").text(&word(Word::PinLabel));
+        content.push(Tree::new("p").class("text-box").key("pin").child(label).child(input));
+        content
+    }
+
     fn minutes_proposed(&self, usual: u32, maximum: u32) -> u32 {
         self.wish.minutes.or_else(|| minutes_within(None, self.preferences.minutes, maximum)).unwrap_or(usual)
     }
@@ -364,18 +417,31 @@ impl Popup {
             Tree::new("p").class("row-domain").text(&progress.user_name),
             Tree::new("ol").class("steps").children(steps.collect()),
         ];
-        content.extend(self.secret_box());
+        let credential = word(name_of(progress.credential));
+        content.push(match progress.replaced {
+            Some(refused) => {
+                let args = vec![word(name_of(refused)), credential];
+                note(&look_up(Word::CredentialReplaced.key(), args)).key("replaced").class("warning")
+            }
+            None => note(&[&word(Word::ConfirmCredential), ": ", &credential].concat()).key("credential"),
+        });
         let mut choices = Vec::new();
+        if let Some(person) = progress.person.as_ref().filter(|person| person.pin_set) {
+            content.extend(self.pin_box(person));
+            choices.push(button(Word::PinEnter, "verify", "").class("primary").default());
+        }
+        content.extend(self.secret_box());
         if progress.can_retry {
             choices.push(button(Word::Retry, "retry", "").class("primary").default());
         }
         if let Some(lease_id) = progress.lease_id {
-            if self.secret.is_none() {
+            if self.secret.is_none() && progress.credential != CredentialKind::Passkey {
                 choices.push(button(Word::ShowCredential, "reveal", &lease_id.to_string()).class("quiet"));
             }
             choices.push(button(Word::EndNow, "end", &lease_id.to_string()).class("danger"));
         }
-        choices.push(button(Word::StopSignIn, "stop", "").class("quiet").focus());
+        // It has no focus by itself: the Enter that began it, pressed twice, must not stop it.
+        choices.push(button(Word::StopSignIn, "stop", "").class("quiet"));
         content.push(buttons(choices));
         content
     }
@@ -395,11 +461,13 @@ impl Popup {
                     .key("until")
                     .class("row-domain until")
                     .text(&say(&Text::with(Word::ActiveUntil, self.time_of(lease.until)))),
-                Tree::new("dl").class("facts").children(facts(&[
-                    (word(Word::ConfirmAccount), lease.user_name.clone()),
-                    (word(Word::ConfirmRoles), lease.roles.join(", ")),
-                ])),
             ];
+        let mut known = vec![
+            (word(Word::ConfirmAccount), lease.user_name.clone()),
+            (word(Word::ConfirmRoles), lease.roles.join(", ")),
+        ];
+        known.extend(lease.credential.map(|kind| (word(Word::ConfirmCredential), word(name_of(kind)))));
+        content.push(Tree::new("dl").class("facts").children(facts(&known)));
         content.extend(lease.problem.as_ref().map(problem).unwrap_or_default());
         content.extend(warnings(&self.directory.notices(Some(lease.tenant_id), &self.leases, self.moment())));
         content.extend(self.secret_box());
@@ -416,7 +484,7 @@ impl Popup {
             content.push(text_box("reason", Word::ConfirmReason, self.wish.reason.as_deref(), false));
         }
         choices.push(button(Word::Extend, "extend", &id).class("quiet"));
-        if self.secret.is_none() {
+        if self.secret.is_none() && lease.credential != Some(CredentialKind::Passkey) {
             choices.push(button(Word::ShowCredential, "reveal", &id).class("quiet"));
         }
         choices.push(button(Word::EndNow, "end", &id).class("danger"));

@@ -4,7 +4,7 @@
 //! words of them ([`super::list`]), because every byte in the worker's WASM is loaded with every sign-in page. A secret
 //! that the technician asked to see comes by its own way (`show_secret`), so that no view ever holds one.
 
-use latchkey_protocol::ErrorBody;
+use latchkey_protocol::{CredentialKind, ErrorBody, PersonState};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -74,6 +74,14 @@ pub struct ProgressView {
     pub user_name: String,
     /// The steps, in order.
     pub steps: Vec<StepRow>,
+    /// What it signs in with.
+    pub credential: CredentialKind,
+    /// What was refused or could not be used before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced: Option<CredentialKind>,
+    /// What is known of the person, who has to type the PIN.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub person: Option<PersonState>,
     /// What is going on now; announced.
     pub status: Text,
     /// Whether it waits for the technician.

@@ -20,10 +20,12 @@ use crate::{
 
 impl Brain {
     pub(super) fn settle(&mut self) {
+        self.carry_passkeys();
         for tab_id in self.running_tabs() {
             self.renew(tab_id);
             self.advance(tab_id);
         }
+        self.mind_door();
         self.keep_unsaved();
         self.watch_leases();
         self.present();
@@ -149,7 +151,7 @@ impl Brain {
                 Decision::Wait(text) => {
                     flow.status = text;
                     let limit = match page.view {
-                        View::Loading | View::Unknown => decide::UNKNOWN_AFTER_MS,
+                        View::Loading | View::Unknown | View::Passkey => decide::UNKNOWN_AFTER_MS,
                         View::Password | View::AccessPass if page.snapshot.identity.is_none() => {
                             decide::UNKNOWN_AFTER_MS
                         }
@@ -168,6 +170,15 @@ impl Brain {
                     let document = flow.document_mut(&page.document_id);
                     if is_unknown && !std::mem::replace(&mut document.noted, true) {
                         self.ask(Asked::Note, Request::NoteUnknownPage {}, LOOK_UP_MS);
+                    }
+                }
+                Decision::Replace(text) => {
+                    if self.replace(tab_id) {
+                        continue;
+                    }
+                    if let Some(flow) = running(&mut self.state.flows, tab_id) {
+                        flow.status = text;
+                        flow.needs_person = true;
                     }
                 }
                 Decision::FillUserName => self.fill_user_name(tab_id),
@@ -242,7 +253,11 @@ impl Brain {
                 document.backs += 1;
                 flow.detours += 1;
             }
-            Purpose::ToCredentials => flow.detours += 1,
+            Purpose::ToCredentials => {
+                flow.detours += 1;
+                // It is asked for anew there, with another challenge.
+                flow.passkey_answered = false;
+            }
             Purpose::AccountTile => flow.submitted = true,
             Purpose::DoNotStay | Purpose::Stay => flow.step(Step::Stay, StepProgress::Running),
             _ => {}

@@ -2,7 +2,7 @@
 //! which a secret passes, and a sentence for every way in which a host can fail.
 
 use latchkey_protocol::{
-    ErrorBody, ErrorCode, Hello, HostFrame, LeaseSummary, PROTOCOL_VERSION, Progress, Reply, Request, RequestFrame,
+    ErrorBody, ErrorCode, Hello, HostFrame, LeaseSummary, PROTOCOL_VERSION, PersonState, Progress, Reply, Request, RequestFrame,
     RequestId, Secret, Step as HostStep, TenantHint,
 };
 use uuid::Uuid;
@@ -15,6 +15,7 @@ use crate::{
     brain::{
         Unprinted, decide,
         effect::Effect,
+        event::Door,
         flow::{Act, Flow, Step, key_of},
         table::view_of,
     },
@@ -70,7 +71,7 @@ impl Brain {
             return;
         }
         let Wish { minutes, profile, reason, ticket } = activation.wish.clone();
-        let request = Request::StartLease { tenant_id, minutes, reason, profile, ticket, passkey: false };
+        let request = Request::StartLease { tenant_id, minutes, reason, profile, ticket, passkey: self.door != Door::Missing };
         let id = self.ask(Asked::Start(tenant_id), request, START_MS);
         self.activation_mut(tenant_id).request = Some(id);
         for flow in self.state.flows.iter_mut().filter(|flow| flow.tenant_id == tenant_id && flow.is_running()) {
@@ -143,6 +144,8 @@ impl Brain {
             (Asked::Extend(_), Reply::Lease { lease }) => self.extended(lease),
             (Asked::Leases, Reply::Leases { leases }) => self.sync_leases(leases),
             (Asked::Note, Reply::Noted {}) => {}
+            (Asked::Passkey(request_id), Reply::Passkey(answer)) => self.answer_passkey(request_id, answer),
+            (Asked::Person, Reply::Person(person)) => self.person_known(person),
             _ => self.host_failed(Word::HostGarbled, Word::HostGarbledAdvice, None),
         }
     }
@@ -156,6 +159,7 @@ impl Brain {
         let reveal = std::mem::take(&mut activation.reveal);
         for flow in self.state.flows.iter_mut().filter(|flow| flow.tenant_id == tenant_id && flow.is_running()) {
             flow.lease_id = Some(lease_id);
+            flow.credential = lease.credential.unwrap_or(flow.credential);
             flow.step(Step::Activate, StepProgress::Done);
         }
         self.lease_changed(lease);
@@ -243,6 +247,9 @@ impl Brain {
                 self.out.push(Effect::Notify { lease_id, text: Text::error(&error), button: None });
             }
             Asked::Fill(tab_id) => self.fill_refused(tab_id, error),
+            Asked::Passkey(request_id) => self.passkey_refused(request_id, &error),
+            // Whoever cannot be asked signs in with the next credential in line.
+            Asked::Person => self.person = Some(PersonState::default()),
             Asked::Reveal { lease_id, again: false } if error.code == ErrorCode::CredentialGone => {
                 if let Some(lease) = self.state.leases.iter_mut().find(|lease| lease.lease_id == lease_id) {
                     lease.credential_held = false;
@@ -335,6 +342,11 @@ impl Brain {
 
     pub(super) fn link_lost(&mut self) {
         self.link = Link::Closed;
+        self.verified_until = 0;
+        self.person = None;
+        for request in &mut self.passkey_requests {
+            request.forget();
+        }
         self.queue.clear();
         for pending in std::mem::take(&mut self.pending) {
             self.out.push(Effect::ClearTimer { name: host_timer(pending.id) });
@@ -353,7 +365,7 @@ impl Brain {
     }
 
     pub(super) fn needs_host(&self) -> bool {
-        !self.pending.is_empty() || self.popup.is_some() || self.state.flows.iter().any(Flow::is_running)
+        self.verified_until > self.now || !self.pending.is_empty() || self.popup.is_some() || self.state.flows.iter().any(Flow::is_running)
     }
 }
 

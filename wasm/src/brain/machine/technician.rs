@@ -1,18 +1,18 @@
 //! What the technician does in the popup: the only beginning of anything that writes, clicks, grants or shows.
 
-use latchkey_protocol::{LeaseState, Request, TenantSummary, cloud::SignInOrigin};
+use latchkey_protocol::{CredentialKind, LeaseState, Request, TenantSummary, cloud::SignInOrigin};
 use uuid::Uuid;
 
 use super::{
     AWAY_MS, Asked, Brain, END_MS, LOOK_UP_MS, Link, MAXIMUM_FLOWS, Opening, Popup, SILENT_PAGE_MS, State, name_of,
-    running,
+    passkey::DOOR_MS, running,
 };
 use crate::{
     brain::{
         address,
         decide::Grant,
         effect::Effect,
-        event::Action,
+        event::{Action, Door},
         flow::{Flow, Over, Step},
     },
     popup::{
@@ -81,6 +81,7 @@ impl Brain {
                     self.end_now(lease_id);
                 }
             }
+            Action::VerifyPerson { pin } => self.ask_person(Some(pin)),
             Action::Retry {} => self.retry(),
         }
     }
@@ -120,6 +121,11 @@ impl Brain {
         activation.failure = None;
         activation.wanted = true;
         self.ask_start(tenant_id);
+        let is_planned = self.tenant(tenant_id).is_some_and(|one| one.credential.kind == CredentialKind::Passkey);
+        if is_planned && self.door != Door::Missing {
+            self.person = None;
+            self.ask_person(None);
+        }
     }
 
     /// Opens the portals that waited for the host's word about a tenant.
@@ -152,6 +158,7 @@ impl Brain {
             flow.away_until = at;
         }
         self.wake_at(name_of("gone", tab_id), at);
+        self.wake_at(name_of("door", tab_id), self.now + DOOR_MS);
         // It may be there already.
         self.out.push(Effect::Look { tab_id });
     }
@@ -164,6 +171,10 @@ impl Brain {
             flows.retain(Flow::is_running);
         }
         let mut flow = Flow::new(tab_id, tenant);
+        if flow.credential == CredentialKind::Passkey && self.door == Door::Missing {
+            flow.credential = tenant.credential.otherwise.unwrap_or(CredentialKind::Password);
+        }
+        flow.passkey_until = self.now + DOOR_MS;
         flow.step(Step::Activate, StepProgress::Running);
         flows.push(flow);
         let last = flows.len() - 1;
@@ -193,6 +204,7 @@ impl Brain {
                 return;
             }
             self.begin(tab_id, &tenant);
+            self.wake_at(name_of("door", tab_id), self.now + DOOR_MS);
             if let (Some(page), Some(flow)) = (self.pages.get_mut(&tab_id), running(&mut self.state.flows, tab_id)) {
                 let document = flow.document_mut(&page.document_id);
                 document.page_id = page.snapshot.page_id.clone().unwrap_or_default();
