@@ -378,7 +378,18 @@ names!(StepProgress {
 });
 fields!(StepRow { label, state });
 fields!(Confirm { tenant_id, on_sign_in_page, page, problem });
-fields!(ProgressView { tenant_name, user_name, steps, credential, replaced, person, status, needs_person, lease_id, can_retry });
+fields!(ProgressView {
+    tenant_name,
+    user_name,
+    steps,
+    credential,
+    replaced,
+    person,
+    status,
+    needs_person,
+    lease_id,
+    can_retry
+});
 fields!(ActiveView { lease_id, on_sign_in_page, page });
 
 parsed!(PopupView, Self::Connecting {});

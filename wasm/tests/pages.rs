@@ -422,8 +422,8 @@ fn table() -> Vec<Row> {
             TemporaryAccessPass,
             with_error(access_pass(), "130502"),
             &[],
-            "refused_pass_policy",
-            "refused_pass_policy",
+            "status_replacing",
+            "status_replacing",
         ),
         row(
             "pass expired",

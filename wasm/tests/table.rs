@@ -10,7 +10,7 @@ mod support;
 use std::{collections::BTreeSet, fmt::Write as _, path::Path};
 
 use latchkey_protocol::{
-    CredentialKind::{self, Password, TemporaryAccessPass},
+    CredentialKind::{self, Passkey, Password, TemporaryAccessPass},
     FillField,
     cloud::SignInOrigin,
 };
@@ -18,7 +18,7 @@ use latchkey_wasm::{
     brain::{
         Element, Snapshot, address,
         decide::{self, Decision, Grant, Page},
-        flow::{Act, Acting, Asking, Flow, MAXIMUM_WAIT_MS, Pressed, Purpose, Reason},
+        flow::{self, Act, Acting, Asking, Flow, MAXIMUM_WAIT_MS, Pressed, Purpose, Reason},
         page::View,
         table::{After, NO_REFUSAL, NUMBERS, Named, ROWS, Row, SIGNS, Sign, Then},
     },
@@ -74,6 +74,19 @@ impl Scene {
         self.with(|scene| scene.flow.document_mut("d1").secret_filled = Some(field))
     }
 
+    /// The browser's door for passkeys is open.
+    fn ready(self) -> Self {
+        self.stands(flow::Passkey::Ready)
+    }
+
+    fn stands(self, passkey: flow::Passkey) -> Self {
+        self.with(|scene| scene.flow.passkey = passkey)
+    }
+
+    fn pending(self) -> Self {
+        self.with(|scene| scene.grant = Grant::Pending)
+    }
+
     fn waited(self, reason: Reason, times: u32) -> Self {
         self.with(|scene| {
             scene.flow.wait_again(reason, format!("d1#{times}"), START);
@@ -110,6 +123,15 @@ fn credentials(keys: &[Key]) -> Snapshot {
 
 fn second_factor(keys: &[Key]) -> Snapshot {
     named("ConvergedTFA", keys.iter().map(|key| seen(*key)).collect())
+}
+
+fn passkey() -> Snapshot {
+    let elements = vec![seen(Key::Back), seen(Key::Identity), seen(Key::ToCredentials)];
+    with_identity(page("ConvergedSignIn", &["23"], elements), UPN)
+}
+
+fn replace(word: Word) -> Decision {
+    Decision::Replace(Text::of(word))
 }
 
 fn wait(word: Word) -> Decision {
@@ -164,6 +186,13 @@ fn scenes() -> Vec<(&'static str, Scene, Decision)> {
             on(Password, password()).with(|scene| scene.flow.document_mut("d1").attempts = 7),
             tell(Word::PageLoop),
         ),
+        (
+            "replacing",
+            on(Passkey, passkey()).ready().pending().with(|scene| scene.flow.replaced = Some(Passkey)),
+            wait(Word::StatusReplacing),
+        ),
+        ("passkey-unusable", on(Passkey, user_name("")), replace(Word::PageNoPasskey)),
+        ("passkey-door", on(Passkey, ours()).stands(flow::Passkey::Shut), wait(Word::StatusPage)),
         ("unknown", on(Password, page("ConvergedSignIn", &[], vec![])).later(8), tell(Word::PageUnknown)),
         ("answer-loading", on(Password, raw()).pressed(Purpose::Next), wait(Word::StatusSubmitted)),
         ("loading", on(Password, raw()), wait(Word::StatusPage)),
@@ -230,6 +259,17 @@ fn scenes() -> Vec<(&'static str, Scene, Decision)> {
             on(TemporaryAccessPass, without(other(access_pass()), Key::Back)),
             Decision::Tell(Text::with(Word::PageOtherAccount, kim), false),
         ),
+        (
+            "secret-with-passkey-link",
+            on(Passkey, add(access_pass(), seen(Key::ToPasskey))).ready(),
+            click(Key::ToPasskey, Purpose::ToPasskey),
+        ),
+        (
+            "secret-with-options",
+            on(Passkey, add(password(), seen(Key::ToCredentials))).ready(),
+            click(Key::ToCredentials, Purpose::ToCredentials),
+        ),
+        ("secret-no-passkey", on(Passkey, password()).ready(), replace(Word::PageNoPasskey)),
         (
             "password-with-pass-link",
             on(TemporaryAccessPass, add(password(), seen(Key::ToAccessPass))),
@@ -341,6 +381,12 @@ fn scenes() -> Vec<(&'static str, Scene, Decision)> {
         ("work-or-personal", on(Password, tiles()), click(Key::WorkTile, Purpose::WorkTile)),
         ("personal-only", on(Password, without(tiles(), Key::WorkTile)), tell(Word::PageWorkOrPersonal)),
         (
+            "credentials-with-passkey",
+            on(Passkey, credentials(&[Key::PasskeyTile])).ready(),
+            click(Key::PasskeyTile, Purpose::ToPasskey),
+        ),
+        ("credentials-no-passkey", on(Passkey, credentials(&[])).ready(), replace(Word::PageNoPasskey)),
+        (
             "credentials-with-pass",
             on(TemporaryAccessPass, credentials(&[Key::AccessPassTile])),
             click(Key::AccessPassTile, Purpose::AccessPassTile),
@@ -374,6 +420,51 @@ fn scenes() -> Vec<(&'static str, Scene, Decision)> {
             on(TemporaryAccessPass, second_factor(&[Key::Methods, Key::AccessPassTile])),
             click(Key::AccessPassTile, Purpose::AccessPassTile),
         ),
+        (
+            "methods-with-passkey",
+            on(Passkey, second_factor(&[Key::Methods, Key::PasskeyTile])).ready(),
+            click(Key::PasskeyTile, Purpose::ToPasskey),
+        ),
+        (
+            "factor-with-other-ways",
+            on(Passkey, second_factor(&[Key::Code, Key::AnotherWay])).ready(),
+            click(Key::AnotherWay, Purpose::ToCredentials),
+        ),
+        (
+            "passkey-refused",
+            on(Passkey, with_error(passkey(), "135010")).ready().with(|scene| scene.flow.passkey_answered = true),
+            Decision::Replace(Text::with(Word::RefusedPasskey, "135010")),
+        ),
+        (
+            "passkey-refused",
+            on(Passkey, with_error(passkey(), "50057")).ready(),
+            Decision::Again(Reason::Disabled, "d1#0".to_owned(), Text::with(Word::RefusedDisabled, "50057")),
+        ),
+        (
+            "passkey-again",
+            on(Passkey, with_error(passkey(), "50057")).ready().waited(Reason::Disabled, 0),
+            click(Key::ToCredentials, Purpose::ToCredentials),
+        ),
+        (
+            "passkey-of-other-credential",
+            on(TemporaryAccessPass, passkey()),
+            click(Key::ToCredentials, Purpose::ToCredentials),
+        ),
+        ("passkey-not-yet", on(Passkey, passkey()).ready().pending(), wait(Word::StatusActivating)),
+        ("passkey-person", on(Passkey, passkey()).stands(flow::Passkey::Person), tell(Word::PagePerson)),
+        ("passkey-asked", on(Passkey, passkey()).stands(flow::Passkey::Asked), wait(Word::StatusFilling)),
+        (
+            "passkey-answered",
+            on(Passkey, passkey()).with(|scene| scene.flow.passkey_answered = true),
+            replace(Word::PageAsksAgain),
+        ),
+        ("passkey-silent", on(Passkey, passkey()).ready().later(8), click(Key::ToCredentials, Purpose::ToCredentials)),
+        (
+            "passkey-silent-for-long",
+            on(Passkey, passkey()).ready().later(8).with(|scene| scene.flow.detours = 6),
+            replace(Word::PageNoPasskey),
+        ),
+        ("passkey-waited-for", on(Passkey, passkey()).ready(), wait(Word::StatusPage)),
         ("methods", on(Password, second_factor(&[Key::Methods, Key::AccessPassTile])), tell(Word::PageMethods)),
         ("code", on(TemporaryAccessPass, second_factor(&[Key::Code, Key::Primary])), tell(Word::PageCode)),
         ("approval", on(Password, second_factor(&[Key::Number])), tell(Word::PageApproval)),
@@ -429,7 +520,7 @@ fn every_line_counts_for_its_page() {
 #[test]
 fn every_view_has_a_line_that_always_counts() {
     for recognition in SIGNS {
-        for credential in [Password, TemporaryAccessPass] {
+        for credential in [Passkey, Password, TemporaryAccessPass] {
             let mut scene = on(credential, page("ConvergedSignIn", &[], vec![]));
             scene.page.view = recognition.view;
             assert!(decide::line(&scene.flow, scene.grant, &scene.page, START).is_some(), "{:?}", recognition.view);
@@ -450,6 +541,7 @@ fn every_number_does_what_the_table_says() {
                 After::Stop => Decision::Tell(said, false),
                 After::Once => Decision::Tell(said, true),
                 After::Again(reason) => Decision::Again(reason, "d1#0".to_owned(), said),
+                After::Next => Decision::Replace(said),
                 After::GoOn => Decision::AskSecret(LEASE, field),
             };
             assert_eq!(decision, expected, "{}", meaning.number);
@@ -567,6 +659,9 @@ fn then_in_words(row: &Row) -> String {
         Then::Offer(word) => format!("tells, and offers ‘Try again’ once: {}", quoted(word)),
         Then::Again(reason, word) => format!("{}; then tells: {}", waiting(reason), quoted(word)),
         Then::ByNumber(word) => format!("as the number says (below); for another one tells: {}", quoted(word)),
+        Then::Replace(word) => {
+            format!("has the next credential in line issued, once; then tells: {}", quoted(word))
+        }
         Then::FillUserName => format!("fills our user name into {}", selector(Key::UserName)),
         Then::FillSecret => {
             "asks the host and fills the one visible box, if nothing covers it, no other box hides what \
@@ -594,7 +689,7 @@ fn document() -> String {
         let by = if row.by_page { "browser" } else { "brain" };
         writeln!(text, "| `{}` | {on} | {} | {} | {by} |", row.name, row.when.words(), then_in_words(row)).unwrap();
     }
-    text.push_str("\n## Microsoft's numbers\n\nBy AADSTS number, on the page of a password or a Temporary Access Pass and on error pages, where all of them stop the\nsign-in. A number that is not here stops it as well. ");
+    text.push_str("\n## Microsoft's numbers\n\nBy AADSTS number, on the page of a password, a Temporary Access Pass or a passkey and on error pages, where all of them stop the\nsign-in. A number that is not here stops it as well. ");
     let none: Vec<_> = NO_REFUSAL.iter().map(u32::to_string).collect();
     writeln!(text, "{} refuse nothing.\n", none.join(", ")).unwrap();
     text.push_str("| number | what | the popup says | shown by |\n|---|---|---|---|\n");
@@ -603,6 +698,7 @@ fn document() -> String {
             After::Stop => "stops".to_owned(),
             After::Once => "never refills by itself; ‘Try again’ is offered once".to_owned(),
             After::Again(reason) => waiting(reason),
+            After::Next => "has the next credential in line issued, once, and goes on with it".to_owned(),
             After::GoOn => "goes on: the account has been found since; at the user name see above".to_owned(),
         };
         writeln!(text, "| {} | {what} | {} | browser |", meaning.number, quoted(meaning.word)).unwrap();

@@ -109,7 +109,8 @@ const shownBy = {
   'confirm-application': [pass('cmsi', { says: 'page_confirm_application' })],
   federated: [pass('federated', { says: 'page_federated' })],
   captcha: [pass('captcha', { says: 'page_captcha' })],
-  passkey: [pass('fido', { says: 'page_passkey' })],
+  'passkey-of-other-credential': [pass('fido', { clicks: ['idA_PWD_SwitchToCredPicker'] })],
+  passkey: [pass('fido', { change: [remove, '#idA_PWD_SwitchToCredPicker'], says: 'page_passkey' })],
   'sign-out': [pass(`${HOST}/common/oauth2/v2.0/logout`, { says: 'page_sign_out' }), pass(`${HOST}/common/uxlogout`, { says: 'page_sign_out' })],
 };
 
@@ -241,6 +242,8 @@ for (const name of ['Contoso', 'Fabrikam']) {
     // Numbers of passes are told on the page of a pass, all others on that of a password.
     for (const { number, what, said } of NUMBERS) {
       if (/^130/.test(number) !== (name === 'Contoso')) continue;
+      // This pass serves all the other lines: passkey.spec.mjs shows how the next credential in line takes its place.
+      if (/^has the next/.test(what) && name === 'Contoso') continue;
       const [view, field] = name === 'Contoso' ? ['access-pass', '56/accesspass'] : ['password', '2/passwd'];
       const row = { customer: name, page: view, query: `error=${number}` };
       test(`AADSTS${number} ${what.split(/[:;,]/)[0]}`, async () => {

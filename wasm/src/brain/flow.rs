@@ -3,7 +3,10 @@
 //! A flow begins with a click in the popup and with nothing else. It is saved across the worker's death, so it holds
 //! no secret and nothing of a page but its ids.
 
-use latchkey_protocol::{CredentialKind, FillField, cloud::{Cloud, SignInOrigin}};
+use latchkey_protocol::{
+    CredentialKind, FillField,
+    cloud::{Cloud, SignInOrigin},
+};
 use serde::Serialize;
 use uuid::Uuid;
 

@@ -363,8 +363,9 @@ impl Popup {
             reasons.insert(0, Tree::new("p").text(&word(Word::CredentialNotHere)));
         }
         let summary = Tree::new("summary").text(&word(Word::CredentialWhy));
-        (!reasons.is_empty())
-            .then(|| Tree::new("details").key("why").class("details").child(summary).children_after(reasons.into_iter()))
+        (!reasons.is_empty()).then(|| {
+            Tree::new("details").key("why").class("details").child(summary).children_after(reasons.into_iter())
+        })
     }
 
     /// Asks who is there. What is typed is in its box only.

@@ -2,8 +2,8 @@
 //! which a secret passes, and a sentence for every way in which a host can fail.
 
 use latchkey_protocol::{
-    ErrorBody, ErrorCode, Hello, HostFrame, LeaseSummary, PROTOCOL_VERSION, PersonState, Progress, Reply, Request, RequestFrame,
-    RequestId, Secret, Step as HostStep, TenantHint,
+    ErrorBody, ErrorCode, Hello, HostFrame, LeaseSummary, PROTOCOL_VERSION, PersonState, Progress, Reply, Request,
+    RequestFrame, RequestId, Secret, Step as HostStep, TenantHint,
 };
 use uuid::Uuid;
 
@@ -71,7 +71,8 @@ impl Brain {
             return;
         }
         let Wish { minutes, profile, reason, ticket } = activation.wish.clone();
-        let request = Request::StartLease { tenant_id, minutes, reason, profile, ticket, passkey: self.door != Door::Missing };
+        let request =
+            Request::StartLease { tenant_id, minutes, reason, profile, ticket, passkey: self.door != Door::Missing };
         let id = self.ask(Asked::Start(tenant_id), request, START_MS);
         self.activation_mut(tenant_id).request = Some(id);
         for flow in self.state.flows.iter_mut().filter(|flow| flow.tenant_id == tenant_id && flow.is_running()) {
@@ -365,7 +366,10 @@ impl Brain {
     }
 
     pub(super) fn needs_host(&self) -> bool {
-        self.verified_until > self.now || !self.pending.is_empty() || self.popup.is_some() || self.state.flows.iter().any(Flow::is_running)
+        self.verified_until > self.now
+            || !self.pending.is_empty()
+            || self.popup.is_some()
+            || self.state.flows.iter().any(Flow::is_running)
     }
 }
 
