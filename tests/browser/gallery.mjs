@@ -47,7 +47,7 @@ const problem = (code, name, message, next_step) => ({
 });
 const progress = {
   screen: 'progress', tenant_name: 'Contoso', user_name: contoso.user_name,
-  steps: steps('done', 'done', 'done', 'running', 'waiting', 'waiting'),
+  steps: steps('done', 'done', 'done', 'running', 'waiting', 'waiting'), credential: 'temporary_access_pass',
   status: text('status_filling'), needs_person: false, can_retry: false, lease_id: lease(contoso, 'active').lease_id,
 };
 const active = { screen: 'active', lease_id: lease(contoso, 'usable').lease_id, on_sign_in_page: false, page: text('signed_in') };
@@ -85,6 +85,14 @@ export const popupStates = {
       problem: problem(ERRORS.client_secret_expired, 'client_secret_expired', 'AADSTS7000222: The client secret has expired.', "Run 'latchkey tenant credential rotate Contoso'."),
     },
   },
+  'who-is-there': {
+    view: {
+      ...progress, credential: 'passkey', status: text('page_person'), needs_person: true,
+      person: { verified: false, pin_set: true, wrong: true, tries_left: 2 },
+    },
+    leases: [lease(contoso, 'active', { credential: 'passkey' })],
+  },
+  'next-in-line': { view: { ...progress, replaced: 'passkey' }, leases: [lease(contoso, 'active')] },
   'host-missing': {
     view: {
       screen: 'host_missing', title: text('host_missing'), advice: text('host_missing_advice'),

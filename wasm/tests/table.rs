@@ -260,6 +260,11 @@ fn scenes() -> Vec<(&'static str, Scene, Decision)> {
             Decision::Tell(Text::with(Word::PageOtherAccount, kim), false),
         ),
         (
+            "passkey-in-vain",
+            on(Passkey, password()).with(|scene| scene.flow.passkey_answered = true),
+            replace(Word::PageAsksAgain),
+        ),
+        (
             "secret-with-passkey-link",
             on(Passkey, add(access_pass(), seen(Key::ToPasskey))).ready(),
             click(Key::ToPasskey, Purpose::ToPasskey),

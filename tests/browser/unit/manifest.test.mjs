@@ -10,7 +10,7 @@ const built = (name) => JSON.parse(fs.readFileSync(path.join(extension, '..', na
 
 // What each browser has more or less than Chrome, and why: manifests/README.md.
 const PERMISSIONS = {
-  chrome: ['alarms', 'clipboardWrite', 'nativeMessaging', 'notifications', 'offscreen', 'privacy', 'storage'],
+  chrome: ['alarms', 'clipboardWrite', 'nativeMessaging', 'notifications', 'offscreen', 'privacy', 'storage', 'webAuthenticationProxy'],
   firefox: ['alarms', 'clipboardWrite', 'nativeMessaging', 'notifications', 'privacy', 'storage'],
   safari: ['alarms', 'clipboardWrite', 'nativeMessaging', 'storage'],
 };

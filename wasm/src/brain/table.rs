@@ -187,12 +187,12 @@ conditions! {
     Replacing = "the next credential in line is being issued";
     Unusable = "we hold a passkey, and it cannot be used here";
     DoorShut = "we hold a passkey, and the browser does not hand requests for it over yet";
-    WantsPasskey = "we hold a passkey";
+    WantsPasskey = "we hold a passkey, and the page has not been answered with it";
     WantsPasskeyListed = "we hold a passkey, and have not looked at the list yet";
     WantsOther = "we hold another credential";
     PersonMissing = "a person has to show who is there";
     PasskeyAsked = "the host has been asked for the answer";
-    PasskeyAnswered = "it was answered before";
+    PasskeyAnswered = "it was answered with the passkey before";
     PasskeySilent = "it has not asked for 8 s";
     PasskeySilentForLong = "it has not asked for 8 s, again and again";
 }
@@ -306,6 +306,7 @@ rows! {
     page "secret-of-nobody": SECRET, Nobody => Then::Wait(Word::StatusPage);
     page "secret-of-other-account": NAMED, OtherAccount => Then::Click(Key::Back, Purpose::BackForAccount);
     page "secret-of-other-account-no-way-back": NAMED, OtherAccountAgain => Then::TellName(Word::PageOtherAccount);
+    later "passkey-in-vain": &[Password, AccessPass, Credentials, Methods], PasskeyAnswered => Then::Replace(Word::PageAsksAgain);
     later "secret-with-passkey-link": SECRET, WantsPasskey => Then::Click(Key::ToPasskey, Purpose::ToPasskey);
     later "secret-with-options": SECRET, WantsPasskeyListed => Then::Click(Key::ToCredentials, Purpose::ToCredentials);
     later "secret-no-passkey": SECRET, WantsPasskey => Then::Replace(Word::PageNoPasskey);
@@ -351,9 +352,9 @@ rows! {
 
     later "methods-with-passkey": &[Methods], WantsPasskey => Then::Click(Key::PasskeyTile, Purpose::ToPasskey);
     later "factor-with-other-ways": &[Code, Approval, ApprovalOver], WantsPasskeyListed => Then::Click(Key::AnotherWay, Purpose::ToCredentials);
+    page "passkey-of-other-credential": &[Passkey], WantsOther => Then::Click(Key::ToCredentials, Purpose::ToCredentials);
     later "passkey-refused": &[Passkey], Refused => Then::ByNumber(Word::RefusedOther);
     later "passkey-again": &[Passkey], Refused => Then::Click(Key::ToCredentials, Purpose::ToCredentials);
-    page "passkey-of-other-credential": &[Passkey], WantsOther => Then::Click(Key::ToCredentials, Purpose::ToCredentials);
     later "passkey-not-yet": &[Passkey], NotYet => Then::Wait(Word::StatusActivating);
     later "passkey-person": &[Passkey], PersonMissing => Then::Tell(Word::PagePerson);
     later "passkey-asked": &[Passkey], PasskeyAsked => Then::Wait(Word::StatusFilling);

@@ -65,7 +65,8 @@ impl Brain {
         match read_request(request_id, details, self.now + UNSEEN_MS) {
             Some(request) => {
                 // The page that has just been drawn may not have been looked at.
-                let tabs = self.state.flows.iter().filter(|flow| may_ask(flow) && flow.at == Some(request.origin));
+                let tabs =
+                    self.state.flows.iter().filter(|flow| may_ask(flow, self.now) && flow.at == Some(request.origin));
                 self.out.extend(tabs.map(|flow| Effect::Look { tab_id: flow.tab_id }));
                 self.wake_at("passkey".to_owned(), request.until);
                 self.passkey_requests.push(request);
@@ -139,7 +140,7 @@ impl Brain {
                 Grant::Held { credential, .. } => credential,
                 Grant::Pending | Grant::None => flow.credential,
             };
-            may_ask(flow) && flow.passkey != Passkey::Unusable && credential == CredentialKind::Passkey
+            may_ask(flow, self.now) && flow.passkey != Passkey::Unusable && credential == CredentialKind::Passkey
         });
         let is_open = match self.door {
             Door::Missing => return,
@@ -160,7 +161,8 @@ impl Brain {
     /// The sign-in whose page asks.
     fn asker(&self, request: &PasskeyRequest) -> Asker {
         let mut asker = Asker::Nobody;
-        for flow in self.state.flows.iter().filter(|flow| may_ask(flow) && flow.at == Some(request.origin)) {
+        let at_its_host = |flow: &&Flow| may_ask(flow, self.now) && flow.at == Some(request.origin);
+        for flow in self.state.flows.iter().filter(at_its_host) {
             let page = self.pages.get(&flow.tab_id).filter(|page| page.origin == request.origin);
             let seen = page.filter(|page| page.view == View::Passkey);
             let challenge = seen.and_then(|page| page.snapshot.challenge.as_deref());
@@ -272,8 +274,8 @@ enum Asker {
 }
 
 /// Whether a sign-in is at a point at which its page may ask for the passkey.
-const fn may_ask(flow: &Flow) -> bool {
-    flow.is_running() && !flow.away && !flow.passkey_answered
+const fn may_ask(flow: &Flow, now: i64) -> bool {
+    flow.is_running() && !flow.away && !flow.passkey_answered && !flow.passkey_failed && now < flow.passkey_until
 }
 
 /// Whether a page asks for what its server wrote: the same text, or the bytes of that text.

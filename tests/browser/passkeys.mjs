@@ -1,0 +1,35 @@
+// What a technician has done once before a passkey signs in: the permission granted, a PIN set, the passkey made and
+// known everywhere. Shared by the tests and the demo.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { programs } from './lab.mjs';
+
+export const PIN = '271828';
+
+// What the tenant's administrator does: grants what passkeys need besides.
+export async function allowPasskeys(entra, name) {
+  const { tenants } = await entra.state();
+  const { permissions } = tenants.find((tenant) => tenant.name === name).applications[0];
+  await entra.control('/sim/apps', { tenant: name, permissions: [...permissions, 'UserAuthMethod-Passkey.ReadWrite.All'] });
+}
+
+// Runs `latchkey` in a terminal and answers what it asks.
+export async function converse(machine, args, answers) {
+  const child = spawn('script', ['-qec', `${programs.latchkey} ${args}`, '/dev/null'], { env: machine.environment, stdio: 'pipe' });
+  let shown = '';
+  child.stdout.on('data', (data) => {
+    shown += data;
+    while (answers.length && shown.includes(answers[0][0])) child.stdin.write(`${answers.shift()[1]}\n`);
+  });
+  const [status] = await once(child, 'close');
+  if (status !== 0 || answers.length) throw new Error(`latchkey ${args}: exit ${status}\n${shown}`);
+  return shown;
+}
+
+// A PIN, and a passkey that every sign-in page knows, for each account of this machine.
+export async function makePasskeys(entra, machine) {
+  await converse(machine, 'pin set', [['New PIN', PIN], ['The same again', PIN]]);
+  await converse(machine, 'prepare', [['PIN (not shown)', PIN]]);
+  // Microsoft takes half a minute; here a later clock does.
+  await entra.knobs({ clock_offset_seconds: 60 });
+}
