@@ -2,14 +2,13 @@
 // known everywhere. Shared by the tests and the demo.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { programs } from './lab.mjs';
+import { programs, until } from './lab.mjs';
 
 export const PIN = '271828';
 
 // What the tenant's administrator does: grants what passkeys need besides.
 export async function allowPasskeys(entra, name) {
-  const { tenants } = await entra.state();
-  const { permissions } = tenants.find((tenant) => tenant.name === name).applications[0];
+  const { permissions } = entra.tenant(name).app;
   await entra.control('/sim/apps', { tenant: name, permissions: [...permissions, 'UserAuthMethod-Passkey.ReadWrite.All'] });
 }
 
@@ -27,9 +26,10 @@ export async function converse(machine, args, answers) {
 }
 
 // A PIN, and a passkey that every sign-in page knows, for each account of this machine.
-export async function makePasskeys(entra, machine) {
+export async function makePasskeys(machine) {
   await converse(machine, 'pin set', [['New PIN', PIN], ['The same again', PIN]]);
   await converse(machine, 'prepare', [['PIN (not shown)', PIN]]);
-  // Microsoft takes half a minute; here a later clock does.
-  await entra.knobs({ clock_offset_seconds: 60 });
+  // A new passkey takes Microsoft half a minute.
+  await until('the passkeys have arrived', async () => JSON.parse(await machine.latchkey(['--json', 'tenant', 'list']))
+    .every(({ credential }) => credential.kind === 'passkey'), 120_000);
 }

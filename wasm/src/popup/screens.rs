@@ -54,6 +54,9 @@ impl Popup {
         let _ = self.root.set_attribute("class", &["screen screen-", name].concat());
         let _ = self.root.set_attribute("aria-busy", if name == "connecting" { "true" } else { "false" });
         lay(&self.document, &self.root, &trees);
+        // The question who is there comes up in the middle of a sign-in, and is begun at as a screen is.
+        let is_asking = matches!(&self.view, PopupView::Progress(progress) if progress.person.is_some());
+        let name = if is_asking { "person" } else { name };
         if self.drawn != Some(name) {
             self.drawn = Some(name);
             if !self.is_focus_elsewhere() {
