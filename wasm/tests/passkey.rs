@@ -357,7 +357,8 @@ fn a_door_that_another_extension_holds_is_none() {
 
 #[test]
 fn the_door_is_shut_when_the_sign_in_ends_however_it_ends() {
-    let ends: [(&str, fn(&mut World)); 5] = [
+    type End = fn(&mut World);
+    let ends: [(&str, End); 5] = [
         ("stopped", |world| drop(world.send(Event::PopupAction { action: Action::StopSignIn {} }))),
         ("ended", |world| drop(world.send(Event::PopupAction { action: Action::EndNow { lease_id: LEASE } }))),
         ("closed", |world| drop(world.send(Event::TabClosed { tab_id: TAB }))),
