@@ -243,7 +243,9 @@ impl Look<'_> {
             When::WantsPassFirst => wants_pass() && self.backs() == 0 && flow.wait(Reason::PassNotOffered).tries == 0,
             When::WantsPassLater => wants_pass() && self.sees(Key::Back),
             When::WantsPassInList => wants_pass() && flow.detours < MAXIMUM_DETOURS,
-            When::WantsPassword => self.credential() == CredentialKind::Password,
+            When::WantsPassword => {
+                matches!(self.credential(), CredentialKind::Password | CredentialKind::PasswordTotp)
+            }
             When::Submitted => self.is_written() && self.here.is_some_and(|document| document.submitted),
             When::Emptied => self.is_written() && self.is_empty(),
             When::Written => self.is_written(),
