@@ -306,6 +306,9 @@ pub enum Failure {
     /// A passkey was asked for to be shown.
     #[error("a passkey cannot be shown")]
     NothingToShow,
+    /// A one-time code was asked for where there is none.
+    #[error("this lease does not sign in with a one-time code")]
+    NoCode,
     /// Nobody showed who is there.
     #[error("Latchkey does not know that it is you")]
     VerificationNeeded,
@@ -479,7 +482,7 @@ impl Failure {
             Self::TooManyLeases { .. } => ErrorCode::TooManyLeases,
             Self::CredentialGone => ErrorCode::CredentialGone,
             Self::LockedDown { .. } => ErrorCode::LockedDown,
-            Self::NothingToShow | Self::NoOtherCredential => ErrorCode::LeaseNotUsable,
+            Self::NothingToShow | Self::NoCode | Self::NoOtherCredential => ErrorCode::LeaseNotUsable,
             Self::VerificationNeeded => ErrorCode::VerificationNeeded,
             Self::PinNotSet => ErrorCode::PinNotSet,
             Self::PinWrong => ErrorCode::PinWrong,
@@ -606,6 +609,7 @@ impl Failure {
             }
             Self::DurationNotAllowed { .. } => "Ask for a shorter time.".to_owned(),
             Self::NothingToShow => "Sign in with it by the popup; nobody needs to know it.".to_owned(),
+            Self::NoCode => "See `latchkey list --credentials` for the OATH tokens that are there.".to_owned(),
             Self::VerificationNeeded => "Enter your PIN; if you have none, set one with `latchkey pin set`.".to_owned(),
             Self::PinNotSet => "Set one with `latchkey pin set`.".to_owned(),
             Self::PinWrong => "Try again; after three wrong ones there is a wait.".to_owned(),

@@ -70,6 +70,12 @@ pub(crate) enum Command {
     #[command(after_help = "Examples:\n  latchkey extend --minutes 30                the only open lease\n  \
             latchkey extend Contoso --minutes 30 --reason 'the restore still runs'")]
     Extend(Extend),
+    /// Show the one-time code of an open lease that signs in with a password and a code (beta)
+    #[command(
+        after_help = "Examples:\n  latchkey code            the only open lease\n  latchkey code Contoso    your \
+            lease in that tenant"
+    )]
+    Code(Code),
     /// Show leases and their states
     #[command(visible_alias = "leases")]
     List(List),
@@ -607,6 +613,13 @@ pub(crate) enum PinCommand {
     Change,
     /// Remove it; asks for it
     Remove,
+}
+
+/// `code`.
+#[derive(Debug, Args)]
+pub(crate) struct Code {
+    /// A lease's id (or its first characters), or a tenant's name, domain or directory id
+    pub(crate) what: Option<String>,
 }
 
 /// `end`.

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::attention::Attention;
 use super::{CALLER, duration, follow, moment, table, tenant_among, tenant_named};
-use crate::cli::{End, Extend, List, Start};
+use crate::cli::{Code, End, Extend, List, Start};
 use crate::key_store::Prompting;
 use crate::output::{Mark, Output};
 use crate::{failure, machine, settings::Folders};
@@ -175,17 +175,31 @@ fn state_of(lease: &LeaseSummary) -> String {
 }
 
 /// Lets one open lease last longer.
-pub(super) async fn extend(engine: &Engine, extend: &Extend, output: Output) -> Result<(), ErrorBody> {
-    crate::directory::to_give(&machine::settings()?, Prompting::Allowed).await?;
+/// Shows the one-time code that goes with the password of a lease.
+pub(super) async fn code(engine: &Engine, code: &Code, output: Output) -> Result<(), ErrorBody> {
+    let lease = one_of_open(engine, code.what.as_deref()).await?;
+    let code = engine.reveal_code(lease.lease_id, &CALLER).await?;
+    output.document(&json!({ "lease_id": code.lease_id, "user_name": code.user_name, "code": code.value }));
+    output.line(format_args!("{} (for half a minute, for {})", code.value, code.user_name));
+    Ok(())
+}
+
+/// The open lease that is meant.
+async fn one_of_open(engine: &Engine, what: Option<&str>) -> Result<LeaseSummary, ErrorBody> {
     let open = engine.leases(false).await?;
-    let hint = "Say which one: a tenant, or a lease from 'latchkey list'.";
-    let chosen = match &extend.what {
-        None => only(open, hint)?,
+    let chosen = match what {
+        None => only(open, "Say which one: a tenant, or a lease from 'latchkey list'.")?,
         Some(said) => only(meant(engine, open, said).await?, "Say which one: a lease from 'latchkey list'.")?,
     };
-    let [lease] = chosen.as_slice() else {
-        return Err(ErrorBody::new(ErrorCode::LeaseUnknown, "No lease is open.", "Start one with 'latchkey start'."));
-    };
+    chosen
+        .into_iter()
+        .next()
+        .ok_or_else(|| ErrorBody::new(ErrorCode::LeaseUnknown, "No lease is open.", "Start one with 'latchkey start'."))
+}
+
+pub(super) async fn extend(engine: &Engine, extend: &Extend, output: Output) -> Result<(), ErrorBody> {
+    crate::directory::to_give(&machine::settings()?, Prompting::Allowed).await?;
+    let lease = one_of_open(engine, extend.what.as_deref()).await?;
     let lease = engine.extend_lease(lease.lease_id, extend.minutes, extend.reason.as_deref(), &CALLER).await?;
     output.document(&json!({"lease": lease}));
     output.marked(

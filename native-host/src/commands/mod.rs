@@ -127,6 +127,10 @@ async fn with_engine(command: Command, output: Output) -> Result<ExitCode, Error
             let engine = engine().await?;
             and_tell(&engine, lease::extend(&engine, &extend, output)).await.map(done)
         }
+        Command::Code(code) => {
+            let engine = engine().await?;
+            and_tell(&engine, lease::code(&engine, &code, output)).await.map(done)
+        }
         // What needs somebody must be seen, whatever is wrong with the configuration.
         Command::List(list) => lease::list(&engine_to_end(output).await?, &list, output).await.map(done),
         Command::Pin(command) => pin::run(&engine().await?, &command, output).await.map(done),

@@ -64,6 +64,11 @@ fn from_a_click_to_a_page_signed_in_by_password_and_code() {
     sim.add_code(&signed_in, &text(&code)).unwrap();
     sim.add_code(&signed_in, &text(&code)).unwrap_err();
 
+    // The next one, for whoever types it: from a process that does not hold the password.
+    lab.microsoft_is_ahead(120);
+    let shown = lab.latchkey(&["--json", "code"]).succeeds().document;
+    sim.add_code(&signed_in, shown["code"].as_str().unwrap()).unwrap();
+
     host.ask(&json!({ "verb": "end_lease", "lease_id": lease["lease_id"] }));
     assert!(host.close().success());
     let log = lab.machine.log();
