@@ -154,24 +154,28 @@ export class Machine {
 
 // ---- the browser ----
 
+// How Chromium is started: with our extension alone, and nothing but the simulated Entra to reach.
+export function switches(entra, { extension = programs.extension, headless = true } = {}) {
+  const { details } = entra;
+  return [
+    ...(headless ? ['--headless=new'] : []),
+    '--no-sandbox', '--disable-gpu', '--window-size=1200,900', '--no-first-run', '--disable-background-networking',
+    '--disable-component-update', '--disable-sync', '--disable-quic', '--lang=en-US',
+    `--proxy-server=http://127.0.0.1:${details.proxy_port}`,
+    `--ignore-certificate-errors-spki-list=${details.leaf_spki_sha256_base64}`,
+    `--disable-extensions-except=${extension}`, `--load-extension=${extension}`,
+  ];
+}
+
 export class Browser {
-  static async start(machine, { args = [], extension = programs.extension, headless = true, ...options } = {}) {
-    const { details } = machine.entra;
+  static async start(machine, { args = [], extension, headless, ...options } = {}) {
     const context = await chromium.launchPersistentContext(machine.profile, {
       executablePath: programs.chromium,
       headless: false,
       env: machine.environment,
       viewport: null,
       locale: 'en-US',
-      args: [
-        ...(headless ? ['--headless=new'] : []),
-        '--no-sandbox', '--disable-gpu', '--window-size=1200,900', '--no-first-run', '--disable-background-networking',
-        '--disable-component-update', '--disable-sync', '--disable-quic', '--lang=en-US',
-        `--proxy-server=http://127.0.0.1:${details.proxy_port}`,
-        `--ignore-certificate-errors-spki-list=${details.leaf_spki_sha256_base64}`,
-        `--disable-extensions-except=${extension}`, `--load-extension=${extension}`,
-        ...args,
-      ],
+      args: [...switches(machine.entra, { extension, headless }), ...args],
       ...options,
     });
     context.setDefaultTimeout(45_000);

@@ -24,6 +24,8 @@ use crate::{
 enum Section {
     /// Many tenants and technicians against Graph's limits; see `docs/scale.md`
     Scale,
+    /// Memory after many fills and after an hour of nothing, beside KeePassXC and browserpass; see `docs/browsers.md`
+    Light,
 }
 
 #[derive(Args)]
@@ -36,6 +38,12 @@ pub struct Options {
     /// How many technicians `scale` has
     #[arg(long, default_value_t = 10)]
     technicians: u32,
+    /// How many fields `light` fills
+    #[arg(long, default_value_t = 1_000)]
+    fills: u32,
+    /// How many minutes `light` waits without touching anything
+    #[arg(long, default_value_t = 60)]
+    idle_minutes: u32,
     /// How often each figure is taken
     #[arg(long, default_value_t = 7)]
     runs: u32,
@@ -45,8 +53,10 @@ pub struct Options {
 }
 
 pub fn run(workspace: &Path, options: &Options) -> anyhow::Result<()> {
-    if options.section == Some(Section::Scale) {
-        return crate::scale::run(workspace, options.tenants, options.technicians);
+    match options.section {
+        Some(Section::Scale) => return crate::scale::run(workspace, options.tenants, options.technicians),
+        Some(Section::Light) => return crate::light::run(workspace, options.fills, options.idle_minutes),
+        None => {}
     }
     setup::everything(workspace)?;
     lab::build_programs(Build::Shipped)?;
@@ -94,7 +104,7 @@ fn round_trips(workspace: &Path, options: &Options) -> anyhow::Result<Value> {
     serde_json::from_str(&line).with_context(|| format!("not a report: {line}"))
 }
 
-fn extension_id(workspace: &Path) -> anyhow::Result<String> {
+pub fn extension_id(workspace: &Path) -> anyhow::Result<String> {
     let ids: Value = serde_json::from_str(&fs::read_to_string(workspace.join("manifests/extension-ids.json"))?)?;
     Ok(ids["chrome"].as_str().context("manifests/extension-ids.json names no id for chrome")?.to_owned())
 }
@@ -127,14 +137,14 @@ fn host(workspace: &Path) -> anyhow::Result<Value> {
 }
 
 /// Debian's `webext-browserpass` brings it; the comparison is left out where it is not installed.
-fn browserpass_program() -> Option<&'static str> {
+pub fn browserpass_program() -> Option<&'static str> {
     ["/usr/lib/browserpass/browserpass-native", "/usr/bin/browserpass-linux64", "/usr/bin/browserpass"]
         .into_iter()
         .find(|program| Path::new(program).exists())
 }
 
 /// Milliseconds from before the process is spawned to its first whole reply, and its resident memory in MiB then.
-fn first_reply(host: &mut Command, message: &[u8]) -> anyhow::Result<(f64, f64)> {
+pub fn first_reply(host: &mut Command, message: &[u8]) -> anyhow::Result<(f64, f64)> {
     let start = Instant::now();
     let mut process = host.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
     let mut stdin = process.stdin.take().context("no standard input")?;
@@ -198,13 +208,13 @@ fn browser(workspace: &Path, extension: &Path) -> anyhow::Result<Value> {
     Ok(figures)
 }
 
-fn median(values: &mut [f64]) -> f64 {
+pub fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);
     let middle = values.get(values.len() / 2).copied().unwrap_or(f64::NAN);
     (middle * 100.0).round() / 100.0
 }
 
-fn machine() -> anyhow::Result<String> {
+pub fn machine() -> anyhow::Result<String> {
     let processors = std::thread::available_parallelism()?;
     let model = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = model.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or(": unknown");

@@ -14,6 +14,7 @@ mod fuzz;
 mod host_package;
 mod house_rules;
 mod lab;
+mod light;
 mod other_systems;
 mod package;
 mod safari;
