@@ -7,6 +7,7 @@ import init, { BrainHandle } from './brain.js';
 import { reloadOncePagesAreAllowed } from './access.js';
 import { clearClipboardNow, clearClipboardLater, CLIPBOARD_ALARM } from './clipboard.js';
 import { openLine } from './host.js';
+import { pack } from './pack.js';
 import { answer, hasDoor, listenAtDoor, moveDoor } from './passkey.js';
 import { onPreferences, preferences } from './preferences.js';
 import { speak, words } from './words.js';
@@ -48,13 +49,13 @@ function drain() {
 }
 
 async function start() {
-  const [{ state }, { now: preferred }] = await Promise.all([
-    chrome.storage.session.get('state'),
+  const [{ state, tenants }, { now: preferred }] = await Promise.all([
+    chrome.storage.session.get(['state', 'tenants']),
     preferences(),
     init({ module_or_path: chrome.runtime.getURL('brain_bg.wasm') }),
   ]);
   await speak(preferred.language);
-  brain = new BrainHandle(state, chrome.runtime.getManifest().version);
+  brain = new BrainHandle(state, tenants, chrome.runtime.getManifest().version);
   queue.unshift(
     ...(hasDoor ? [{ now: Date.now(), event: { type: 'passkey_door', door: 'shut' } }] : []),
     { now: Date.now(), event: { type: 'worker_started' } },
@@ -130,17 +131,11 @@ const carryOut = {
   },
 
   update_tenants({ type }) {
-    // As text: a browser takes long to copy thousands of objects.
-    popup?.postMessage({ type, tenants: brain.tenants() });
+    tell(packed(brain.tenants()).then((tenants) => ({ type, tenants })));
   },
 
-  update_popup(effect) {
-    popup?.postMessage(effect);
-  },
-
-  show_secret(effect) {
-    popup?.postMessage(effect);
-  },
+  update_popup: tell,
+  show_secret: tell,
 
   set_timer({ name, after }) {
     clearTimeout(timers.get(name));
@@ -201,14 +196,30 @@ const carryOut = {
     if (passwordSavingEnabled) (allowed ? passwordSavingEnabled.clear({}) : passwordSavingEnabled.set({ value: false })).catch(ignore);
   },
 
-  save_state() {
-    chrome.storage.session.set({ state: brain.state() });
+  save_state({ tenants }) {
+    chrome.storage.session.set({ state: brain.state(), ...tenants && { tenants: brain.tenants() } });
   },
 
   log({ message }) {
     console.info(message);
   },
 };
+
+// To the popup, in order.
+let told;
+
+function tell(message) {
+  const port = popup;
+  told = Promise.all([message, told]).then(([message]) => port?.postMessage(message)).catch(ignore);
+}
+
+// The list is the same at most openings of the popup.
+let list;
+
+function packed(text) {
+  if (list?.text !== text) list = { text, packed: pack(text) };
+  return list.packed;
+}
 
 function lost(reason) {
   host = undefined;

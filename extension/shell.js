@@ -37,6 +37,12 @@ export async function remember(chosen) {
   chrome.storage.local.set({ pinned, preferences: { ...own, ...choices } });
 }
 
+// What the list of tenants is sorted and searched by, a line for each.
+export function index(tenants) {
+  const line = ({ tenant_id, last_used, name, domains }) => [tenant_id, last_used, name, ...domains];
+  return tenants.map((tenant) => line(tenant).map((part) => String(part ?? '').replace(/\s/g, ' ')).join('\t')).join('\n');
+}
+
 export async function copy(text, secret) {
   if (secret) port.postMessage({ type: 'clear_clipboard_later' });
   await navigator.clipboard.writeText(text);

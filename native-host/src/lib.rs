@@ -22,6 +22,7 @@ mod guides;
 mod host;
 mod install;
 mod key_store;
+mod long_list;
 mod machine;
 pub mod one_message;
 mod output;

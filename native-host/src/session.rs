@@ -24,7 +24,7 @@ use crate::configuration::Settings;
 use crate::connection::{ConnectionError, Incoming, Outgoing};
 use crate::key_store::Prompting;
 use crate::settings::Folders;
-use crate::{failure, host, machine, request, unknown_pages, verification, webhook};
+use crate::{failure, host, long_list, machine, request, unknown_pages, verification, webhook};
 
 /// So many requests may run at once on one connection; more than any extension of ours sends.
 const MOST_REQUESTS: usize = 32;
@@ -149,13 +149,24 @@ fn read<R: Read>(mut incoming: Incoming<R>, session: &mpsc::Sender<FromBrowser>)
 
 fn write<W: Write>(mut outgoing: Outgoing<W>, mut from_session: mpsc::Receiver<HostFrame>) {
     while let Some(message) = from_session.blocking_recv() {
+        let answered = match &message {
+            HostFrame::Reply { id, .. } => Some(*id),
+            _ => None,
+        };
         match outgoing.send(message) {
             Ok(()) => {}
             Err(ConnectionError::Pipe(error)) => {
                 tracing::info!(%error, "the browser does not read any more");
                 return;
             }
-            Err(error) => tracing::error!(%error, "a message could not be sent"),
+            Err(error) => {
+                tracing::error!(%error, "a message could not be sent");
+                if let Some(id) = answered {
+                    // Whoever asked hears that at least.
+                    let error = failure::internal("the answer is too long for a browser");
+                    let _ = outgoing.send(HostFrame::Error { id: Some(id), error });
+                }
+            }
         }
     }
 }
@@ -297,20 +308,22 @@ impl Shared {
         };
         self.look_again.notify_one();
         self.something_done.notify_one();
-        let message = match result {
+        let messages = match result {
             Ok(reply) => {
                 // Whatever the browser is shown, it is also told the end of, however soon that comes.
                 for lease in shown(&reply) {
                     self.remember(lease);
                 }
-                HostFrame::Reply { id, reply }
+                long_list::in_messages(id, reply)
             }
             Err(error) => {
                 tracing::warn!(code = error.name, request_id = error.graph_request_id, "{}", error.message);
-                HostFrame::Error { id: Some(id), error: failure::in_sentences(error) }
+                vec![HostFrame::Error { id: Some(id), error: failure::in_sentences(error) }]
             }
         };
-        self.send(message).await;
+        for message in messages {
+            self.send(message).await;
+        }
     }
 
     async fn carry_out(self: Arc<Self>, id: RequestId, request: Request) -> Result<Reply, ErrorBody> {

@@ -211,6 +211,13 @@ pub enum HostFrame {
         /// What went wrong.
         error: ErrorBody,
     },
+    /// A part of a list that is too long for one message; [`Reply::Tenants`] brings the rest of it.
+    Tenants {
+        /// The request.
+        id: RequestId,
+        /// Those before the ones that follow.
+        tenants: Vec<TenantSummary>,
+    },
     /// A request is moving on.
     Progress {
         /// The request.

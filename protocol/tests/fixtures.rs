@@ -250,6 +250,7 @@ fn every_message_is_as_on_file() {
                 }),
             },
         ),
+        ("tenants", HostFrame::Tenants { id, tenants: vec![tenant()] }),
         (
             "progress",
             HostFrame::Progress { id, progress: Progress { step: Step::AssignRoles, state: StepState::Done } },

@@ -363,6 +363,7 @@ impl Parse for HostFrame {
         Some(match object.get("kind")?.as_str()? {
             "reply" => Self::Reply { id: member(object, "id")?, reply: member(object, "reply")? },
             "error" => Self::Error { id: member(object, "id")?, error: member(object, "error")? },
+            "tenants" => Self::Tenants { id: member(object, "id")?, tenants: member(object, "tenants")? },
             "progress" => Self::Progress { id: member(object, "id")?, progress: member(object, "progress")? },
             "lease_changed" => Self::LeaseChanged { lease: member(object, "lease")? },
             _ => return None,

@@ -138,7 +138,7 @@ fn the_state_survives_being_written_and_read() {
 
 #[test]
 fn bad_events_are_answered_with_a_line_that_repeats_nothing() {
-    let mut handle = BrainHandle::new(None, "0.1.0".to_owned());
+    let mut handle = BrainHandle::new(None, None, "0.1.0".to_owned());
     let before = handle.state();
     for event in [
         String::new(),

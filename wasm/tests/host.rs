@@ -6,7 +6,8 @@ mod support;
 
 use latchkey_protocol::{
     CredentialKind::{Password, TemporaryAccessPass},
-    ErrorBody, ErrorCode, HostFrame, LeaseState, LeaseSummary, PROTOCOL_VERSION, Reply, Request, RequestId, Welcome,
+    ErrorBody, ErrorCode, HostFrame, LeaseState, LeaseSummary, PROTOCOL_VERSION, Reply, Request, RequestId,
+    TenantSummary, Welcome,
 };
 use latchkey_wasm::{
     brain::{Action, Effect, Event, Icon, Snapshot},
@@ -18,6 +19,7 @@ use latchkey_wasm::{
     },
 };
 use support::*;
+use uuid::Uuid;
 
 fn kinds(effects: &[Effect]) -> Vec<&'static str> {
     asked(effects)
@@ -619,4 +621,37 @@ fn request_numbers_are_not_used_twice_across_a_death() {
     ids.sort_unstable();
     ids.dedup();
     assert_eq!(ids.len(), all);
+}
+
+/// A list that is too long for one message comes in parts, and two lists may come at once.
+#[test]
+fn the_parts_of_two_long_lists_are_put_together() {
+    let mut world = World::new();
+    world.open_popup(&[]);
+    world.send(Event::PopupOpened { tab_id: None, url: None });
+    world.see("d1", password());
+    let customer = |number: u128| TenantSummary {
+        tenant_id: Uuid::from_u128(number),
+        name: format!("Customer {number}"),
+        ..tenant(Password)
+    };
+    let open = world.open_requests();
+    let lists: Vec<_> = open.iter().filter(|frame| matches!(frame.request, Request::ListTenants { .. })).collect();
+    let [.., first, last] = lists.as_slice() else { panic!("two lists are asked for: {open:?}") };
+    for number in [1, 2] {
+        world.frame(HostFrame::Tenants { id: first.id, tenants: vec![customer(number)] });
+        world.frame(HostFrame::Tenants { id: last.id, tenants: vec![customer(number + 10)] });
+    }
+    let names = |world: &World| -> Vec<String> {
+        let tenants: Vec<TenantSummary> = serde_json::from_str(world.brain.tenants()).unwrap();
+        tenants.into_iter().map(|tenant| tenant.name).collect()
+    };
+    assert_eq!(names(&world), Vec::<String>::new(), "nothing is shown before all is there");
+    world.reply(first.id.0, Reply::Tenants { tenants: vec![customer(3)], recognized: None });
+    assert_eq!(names(&world), ["Customer 1", "Customer 2", "Customer 3"]);
+    world.reply(last.id.0, Reply::Tenants { tenants: Vec::new(), recognized: None });
+    assert_eq!(names(&world), ["Customer 11", "Customer 12"]);
+    // What nobody asked for is nobody's.
+    world.frame(HostFrame::Tenants { id: RequestId(999), tenants: vec![customer(5)] });
+    assert_eq!(names(&world), ["Customer 11", "Customer 12"]);
 }

@@ -495,7 +495,7 @@ proptest! {
 
     #[test]
     fn no_text_makes_it_fall(text in ".{0,200}") {
-        let mut handle = latchkey_wasm::brain::BrainHandle::new(Some(text.clone()), text.clone());
+        let mut handle = latchkey_wasm::brain::BrainHandle::new(Some(text.clone()), Some(text.clone()), text.clone());
         let effects = handle.on_event(&text);
         prop_assert!(serde_json::from_str::<Vec<Effect>>(&effects).is_ok());
     }

@@ -1,7 +1,9 @@
 #!/usr/bin/env node
 // Stands in for the host in one figure: how soon the popup can be used with many tenants. Speaks the protocol as far as
-// the popup needs it to open: the handshake, and a list of TENANTS tenants in one message.
+// the popup needs it to open: the handshake, and a list of TENANTS tenants, in as many messages as it needs.
 const count = Number(process.env.TENANTS);
+// A message may have 1 MiB; one of these tenants has about 520 bytes.
+const IN_ONE_MESSAGE = 1900;
 
 const tenant = (number) => {
   const domain = `customer${number}.onmicrosoft.com`;
@@ -23,7 +25,11 @@ const tenant = (number) => {
 
 const replies = {
   hello: () => ({ reply: 'welcome', protocol: 1, host_version: 'bench' }),
-  list_tenants: () => ({ reply: 'tenants', tenants: Array.from({ length: count }, (_, number) => tenant(number + 1)) }),
+  list_tenants(id) {
+    const tenants = Array.from({ length: count }, (_, number) => tenant(number + 1));
+    while (tenants.length > IN_ONE_MESSAGE) send({ kind: 'tenants', id, tenants: tenants.splice(0, IN_ONE_MESSAGE) });
+    return { reply: 'tenants', tenants };
+  },
   list_leases: () => ({ reply: 'leases', leases: [] }),
 };
 
@@ -41,7 +47,7 @@ process.stdin.on('data', (data) => {
     const end = 4 + received.readUInt32LE(0);
     const { id, request } = JSON.parse(received.subarray(4, end));
     received = received.subarray(end);
-    send({ kind: 'reply', id, reply: replies[request.verb]() });
+    send({ kind: 'reply', id, reply: replies[request.verb](id) });
   }
 });
 process.stdin.on('end', () => process.exit());

@@ -7,14 +7,14 @@ import { test } from 'node:test';
 import { brainModule, fixture, read, root } from './built.mjs';
 
 const { BrainHandle } = await brainModule();
-const carried = [...read('extension/background.js').matchAll(/^ {2}(\w+)(?:\(|: act)/gm)].map(([, name]) => name);
+const carried = [...read('extension/background.js').matchAll(/^ {2}(\w+)(?:\(|: (?:act|tell))/gm)].map(([, name]) => name);
 const hello = fixture('request-hello');
 const verbs = fs.readdirSync(path.join(root, 'protocol/fixtures'))
   .filter((name) => name.startsWith('request-'))
   .map((name) => fixture(name.replace('.json', '')).request.verb);
 
-function started(state) {
-  const brain = new BrainHandle(state, hello.request.extension_version);
+function started(state, tenants) {
+  const brain = new BrainHandle(state, tenants, hello.request.extension_version);
   let now = 1_795_341_600_000;
   const feed = (event) => {
     const effects = JSON.parse(brain.on_event(JSON.stringify({ now: ++now, event })));
@@ -62,7 +62,7 @@ test('a secret that nobody asked for goes nowhere and is kept nowhere', () => {
   assert.ok(!brain.state().includes(secret.reply.value), 'not in the state');
 });
 
-for (const name of fs.readdirSync(path.join(root, 'protocol/fixtures')).filter((name) => /^(reply|error-[mu]|progress|lease)/.test(name))) {
+for (const name of fs.readdirSync(path.join(root, 'protocol/fixtures')).filter((name) => /^(reply|error-[mu]|progress|lease|tenants)/.test(name))) {
   test(`${name} out of turn does no harm`, () => {
     const { feed } = greeted();
     feed({ type: 'host_message', frame: fixture(name.replace('.json', '')) });
@@ -80,8 +80,12 @@ test('the state survives the worker, and a state that cannot be read counts as n
   const { brain, feed, effects } = greeted();
   const list = asked(effects).find(({ request }) => request.verb === 'list_tenants');
   feed({ type: 'host_message', frame: { ...fixture('reply-tenants'), id: list.id } });
-  const saved = brain.state();
-  assert.match(saved, /Contoso/);
-  assert.match(started(saved).brain.state(), /Contoso/);
-  assert.doesNotMatch(started('{"half').brain.state(), /Contoso/);
+  const [state, tenants] = [brain.state(), brain.tenants()];
+  assert.match(tenants, /Contoso/);
+  assert.doesNotMatch(state, /"domains"/, 'the list is kept once');
+  assert.equal(started(state, tenants).brain.tenants(), tenants);
+  assert.equal(started(state).brain.tenants(), 'null');
+  for (const unreadable of [['{"half', tenants], [state, '{"half'], [undefined, tenants]]) {
+    assert.doesNotMatch(started(...unreadable).brain.tenants(), /Contoso/);
+  }
 });

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 fuzz_target!(|data: &[u8]| {
     let Ok(text) = std::str::from_utf8(data) else { return };
-    let mut brain = BrainHandle::new(None, "0.1.0".to_owned());
+    let mut brain = BrainHandle::new(None, None, "0.1.0".to_owned());
     let mut clicked = false;
     for line in text.lines().take(40) {
         let event: Value = serde_json::from_str(line).unwrap_or_default();
@@ -21,7 +21,10 @@ fuzz_target!(|data: &[u8]| {
         }
     }
     // What does not outlive the worker is left out when it is read; what is left is read as it was.
-    let again = |state: String| BrainHandle::new(Some(state), "0.1.0".to_owned()).state();
-    let state = again(brain.state());
-    assert_eq!(again(state.clone()), state);
+    let again = |(state, tenants)| {
+        let brain = BrainHandle::new(Some(state), Some(tenants), "0.1.0".to_owned());
+        (brain.state(), brain.tenants())
+    };
+    let kept = again((brain.state(), brain.tenants()));
+    assert_eq!(again(kept.clone()), kept);
 });

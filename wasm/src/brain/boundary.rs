@@ -8,7 +8,7 @@ use crate::{elements::ElementKey, json::read_text};
 /// The brain in the service worker.
 ///
 /// ```js
-/// const brain = new BrainHandle(saved_state_or_undefined, chrome.runtime.getManifest().version);
+/// const brain = new BrainHandle(saved_state_or_undefined, saved_tenants_or_undefined, chrome.runtime.getManifest().version);
 /// for (const effect of JSON.parse(brain.on_event(JSON.stringify({now: Date.now(), event})))) carry_out(effect);
 /// ```
 #[wasm_bindgen]
@@ -18,11 +18,13 @@ pub struct BrainHandle {
 
 #[wasm_bindgen]
 impl BrainHandle {
-    /// A brain, from what `state()` gave before the worker's death, or a fresh one.
+    /// A brain, from what `state()` and `tenants()` gave before the worker's death, or a fresh one.
     #[wasm_bindgen(constructor)]
     #[must_use]
-    pub fn new(state_json: Option<String>, extension_version: String) -> Self {
-        Self { brain: Brain::new(state_json.as_deref(), &extension_version) }
+    pub fn new(state_json: Option<String>, tenants_json: Option<String>, extension_version: String) -> Self {
+        let tenants = tenants_json.as_deref().unwrap_or("null");
+        let state = state_json.and_then(|rest| Some(["{\"tenants\":", tenants, ",", rest.strip_prefix('{')?].concat()));
+        Self { brain: Brain::new(state.as_deref(), &extension_version) }
     }
 
     /// Takes one `EventFrame`, gives an array of `Effect`. Anything else gives an `Effect::Log` that repeats nothing
@@ -42,10 +44,10 @@ impl BrainHandle {
         self.brain.tenants().to_owned()
     }
 
-    /// What must outlive the worker, for `storage.session`. Nothing secret.
+    /// What must outlive the worker beside [`Self::tenants`], for `storage.session`. Nothing secret.
     #[must_use]
     pub fn state(&self) -> String {
-        self.brain.state()
+        self.brain.state_but_tenants()
     }
 }
 

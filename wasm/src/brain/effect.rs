@@ -190,8 +190,12 @@ pub enum Effect {
         /// False while a sign-in runs.
         allowed: bool,
     },
-    /// Write `BrainHandle::state()` to `storage.session`.
-    SaveState {},
+    /// Write `BrainHandle::state()` to `storage.session`, and `BrainHandle::tenants()` if that is another list: it can be
+    /// a thousand times as long.
+    SaveState {
+        /// The list, too.
+        tenants: bool,
+    },
     /// A line for the console. Never anything from a page, a secret or an address.
     Log {
         /// What happened.

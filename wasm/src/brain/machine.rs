@@ -186,6 +186,8 @@ enum Link {
 struct Pending {
     id: u32,
     asked: Asked,
+    /// The parts of a long list that have come.
+    tenants: Vec<TenantSummary>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -263,7 +265,9 @@ impl Brain {
         &self.tenants_json
     }
 
-    fn state_but_tenants(&self) -> String {
+    /// [`Self::state`] without the list of tenants, which seldom changes.
+    #[must_use]
+    pub fn state_but_tenants(&self) -> String {
         serde_json::to_string(&self.state).unwrap_or_default()
     }
 

@@ -15,50 +15,39 @@ use crate::{
 };
 
 /// Every tenant the technician may enter.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Directory {
     entries: Vec<Entry>,
+    read: Option<Box<Reader>>,
 }
 
-/// One tenant of the list, not read yet but for what the list is sorted and searched by.
-#[derive(Clone, Debug)]
-pub struct Listed {
-    /// Directory (tenant) id.
-    pub tenant_id: Uuid,
-    /// The customer's name.
-    pub name: String,
-    /// Verified domains.
-    pub domains: Vec<String>,
-    /// When a lease was last started there, Unix time in milliseconds.
-    pub last_used: Option<i64>,
-    /// All of it: a `TenantSummary` as JSON.
-    pub json: String,
-}
+/// Gives a tenant of the list by its place: a `TenantSummary` as JSON.
+pub type Reader = dyn Fn(u32) -> Option<String>;
 
-#[derive(Debug)]
 struct Entry {
+    place: u32,
     tenant_id: Uuid,
     last_used: Option<i64>,
     /// What it is found by, in lower case: the name, then the domains.
     words: String,
-    json: String,
     /// Read when somebody wants to see it: of a thousand tenants a page shows a dozen.
     tenant: OnceCell<Option<TenantSummary>>,
 }
 
 impl Directory {
-    /// From the worker's list.
+    /// From the worker's list: what it is sorted and searched by, a line for each tenant with tabs between its id, when a
+    /// lease was last started there (Unix time in milliseconds, or nothing), the name and the verified domains; and where
+    /// the rest of a tenant is read.
     #[must_use]
-    pub fn new(tenants: impl IntoIterator<Item = Listed>) -> Self {
-        let entries = tenants.into_iter().map(|Listed { tenant_id, name, domains, last_used, json }| {
-            let mut words = name.to_lowercase();
-            for domain in domains {
-                words.push(' ');
-                words.push_str(&domain.to_lowercase());
-            }
-            Entry { tenant_id, last_used, words, json, tenant: OnceCell::new() }
+    pub fn new(index: &str, read: Box<Reader>) -> Self {
+        let entries = (0..).zip(index.lines()).filter_map(|(place, line)| {
+            let mut parts = line.splitn(3, '\t');
+            let tenant_id = Uuid::try_parse(parts.next()?).ok()?;
+            let last_used = parts.next()?.parse().ok();
+            let words = parts.next()?.replace('\t', " ").to_lowercase();
+            Some(Entry { place, tenant_id, last_used, words, tenant: OnceCell::new() })
         });
-        Self { entries: entries.collect() }
+        Self { entries: entries.collect(), read: Some(read) }
     }
 
     /// How many there are.
@@ -76,7 +65,7 @@ impl Directory {
     /// A tenant by its id.
     #[must_use]
     pub fn tenant(&self, tenant_id: Uuid) -> Option<&TenantSummary> {
-        self.entries.iter().find(|entry| entry.tenant_id == tenant_id)?.tenant()
+        self.read(self.entries.iter().find(|entry| entry.tenant_id == tenant_id)?)
     }
 
     /// The tenants that a search finds, the likeliest first. Every word of the search must occur in the name, in a
@@ -99,10 +88,10 @@ impl Directory {
     ) -> (usize, Vec<&TenantSummary>) {
         let search = search.trim().to_lowercase();
         let wanted: Vec<&str> = search.split_whitespace().collect();
-        let fits = self.entries.iter().enumerate().filter_map(|(place, entry)| {
+        let fits = self.entries.iter().filter_map(|entry| {
             let is_pinned = pinned.contains(&entry.tenant_id);
             let fit = entry.fit(&search, &wanted, leases)?;
-            Some(((fit, !is_pinned, Reverse(entry.last_used), &entry.words, place), entry))
+            Some(((fit, !is_pinned, Reverse(entry.last_used), &entry.words, entry.place), entry))
         });
         let mut found: Vec<_> = fits.collect();
         let total = found.len();
@@ -111,7 +100,12 @@ impl Directory {
         }
         found.truncate(rows);
         found.sort_unstable_by_key(|(rank, _)| *rank);
-        (total, found.into_iter().filter_map(|(_, entry)| entry.tenant()).collect())
+        (total, found.into_iter().filter_map(|(_, entry)| self.read(entry)).collect())
+    }
+
+    fn read<'a>(&'a self, entry: &'a Entry) -> Option<&'a TenantSummary> {
+        let read = self.read.as_ref()?;
+        entry.tenant.get_or_init(|| read_text(&read(entry.place)?)).as_ref()
     }
 
     /// What needs somebody, whatever is shown: ends that fail (but for the tenant that is shown, whose own screen says
@@ -136,10 +130,6 @@ impl Directory {
 }
 
 impl Entry {
-    fn tenant(&self) -> Option<&TenantSummary> {
-        self.tenant.get_or_init(|| read_text(&self.json)).as_ref()
-    }
-
     /// How well a search fits; less is better.
     fn fit(&self, search: &str, wanted: &[&str], leases: &[LeaseSummary]) -> Option<u8> {
         if wanted.is_empty() {

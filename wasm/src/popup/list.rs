@@ -8,7 +8,7 @@ use latchkey_protocol::{
 use uuid::Uuid;
 
 #[cfg(feature = "popup")]
-pub use super::directory::{Directory, Listed};
+pub use super::directory::{Directory, Reader};
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 /// An application's credential is worth a word for so long before it ends.

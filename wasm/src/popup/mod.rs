@@ -10,6 +10,7 @@
 //! - `words(key: string, args: string[]) -> string`: `chrome.i18n.getMessage`, empty when there is no such key;
 //! - `act(action_json: string)`: hands an [`action::Action`] to the worker as `PopupAction`;
 //! - `remember(preferences_json: string)`: keeps pinned tenants' ids, and the portal and the place as preferences;
+//! - `index(tenants: object[]) -> string`: what the list is sorted and searched by, see `Directory`;
 //! - `copy(text: string, secret: boolean)`: writes to the clipboard; with `secret`, clears it after 30 s;
 //! - `close()`: `window.close()`;
 //! - `options()`: opens the options page.

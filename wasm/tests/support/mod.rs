@@ -7,7 +7,7 @@ use latchkey_protocol::{
     Secret, TenantSummary, Welcome, cloud::Cloud,
 };
 #[cfg(feature = "popup")]
-use latchkey_wasm::popup::list::{Directory, Listed};
+use latchkey_wasm::popup::list::Directory;
 use latchkey_wasm::{
     brain::{Action, Brain, Effect, Element, Event, EventFrame, Outcome, PageSeen, Ready, Snapshot},
     elements::ElementKey,
@@ -336,13 +336,12 @@ impl World {
 /// The list as the popup has it.
 #[cfg(feature = "popup")]
 pub fn directory(tenants: &[TenantSummary]) -> Directory {
-    Directory::new(tenants.iter().map(|tenant| Listed {
-        tenant_id: tenant.tenant_id,
-        name: tenant.name.clone(),
-        domains: tenant.domains.clone(),
-        last_used: tenant.last_used,
-        json: serde_json::to_string(tenant).unwrap(),
-    }))
+    let lines = tenants.iter().map(|tenant| {
+        let last_used = tenant.last_used.map(|moment| moment.to_string()).unwrap_or_default();
+        format!("{}\t{last_used}\t{}\t{}\n", tenant.tenant_id, tenant.name, tenant.domains.join("\t"))
+    });
+    let json: Vec<_> = tenants.iter().map(|tenant| serde_json::to_string(tenant).unwrap()).collect();
+    Directory::new(&lines.collect::<String>(), Box::new(move |place| json.get(place as usize).cloned()))
 }
 
 /// What the popup has: the list of tenants and the leases, as the worker sent them last.

@@ -33,8 +33,8 @@ impl Brain {
         let state = self.state_but_tenants();
         if state != self.saved || self.tenants_unsaved {
             self.saved = state;
-            self.tenants_unsaved = false;
-            self.out.push(Effect::SaveState {});
+            let tenants = std::mem::take(&mut self.tenants_unsaved);
+            self.out.push(Effect::SaveState { tenants });
         }
     }
 

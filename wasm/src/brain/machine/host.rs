@@ -47,7 +47,7 @@ impl Brain {
         // Timers carry the number as an i32.
         self.state.next_request = self.state.next_request % 1_000_000_000 + 1;
         let id = self.state.next_request;
-        self.pending.push(Pending { id, asked });
+        self.pending.push(Pending { id, asked, tenants: Vec::new() });
         self.out.push(Effect::SetTimer { name: host_timer(id), after: deadline });
         RequestFrame { id: RequestId(id), request }
     }
@@ -86,13 +86,22 @@ impl Brain {
             return;
         };
         match frame {
-            HostFrame::Reply { id: RequestId(id), reply } => {
-                if let Some(asked) = self.answered(id) {
+            HostFrame::Reply { id: RequestId(id), mut reply } => {
+                if let Some(Pending { asked, mut tenants, .. }) = self.answered(id) {
+                    if let Reply::Tenants { tenants: rest, .. } = &mut reply {
+                        tenants.append(rest);
+                        *rest = tenants;
+                    }
                     self.replied(id, asked, reply);
                 }
             }
+            HostFrame::Tenants { id: RequestId(id), tenants } => {
+                if let Some(pending) = self.pending.iter_mut().find(|pending| pending.id == id) {
+                    pending.tenants.extend(tenants);
+                }
+            }
             HostFrame::Error { id: Some(RequestId(id)), error } => {
-                if let Some(asked) = self.answered(id) {
+                if let Some(Pending { asked, .. }) = self.answered(id) {
                     self.refused(asked, error);
                 }
             }
@@ -102,10 +111,10 @@ impl Brain {
         }
     }
 
-    pub(super) fn answered(&mut self, id: u32) -> Option<Asked> {
+    pub(super) fn answered(&mut self, id: u32) -> Option<Pending> {
         let place = self.pending.iter().position(|pending| pending.id == id)?;
         self.out.push(Effect::ClearTimer { name: host_timer(id) });
-        Some(self.pending.swap_remove(place).asked)
+        Some(self.pending.swap_remove(place))
     }
 
     pub(super) fn replied(&mut self, id: u32, asked: Asked, reply: Reply) {
