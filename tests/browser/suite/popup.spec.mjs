@@ -46,7 +46,8 @@ test('the credential is shown on request, copied, and the clipboard is empty 30 
 
   await page.bringToFront();
   const clipboard = () => page.evaluate(() => navigator.clipboard.readText());
-  expect(await clipboard()).toBe(secret);
+  // The browser may still be writing it.
+  await until('the credential is in the clipboard', async () => (await clipboard()) === secret);
   const worker = await browser.worker();
   worker.on('console', (message) => console.log('worker:', message.text()));
   const alarm = await worker.evaluate(() => chrome.alarms.get('clipboard'));
