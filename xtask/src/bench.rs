@@ -68,7 +68,7 @@ pub fn run(workspace: &Path, options: &Options) -> anyhow::Result<()> {
     let round_trips = round_trips(workspace, options)?;
     let host = host(workspace)?;
     let bytes = sizes(chrome)?;
-    let browser = browser(workspace, chrome)?;
+    let browser = browser(workspace, chrome, options.round_trip)?;
 
     let report = json!({
         "machine": machine()?,
@@ -187,17 +187,19 @@ fn sizes(extension: &Path) -> anyhow::Result<Value> {
     }))
 }
 
-/// What only a browser can tell: the content script's share of the page's time, and how soon the popup can be used.
-fn browser(workspace: &Path, extension: &Path) -> anyhow::Result<Value> {
+/// What only a browser can tell: the content script's share of the page's time, how soon the popup can be used, and the
+/// whole way from the click to the portal.
+fn browser(workspace: &Path, extension: &Path, round_trip: u32) -> anyhow::Result<Value> {
     let home = lab::fresh_folder(workspace, "bench/browser-home")?;
     let mut figures = json!({});
-    for script in ["content-script.mjs", "popup.mjs"] {
+    for script in ["content-script.mjs", "popup.mjs", "sign-in.mjs"] {
         let line = output(
             lab::in_session(&home, "node", &[&format!("bench/{script}")])?
                 .current_dir(workspace.join("tests/browser"))
                 .env("ENTRA_SIM", lab::entra_sim(workspace))
                 .env("LATCHKEY", Build::Shipped.latchkey(workspace))
-                .env("LATCHKEY_EXTENSION", extension),
+                .env("LATCHKEY_EXTENSION", extension)
+                .env("ROUND_TRIP_MS", round_trip.to_string()),
         )?;
         let found: Value = serde_json::from_str(line.lines().last().unwrap_or_default())
             .with_context(|| format!("{script}: not a report: {line}"))?;
@@ -247,5 +249,10 @@ fn print_table(report: &Value) {
     println!("| what | measured | budget |\n|---|---|---|");
     for (what, value, budget) in rows {
         println!("| {what} | {value} | {budget} |");
+    }
+    println!("\n| click → portal, signed in | Graph round trips | pages of the sign-in | ms |\n|---|---:|---:|---:|");
+    for (credential, figures) in report["browser"]["sign_in"].as_object().into_iter().flatten() {
+        let [graph, pages, time] = ["graph_round_trips", "page_steps", "click_to_portal_ms"].map(|name| &figures[name]);
+        println!("| {} | {graph} | {pages} | {time} |", credential.replace('_', " "));
     }
 }
