@@ -5,16 +5,21 @@
 export const CLIPBOARD_ALARM = 'clipboard';
 
 const SECONDS = 30;
+// What the document writes is still on its way when it has loaded, and would be lost with it.
+const WRITING = 1000;
 
 export function clearClipboardLater() {
   chrome.alarms.create(CLIPBOARD_ALARM, { when: Date.now() + SECONDS * 1000 });
 }
 
 export async function clearClipboardNow() {
+  // One that a worker left behind would be in the way.
+  await chrome.offscreen.closeDocument().catch(() => {});
   await chrome.offscreen.createDocument({
     url: 'offscreen.html',
     reasons: ['CLIPBOARD'],
     justification: 'Empties the clipboard 30 seconds after a credential was copied to it.',
   });
+  await new Promise((written) => setTimeout(written, WRITING));
   await chrome.offscreen.closeDocument();
 }

@@ -53,7 +53,7 @@ test('the credential is shown on request, copied, and the clipboard is empty 30 
   const alarm = await worker.evaluate(() => chrome.alarms.get('clipboard'));
   expect(alarm.scheduledTime - Date.now()).toBeLessThanOrEqual(30_000);
   await until('the clipboard is empty', async () => (await clipboard()) === '', 75_000);
-  expect(await worker.evaluate(() => chrome.offscreen.hasDocument())).toBe(false);
+  await until('the document that wrote is gone', () => worker.evaluate(async () => !await chrome.offscreen.hasDocument()));
 
   const events = JSON.parse(await machine.latchkey(['audit', '--json'])).map(({ event }) => event);
   expect(events.filter((event) => event === 'credential_revealed')).toHaveLength(1);
