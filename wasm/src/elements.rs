@@ -59,8 +59,8 @@ elements! {
     StaySignedInText = "stay_text", "#KmsiDescription";
     /// Its check box.
     StaySignedInBox = "stay_box", "#KmsiCheckboxField";
-    /// 'Use your password instead'.
-    ToPassword = "to_password", "#idA_PWD_SwitchToPassword";
+    /// 'Use your password instead', or the password in a list of credentials.
+    ToPassword = "to_password", "#idA_PWD_SwitchToPassword,[data-value=Password]";
     /// 'Use a Temporary Access Pass'.
     ToAccessPass = "to_access_pass", "#accessPassLink";
     /// 'Use your face, fingerprint, PIN or security key instead'.
@@ -76,7 +76,7 @@ elements! {
     /// Passkey in a list of credentials or of second factors.
     PasskeyTile = "passkey_tile", "[data-value=FidoKey]";
     /// The list of second factors.
-    Methods = "methods", "#idDiv_SAOTCS_Title,#idDiv_SAOTCS_Proofs";
+    Methods = "methods", "#idDiv_SAOTCS_Proofs";
     /// 'Approve the request' on a phone.
     Approval = "approval", "#idDiv_SAOTCAS_Title,#idDiv_SAOTCAS_Description,#idDiv_RemoteNGC_PollingDescription";
     /// The number to type into the phone.

@@ -119,6 +119,29 @@ test('a screen that arrives begins at its first control, unless the person is at
   expect(await focused()).toBe('access');
 });
 
+test('a second Enter after the click stops nothing: the focus is on no button of a sign-in, and Tab reaches Stop', async ({ gallery }) => {
+  const focused = () => gallery.page.evaluate(() => document.activeElement.dataset.do ?? document.activeElement.id);
+  await gallery.visit('popup', {});
+  await gallery.popup(popupStates.confirm);
+  expect(await focused()).toBe('start');
+  await gallery.popup(popupStates.progress);
+  expect(await focused()).toBe('');
+  // From the top, wherever the browser goes on after a control that is gone.
+  await gallery.page.evaluate(() => {
+    document.body.tabIndex = -1;
+    document.body.focus();
+  });
+  const reached = new Set();
+  for (let step = 0; step < 6; step++) {
+    await gallery.page.keyboard.press('Tab');
+    reached.add(await focused());
+  }
+  expect([...reached]).toContain('stop');
+  // Who is there is asked in the middle of it: what is typed goes into the box.
+  await gallery.popup(popupStates['who-is-there']);
+  expect(await focused()).toBe('pin');
+});
+
 test('every control shows where the focus is, by keyboard, in both themes', async ({ gallery }) => {
   for (const theme of ['light', 'dark']) {
     for (const [page, states] of [['popup', popupStates], ['options', optionsStates]]) {

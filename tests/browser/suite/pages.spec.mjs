@@ -87,11 +87,8 @@ const shownBy = {
   'credentials-with-pass': [pass('credential-picker', { clicks: ['AccessPass'] })],
   'credentials-no-pass': [pass('credential-picker', { change: [remove, '[data-value=AccessPass]'], clicks: [BACK] })],
   'credentials-no-pass-no-way-back': [pass('credential-picker', { change: [remove, '[data-value=AccessPass],#idBtn_Back'], says: 'page_no_pass' })],
-  'credentials-with-password': [password('credential-picker', {
-    change: () => { document.querySelector('[data-value=Password]').id = 'idA_PWD_SwitchToPassword'; },
-    clicks: ['idA_PWD_SwitchToPassword'],
-  })],
-  'credentials-no-password': [password('credential-picker', { says: 'page_no_password' })],
+  'credentials-with-password': [password('credential-picker', { clicks: ['Password'] })],
+  'credentials-no-password': [password('credential-picker', { change: [remove, '[data-value=Password]'], says: 'page_no_password' })],
   'stay-of-other-account': [pass('kmsi', { user: 'kim@contoso.com', says: 'page_other_account' })],
   stay: [pass('kmsi', { clicks: [BACK] })],
   'stay-no-way': [pass('kmsi', { change: [remove, '#idBtn_Back'], says: 'page_unknown' })],
