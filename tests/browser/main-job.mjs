@@ -4,7 +4,7 @@ import { pause, until } from './lab.mjs';
 
 const seen = ({ accountEnabled, roles }) => ({ enabled: accountEnabled, roles });
 
-export async function mainJob({ entra, browser, account, folder, auto = true, say = () => {} }) {
+export async function mainJob({ entra, browser, account, folder, auto = true, say = () => {}, pin }) {
   const picture = (name) => path.join(folder, `${name}.png`);
   const before = seen(await entra.account(account));
 
@@ -29,6 +29,12 @@ export async function mainJob({ entra, browser, account, folder, auto = true, sa
     clicked = performance.now();
     step('click');
     await popup.press('Enter');
+    if (pin) {
+      await popup.see(/it is you/);
+      say('typing the PIN');
+      await popup.type(pin);
+      await popup.press('Enter');
+    }
     await follow(popup, picture('3-progress'), step);
   }
   // A person takes as long as a person takes.

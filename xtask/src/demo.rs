@@ -4,7 +4,7 @@
 use std::{fs, path::Path};
 
 use anyhow::Context;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde_json::Value;
 
 use crate::{
@@ -18,6 +18,29 @@ pub struct Options {
     /// Play the click even where there is a display
     #[arg(long)]
     auto: bool,
+    /// What signs the account in
+    #[arg(long, value_enum, default_value_t = Credential::Pass)]
+    credential: Credential,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Credential {
+    /// A passkey: asks for its PIN once
+    Passkey,
+    /// A Temporary Access Pass
+    Pass,
+    /// A password: the tenant has no passes
+    Password,
+}
+
+impl Credential {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Passkey => "passkey",
+            Self::Pass => "pass",
+            Self::Password => "password",
+        }
+    }
 }
 
 pub fn run(workspace: &Path, options: &Options) -> anyhow::Result<()> {
@@ -38,6 +61,7 @@ pub fn run(workspace: &Path, options: &Options) -> anyhow::Result<()> {
             .env("LATCHKEY", Build::Shipped.latchkey(workspace))
             .env("LATCHKEY_EXTENSION", chrome)
             .env("DEMO_FOLDER", &folder)
+            .env("DEMO_CREDENTIAL", options.credential.name())
             .env("DEMO_AUTO", if auto { "1" } else { "" }),
     )?;
     print_timeline(&folder)
