@@ -31,7 +31,7 @@ use crate::{
     graph::{self, Answer, Capabilities, FoundToken, Priority, Request, Session, Trouble},
     plan::{Action, Desired},
     sealed,
-    store::{self, AccountRow, LeaseRow, OathRow, Store, TenantOath, TenantRow},
+    store::{self, AccountRow, ByAccount, LeaseRow, OathRow, Store, TenantOath, TenantRow},
 };
 
 /// How long a new token takes until every sign-in page knows it, in milliseconds.
@@ -216,24 +216,14 @@ impl Shared {
 /// What is known of one-time codes in every tenant, from a few questions to the database.
 pub(crate) struct Outlook {
     tenants: HashMap<Uuid, TenantOath>,
-    rows: HashMap<Uuid, Vec<OathRow>>,
-    /// By tenant and user name.
-    accounts: HashMap<(Uuid, String), AccountRow>,
+    rows: ByAccount<OathRow>,
 }
 
 impl Outlook {
     pub(crate) async fn of_all(store: &Store) -> Result<Self, EngineError> {
         let tenants = store.all_tenant_oath().await?;
-        let mut rows: HashMap<Uuid, Vec<OathRow>> = HashMap::new();
-        for row in store.oath_tokens().await? {
-            rows.entry(row.account_id).or_default().push(row);
-        }
-        let mut accounts = HashMap::new();
-        for account_id in rows.keys() {
-            let account = store.account(*account_id).await?;
-            accounts.insert((account.tenant_id, account.user_name.clone()), account);
-        }
-        Ok(Self { tenants, rows, accounts })
+        let rows = store.oath_tokens().await?.into_iter().map(|row| (row.account_id, row));
+        Ok(Self { tenants, rows: ByAccount::new(rows, store.accounts_with_oath_tokens().await?) })
     }
 
     /// What is in the way of signing the account of that name in with a code, as far as the database can tell.
@@ -246,8 +236,7 @@ impl Outlook {
     ) -> Option<OathObstacle> {
         let unknown = TenantOath::default();
         let known = self.tenants.get(&tenant.tenant_id).unwrap_or(&unknown);
-        let account = self.accounts.get(&(tenant.tenant_id, user_name.to_owned()));
-        let rows = account.and_then(|account| self.rows.get(&account.account_id)).map_or(&[][..], Vec::as_slice);
+        let (account, rows) = self.rows.of(tenant.tenant_id, user_name);
         obstacle_in(is_chosen(rules), tenant, &tenant.capabilities, known, now)
             .or_else(|| obstacle_of(rows, account, now))
     }

@@ -34,7 +34,7 @@ use crate::{
     lifecycle, oath,
     plan::{Action, Desired},
     sealed,
-    store::{self, AccountRow, LeaseRow, PasskeyRow, Store, TenantPasskeys, TenantRow},
+    store::{self, AccountRow, ByAccount, LeaseRow, PasskeyRow, Store, TenantPasskeys, TenantRow},
 };
 
 /// How long a new passkey takes until every sign-in page knows it, in milliseconds.
@@ -173,31 +173,20 @@ impl Shared {
 /// What is known of passkeys in every tenant, from a few questions to the database.
 pub(crate) struct Outlook {
     tenants: HashMap<Uuid, TenantPasskeys>,
-    rows: HashMap<Uuid, Vec<PasskeyRow>>,
-    /// By tenant and user name.
-    accounts: HashMap<(Uuid, String), AccountRow>,
+    rows: ByAccount<PasskeyRow>,
 }
 
 impl Outlook {
     pub(crate) async fn of_all(store: &Store) -> Result<Self, EngineError> {
         let tenants = store.all_tenant_passkeys().await?;
-        let mut rows: HashMap<Uuid, Vec<PasskeyRow>> = HashMap::new();
-        for row in store.passkeys().await? {
-            rows.entry(row.account_id).or_default().push(row);
-        }
-        let mut accounts = HashMap::new();
-        for account_id in rows.keys() {
-            let account = store.account(*account_id).await?;
-            accounts.insert((account.tenant_id, account.user_name.clone()), account);
-        }
-        Ok(Self { tenants, rows, accounts })
+        let rows = store.passkeys().await?.into_iter().map(|row| (row.account_id, row));
+        Ok(Self { tenants, rows: ByAccount::new(rows, store.accounts_with_passkeys().await?) })
     }
 
     /// What is in the way of signing the account of that name in with a passkey, as far as the database can tell.
     pub(crate) fn obstacle(&self, rules: &Rules, tenant: &TenantRow, user_name: &str, now: i64) -> Option<Obstacle> {
         let known = self.tenants.get(&tenant.tenant_id);
-        let account = self.accounts.get(&(tenant.tenant_id, user_name.to_owned()));
-        let rows = account.and_then(|account| self.rows.get(&account.account_id)).map_or(&[][..], Vec::as_slice);
+        let (account, rows) = self.rows.of(tenant.tenant_id, user_name);
         let unknown = TenantPasskeys::default();
         obstacle_in(tenant, &tenant.capabilities, known.unwrap_or(&unknown), now)
             .or_else(|| obstacle_of(rows, account, now))

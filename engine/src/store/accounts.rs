@@ -105,6 +105,31 @@ const LEASED: &str = "accounts.removed_at is null and accounts.here = 0
 /// How long after its ending was verified an account is looked at again: never, once it has been often enough.
 const SETTLE_WAIT: &str = "case settle_stage when 0 then ?3 when 1 then ?4 when 2 then ?5 end";
 
+/// Rows that belong to accounts, found by the account's tenant and user name.
+pub(crate) struct ByAccount<Row> {
+    rows: HashMap<Uuid, Vec<Row>>,
+    accounts: HashMap<(Uuid, String), AccountRow>,
+}
+
+impl<Row> ByAccount<Row> {
+    /// From rows in their order, each with its account's id, and those accounts.
+    pub(crate) fn new(rows: impl Iterator<Item = (Uuid, Row)>, accounts: HashMap<Uuid, AccountRow>) -> Self {
+        let mut by_account: HashMap<Uuid, Vec<Row>> = HashMap::new();
+        for (account_id, row) in rows {
+            by_account.entry(account_id).or_default().push(row);
+        }
+        let accounts = accounts.into_values().map(|one| ((one.tenant_id, one.user_name.clone()), one)).collect();
+        Self { rows: by_account, accounts }
+    }
+
+    /// The account, if there are rows of it, and those.
+    pub(crate) fn of(&self, tenant_id: Uuid, user_name: &str) -> (Option<&AccountRow>, &[Row]) {
+        let account = self.accounts.get(&(tenant_id, user_name.to_owned()));
+        let rows = account.and_then(|account| self.rows.get(&account.account_id));
+        (account, rows.map_or(&[], Vec::as_slice))
+    }
+}
+
 impl Store {
     pub(crate) async fn account(&self, account_id: Uuid) -> Result<AccountRow, EngineError> {
         let row = sqlx::query("select * from accounts where account_id = ?1")
@@ -148,18 +173,28 @@ impl Store {
 
     /// Every account that has an open lease.
     pub(crate) async fn accounts_in_use(&self) -> Result<HashMap<Uuid, AccountRow>, EngineError> {
-        self.accounts_of_leases("select account_id from leases where state not in ('ended', 'failed')").await
+        self.accounts_among("select account_id from leases where state not in ('ended', 'failed')").await
     }
 
     /// Every account of [`Store::closed_leases`].
     pub(crate) async fn accounts_used_lately(&self) -> Result<HashMap<Uuid, AccountRow>, EngineError> {
-        self.accounts_of_leases(
+        self.accounts_among(
             "select account_id from leases where state in ('ended', 'failed') order by from_at desc limit 500",
         )
         .await
     }
 
-    async fn accounts_of_leases(&self, which: &'static str) -> Result<HashMap<Uuid, AccountRow>, EngineError> {
+    /// Every account for which a passkey is written down.
+    pub(crate) async fn accounts_with_passkeys(&self) -> Result<HashMap<Uuid, AccountRow>, EngineError> {
+        self.accounts_among("select account_id from passkeys").await
+    }
+
+    /// Every account for which an OATH token is written down.
+    pub(crate) async fn accounts_with_oath_tokens(&self) -> Result<HashMap<Uuid, AccountRow>, EngineError> {
+        self.accounts_among("select account_id from oath_tokens").await
+    }
+
+    async fn accounts_among(&self, which: &'static str) -> Result<HashMap<Uuid, AccountRow>, EngineError> {
         let rows = sqlx::query(sqlx::AssertSqlSafe(format!("select * from accounts where account_id in ({which})")))
             .fetch_all(&self.pool)
             .await

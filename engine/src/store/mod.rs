@@ -17,7 +17,7 @@ mod outbox;
 mod passkeys;
 mod tenants;
 
-pub(crate) use accounts::{AccountRow, Claim, Looks, ensure, forget, release_in, save_known};
+pub(crate) use accounts::{AccountRow, ByAccount, Claim, Looks, ensure, forget, release_in, save_known};
 pub(crate) use audit::{LeaseFacts, NewEntry, WrittenEntry, append, entry as audit_entry, prunable, remove_up_to};
 pub(crate) use break_glass::{BreakGlassRow, Loan};
 pub(crate) use leases::{LeaseRow, NewLease};
