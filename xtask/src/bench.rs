@@ -4,7 +4,7 @@
 use std::{
     fs,
     io::{Read, Write},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
@@ -58,17 +58,12 @@ pub fn run(workspace: &Path, options: &Options) -> anyhow::Result<()> {
         Some(Section::Light) => return crate::light::run(workspace, options.fills, options.idle_minutes),
         None => {}
     }
-    setup::everything(workspace)?;
-    lab::build_programs(Build::Shipped)?;
-    let extensions = crate::build_extensions(workspace)?;
-    let chrome = extensions.first().context("no extension was built")?;
-    let folder = lab::target(workspace).join("bench");
-    fs::create_dir_all(&folder)?;
+    let (chrome, folder) = prepare(workspace)?;
 
     let round_trips = round_trips(workspace, options)?;
     let host = host(workspace)?;
-    let bytes = sizes(chrome)?;
-    let browser = browser(workspace, chrome, options.round_trip)?;
+    let bytes = sizes(&chrome)?;
+    let browser = browser(workspace, &chrome, options.round_trip)?;
 
     let report = json!({
         "machine": machine()?,
@@ -86,6 +81,16 @@ pub fn run(workspace: &Path, options: &Options) -> anyhow::Result<()> {
     print_table(&report);
     println!("\n{}", path.display());
     Ok(())
+}
+
+/// Builds what people are given; answers where Chrome's extension is, and the folder for reports.
+pub fn prepare(workspace: &Path) -> anyhow::Result<(PathBuf, PathBuf)> {
+    setup::everything(workspace)?;
+    lab::build_programs(Build::Shipped)?;
+    let chrome = crate::build_extensions(workspace)?.into_iter().next().context("no extension was built")?;
+    let folder = lab::target(workspace).join("bench");
+    fs::create_dir_all(&folder)?;
+    Ok((chrome, folder))
 }
 
 /// Our activation and ending, and CIPP's call sequences, as ratios to one round trip.

@@ -13,7 +13,7 @@ use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 
 use crate::{
-    bench::{browserpass_program, extension_id, first_reply, machine, median},
+    bench::{browserpass_program, extension_id, first_reply, machine, median, prepare},
     command::{command, execute, output},
     lab::{self, Build},
     setup,
@@ -23,12 +23,7 @@ use crate::{
 const STARTS: usize = 21;
 
 pub fn run(workspace: &Path, fills: u32, idle_minutes: u32) -> anyhow::Result<()> {
-    setup::everything(workspace)?;
-    lab::build_programs(Build::Shipped)?;
-    let extensions = crate::build_extensions(workspace)?;
-    let chrome = extensions.first().context("no extension was built")?;
-    let folder = lab::target(workspace).join("bench");
-    fs::create_dir_all(&folder)?;
+    let (chrome, folder) = prepare(workspace)?;
     let keepassxc_browser = keepassxc_browser(workspace)
         .inspect_err(|error| eprintln!("\nNOTE: KeePassXC-Browser is left out: {error:#}\n"))
         .ok();
@@ -39,12 +34,12 @@ pub fn run(workspace: &Path, fills: u32, idle_minutes: u32) -> anyhow::Result<()
         "fills": fills,
         "idle_minutes": idle_minutes,
         "hosts": hosts(workspace)?,
-        "pages": in_browser(workspace, chrome, "beside.mjs", |run| {
+        "pages": in_browser(workspace, &chrome, "beside.mjs", |run| {
             if let Some(folder) = &keepassxc_browser {
                 run.env("KEEPASSXC_BROWSER", folder);
             }
         })?,
-        "memory": in_browser(workspace, chrome, "light.mjs", |run| {
+        "memory": in_browser(workspace, &chrome, "light.mjs", |run| {
             run.env("FILLS", fills.to_string()).env("IDLE_MINUTES", idle_minutes.to_string());
         })?,
     });
