@@ -20,8 +20,11 @@ const WEBKIT: &[&str] = &["webkit2gtk-driver", "xvfb"];
 /// What drives Firefox. A crate, because Debian has no package of it.
 const GECKODRIVER: (&str, &str) = ("geckodriver", "0.37.1");
 
-/// The folders with a `package.json`.
+/// The folders with a `package.json`, besides [`BUNDLER`].
 const NPM_FOLDERS: &[&str] = &["tests/browser", "tests/conformance"];
+
+/// The folder whose `package.json` names the bundler.
+const BUNDLER: &str = "xtask";
 
 pub fn everything(workspace: &Path) -> anyhow::Result<()> {
     wasm_target()?;
@@ -126,6 +129,23 @@ fn is_installed(package: &str) -> bool {
 
 /// The test tools and the independent Microsoft clients.
 pub fn npm_packages(workspace: &Path) -> anyhow::Result<()> {
+    NPM_FOLDERS.iter().try_for_each(|folder| npm_install(&workspace.join(folder)))
+}
+
+/// esbuild, installed where it is missing: the program that makes one file of a script and what it imports.
+pub fn bundler(workspace: &Path) -> anyhow::Result<PathBuf> {
+    let folder = workspace.join(BUNDLER);
+    npm_install(&folder)?;
+    Ok(folder.join("node_modules/.bin/esbuild"))
+}
+
+/// Installs exactly what the folder's `package-lock.json` says, unless it is there.
+fn npm_install(folder: &Path) -> anyhow::Result<()> {
+    let lock = std::fs::read(folder.join("package-lock.json"))?;
+    let stamp = folder.join("node_modules/.installed-lock");
+    if std::fs::read(&stamp).is_ok_and(|installed| installed == lock) {
+        return Ok(());
+    }
     let version = output(&mut command("node", ["--version"]))
         .context("Node 20 or later is needed: https://nodejs.org, or your system's package manager")?;
     let major: u32 =
@@ -133,18 +153,11 @@ pub fn npm_packages(workspace: &Path) -> anyhow::Result<()> {
     if major < 20 {
         bail!("Node {} is too old: 20 or later is needed", version.trim());
     }
-    for folder in NPM_FOLDERS.iter().map(|folder| workspace.join(folder)) {
-        let lock = std::fs::read(folder.join("package-lock.json"))?;
-        let stamp = folder.join("node_modules/.installed-lock");
-        if std::fs::read(&stamp).is_ok_and(|installed| installed == lock) {
-            continue;
-        }
-        execute(
-            command("npm", ["ci", "--no-audit", "--no-fund"])
-                .current_dir(&folder)
-                .env("PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD", "1"),
-        )?;
-        std::fs::write(stamp, lock)?;
-    }
+    execute(
+        command("npm", ["ci", "--no-audit", "--no-fund"])
+            .current_dir(folder)
+            .env("PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD", "1"),
+    )?;
+    std::fs::write(stamp, lock)?;
     Ok(())
 }
