@@ -23,7 +23,9 @@ use crate::{
     credential::{self, Held, HeldCredentials},
     entitlement, fence,
     graph::{self, Http, KeySource, Priority, Session},
-    lifecycle, oath, passkey,
+    lifecycle,
+    oath::{self, OathPolicy},
+    passkey::{self, PasskeyPolicy},
     person::Person,
     plan::{Desired, plan},
     preflight::{self, Inspected},
@@ -296,14 +298,10 @@ impl Engine {
         if let Some(waited) = waited {
             application_credential::forget(shared, waited).await?;
         }
-        if let Some(policy) = &passkey_policy {
-            shared.store.remember_passkey_policy(tenant_id, policy).await?;
-        }
-        shared.store.remember_passkey_refusal(tenant_id, None).await?;
-        if let Some(policy) = &oath_policy {
-            shared.store.remember_oath_policy(tenant_id, policy).await?;
-        }
-        shared.store.remember_oath_refusal(tenant_id, None).await?;
+        shared.store.remember_policy(tenant_id, passkey_policy.as_ref()).await?;
+        shared.store.remember_refusal::<PasskeyPolicy>(tenant_id, None).await?;
+        shared.store.remember_policy(tenant_id, oath_policy.as_ref()).await?;
+        shared.store.remember_refusal::<OathPolicy>(tenant_id, None).await?;
         let saved = shared.store.tenant(tenant_id).await?;
         if fence::is_due(&saved, shared.clock.now()) {
             fence::find_out(shared, tenant_id, &shared.session(&saved), &saved.capabilities).await?;
@@ -818,12 +816,8 @@ impl Engine {
         if let Some(policy) = &inspected.pass_policy {
             shared.store.remember_pass_policy(tenant_id, policy).await?;
         }
-        if let Some(policy) = &inspected.passkey_policy {
-            shared.store.remember_passkey_policy(tenant_id, policy).await?;
-        }
-        if let Some(policy) = &inspected.oath_policy {
-            shared.store.remember_oath_policy(tenant_id, policy).await?;
-        }
+        shared.store.remember_policy(tenant_id, inspected.passkey_policy.as_ref()).await?;
+        shared.store.remember_policy(tenant_id, inspected.oath_policy.as_ref()).await?;
         if fence::is_due(tenant, shared.clock.now()) {
             fence::find_out(shared, tenant_id, &shared.session(tenant), capabilities).await?;
         }

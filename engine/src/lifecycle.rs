@@ -20,8 +20,8 @@ use crate::{
     fence,
     graph::{Capabilities, Priority, read_organization},
     guards::{Guard, holds},
-    oath::OathObstacle,
-    passkey::{self, Obstacle},
+    oath::{OathObstacle, OathPolicy},
+    passkey::{self, Obstacle, PasskeyPolicy},
     plan::{self, Action, Issue, Purpose},
     preflight,
     store::{self, AccountRow, Claim, LeaseRow, NewLease, TenantRow, leases},
@@ -317,11 +317,13 @@ pub(crate) async fn replace(
     store::commit(write).await?;
     match refused {
         CredentialKind::Passkey => {
-            shared.store.remember_passkey_refusal(tenant_id, Some(shared.now())).await?;
+            shared.store.remember_refusal::<PasskeyPolicy>(tenant_id, Some(shared.now())).await?;
             shared.store.doubt_passkeys(lease.account_id, Some(now)).await?;
         }
         CredentialKind::TemporaryAccessPass => shared.store.remember_pass_refusal(tenant_id, Some(now)).await?,
-        CredentialKind::PasswordTotp => shared.store.remember_oath_refusal(tenant_id, Some(shared.now())).await?,
+        CredentialKind::PasswordTotp => {
+            shared.store.remember_refusal::<OathPolicy>(tenant_id, Some(shared.now())).await?
+        }
         CredentialKind::Password => {}
     }
     let again = StartLease {

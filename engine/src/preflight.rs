@@ -17,7 +17,7 @@ use crate::{
     names,
     oath::{self, OathObstacle, OathPolicy},
     passkey::{self, Obstacle, PasskeyPolicy},
-    store::{NameKind, TenantOath, TenantPasskeys, TenantRow},
+    store::{Known, NameKind, TenantRow},
 };
 
 /// Why a permission is on the list.
@@ -265,12 +265,8 @@ pub(crate) async fn before_first_use(shared: &Shared, tenant: &TenantRow, share:
     if let Some(policy) = &found.pass_policy {
         shared.store.remember_pass_policy(tenant.tenant_id, policy).await?;
     }
-    if let Some(policy) = &found.passkey_policy {
-        shared.store.remember_passkey_policy(tenant.tenant_id, policy).await?;
-    }
-    if let Some(policy) = &found.oath_policy {
-        shared.store.remember_oath_policy(tenant.tenant_id, policy).await?;
-    }
+    shared.store.remember_policy(tenant.tenant_id, found.passkey_policy.as_ref()).await?;
+    shared.store.remember_policy(tenant.tenant_id, found.oath_policy.as_ref()).await?;
     shared.store.remember_preflight(tenant.tenant_id, now).await
 }
 
@@ -412,11 +408,11 @@ pub(crate) async fn inspect(
         last_used: None,
         preflight_at: None,
     };
-    let known = TenantPasskeys { policy: passkey_policy.clone(), refused_at: None };
+    let known = Known { policy: passkey_policy.clone(), refused_at: None };
     // Whether there is a key for the account is this machine's affair, and no tenant's.
     let obstacle = passkey::obstacle_in(&row, &capabilities, &known, now).unwrap_or(Obstacle::NotMade);
     let oath_policy = oath::read_policy(&rules, session, new.cloud, &capabilities).await;
-    let known = TenantOath { policy: oath_policy.clone(), refused_at: None };
+    let known = Known { policy: oath_policy.clone(), refused_at: None };
     let chosen = oath::is_chosen(&rules);
     let oath = oath::obstacle_in(chosen, &row, &capabilities, &known, now).unwrap_or(OathObstacle::NotMade);
     let outlook = credential::Outlook { passkey: Some(obstacle), oath: Some(oath), pinned: rules.credential };

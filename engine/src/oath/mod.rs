@@ -31,7 +31,7 @@ use crate::{
     graph::{self, Answer, Capabilities, FoundToken, Priority, Request, Session, Trouble},
     plan::{Action, Desired},
     sealed,
-    store::{self, AccountRow, ByAccount, LeaseRow, OathRow, Store, TenantOath, TenantRow},
+    store::{self, AccountRow, ByAccount, Known, LeaseRow, OathRow, Store, TenantRow},
 };
 
 /// How long a new token takes until every sign-in page knows it, in milliseconds.
@@ -53,7 +53,7 @@ pub(crate) fn obstacle_in(
     chosen: bool,
     tenant: &TenantRow,
     capabilities: &Capabilities,
-    known: &TenantOath,
+    known: &Known<OathPolicy>,
     now: i64,
 ) -> Option<OathObstacle> {
     if !chosen {
@@ -121,7 +121,7 @@ impl Shared {
         account: &AccountRow,
     ) -> Result<Option<OathObstacle>, EngineError> {
         let chosen = is_chosen(&self.policy().rules(tenant.identity()));
-        let (known, now) = (self.store.tenant_oath(tenant.tenant_id).await?, self.now());
+        let (known, now) = (self.store.known(tenant.tenant_id).await?, self.now());
         if let Some(obstacle) = obstacle_in(chosen, tenant, capabilities, &known, now) {
             return Ok(Some(obstacle));
         }
@@ -155,7 +155,7 @@ impl Shared {
         if !chosen || self.secrets.sealed().is_none() {
             return Ok(false);
         }
-        let known = self.store.tenant_oath(tenant.tenant_id).await?;
+        let known = self.store.known(tenant.tenant_id).await?;
         Ok(obstacle_in(chosen, tenant, capabilities, &known, self.now()).is_none())
     }
 
@@ -215,13 +215,13 @@ impl Shared {
 
 /// What is known of one-time codes in every tenant, from a few questions to the database.
 pub(crate) struct Outlook {
-    tenants: HashMap<Uuid, TenantOath>,
+    tenants: HashMap<Uuid, Known<OathPolicy>>,
     rows: ByAccount<OathRow>,
 }
 
 impl Outlook {
     pub(crate) async fn of_all(store: &Store) -> Result<Self, EngineError> {
-        let tenants = store.all_tenant_oath().await?;
+        let tenants = store.known_everywhere().await?;
         let rows = store.oath_tokens().await?.into_iter().map(|row| (row.account_id, row));
         Ok(Self { tenants, rows: ByAccount::new(rows, store.accounts_with_oath_tokens().await?) })
     }
@@ -234,7 +234,7 @@ impl Outlook {
         user_name: &str,
         now: i64,
     ) -> Option<OathObstacle> {
-        let unknown = TenantOath::default();
+        let unknown = Known::default();
         let known = self.tenants.get(&tenant.tenant_id).unwrap_or(&unknown);
         let (account, rows) = self.rows.of(tenant.tenant_id, user_name);
         obstacle_in(is_chosen(rules), tenant, &tenant.capabilities, known, now)
@@ -433,7 +433,7 @@ pub(crate) async fn add(drive: &mut Drive<'_>) -> Result<Option<Setback>, Engine
         return refused_or_later(drive, trouble, ACTION).await;
     }
     shared.store.oath_token_activated(row.token_id, shared.now()).await?;
-    shared.store.remember_oath_refusal(drive.tenant.tenant_id, None).await?;
+    shared.store.remember_refusal::<OathPolicy>(drive.tenant.tenant_id, None).await?;
     drive.account.known.apply(&Action::AddOathToken, Some(device_id));
     drive.report(Step::AddOathToken, StepState::Done);
     Ok(None)
@@ -514,6 +514,6 @@ async fn refused_or_later(
         return Ok(Some(setback(drive, trouble, action)));
     }
     let now = drive.shared.now();
-    drive.shared.store.remember_oath_refusal(drive.tenant.tenant_id, Some(now)).await?;
+    drive.shared.store.remember_refusal::<OathPolicy>(drive.tenant.tenant_id, Some(now)).await?;
     Err(drive.refused(&Action::AddOathToken, &trouble).await)
 }

@@ -34,7 +34,7 @@ use crate::{
     lifecycle, oath,
     plan::{Action, Desired},
     sealed,
-    store::{self, AccountRow, ByAccount, LeaseRow, PasskeyRow, Store, TenantPasskeys, TenantRow},
+    store::{self, AccountRow, ByAccount, Known, LeaseRow, PasskeyRow, Store, TenantRow},
 };
 
 /// How long a new passkey takes until every sign-in page knows it, in milliseconds.
@@ -73,7 +73,7 @@ pub struct CredentialSummary {
 pub(crate) fn obstacle_in(
     tenant: &TenantRow,
     capabilities: &Capabilities,
-    known: &TenantPasskeys,
+    known: &Known<PasskeyPolicy>,
     now: i64,
 ) -> Option<Obstacle> {
     if !tenant.cloud.hosts().has_passkey_registration {
@@ -111,7 +111,7 @@ impl Shared {
         capabilities: &Capabilities,
         account: &AccountRow,
     ) -> Result<Option<Obstacle>, EngineError> {
-        let (known, now) = (self.store.tenant_passkeys(tenant.tenant_id).await?, self.now());
+        let (known, now) = (self.store.known(tenant.tenant_id).await?, self.now());
         if let Some(obstacle) = obstacle_in(tenant, capabilities, &known, now) {
             return Ok(Some(obstacle));
         }
@@ -132,11 +132,11 @@ impl Shared {
         if self.secrets.sealed().is_none() {
             return Ok(BTreeSet::new());
         }
-        let (known, now) = (self.store.all_tenant_passkeys().await?, self.now());
+        let (known, now) = (self.store.known_everywhere().await?, self.now());
         let mut without = BTreeSet::new();
         for tenant in self.store.tenants().await? {
             let rules = self.policy().rules(tenant.identity());
-            let unknown = TenantPasskeys::default();
+            let unknown = Known::default();
             let known = known.get(&tenant.tenant_id).unwrap_or(&unknown);
             if !are_kept(&rules) || obstacle_in(&tenant, &tenant.capabilities, known, now).is_some() {
                 continue;
@@ -172,13 +172,13 @@ impl Shared {
 
 /// What is known of passkeys in every tenant, from a few questions to the database.
 pub(crate) struct Outlook {
-    tenants: HashMap<Uuid, TenantPasskeys>,
+    tenants: HashMap<Uuid, Known<PasskeyPolicy>>,
     rows: ByAccount<PasskeyRow>,
 }
 
 impl Outlook {
     pub(crate) async fn of_all(store: &Store) -> Result<Self, EngineError> {
-        let tenants = store.all_tenant_passkeys().await?;
+        let tenants = store.known_everywhere().await?;
         let rows = store.passkeys().await?.into_iter().map(|row| (row.account_id, row));
         Ok(Self { tenants, rows: ByAccount::new(rows, store.accounts_with_passkeys().await?) })
     }
@@ -187,7 +187,7 @@ impl Outlook {
     pub(crate) fn obstacle(&self, rules: &Rules, tenant: &TenantRow, user_name: &str, now: i64) -> Option<Obstacle> {
         let known = self.tenants.get(&tenant.tenant_id);
         let (account, rows) = self.rows.of(tenant.tenant_id, user_name);
-        let unknown = TenantPasskeys::default();
+        let unknown = Known::default();
         obstacle_in(tenant, &tenant.capabilities, known.unwrap_or(&unknown), now)
             .or_else(|| obstacle_of(rows, account, now))
             // Where each lease has its own, it is made on the click.
@@ -223,7 +223,7 @@ async fn is_wanted(shared: &Shared, tenant: &TenantRow, capabilities: &Capabilit
     if !are_kept(&shared.policy().rules(tenant.identity())) || shared.secrets.sealed().is_none() {
         return Ok(false);
     }
-    let known = shared.store.tenant_passkeys(tenant.tenant_id).await?;
+    let known = shared.store.known(tenant.tenant_id).await?;
     Ok(obstacle_in(tenant, capabilities, &known, shared.now()).is_none())
 }
 
@@ -416,7 +416,7 @@ pub(crate) async fn register(drive: &mut Drive<'_>) -> Result<Option<Setback>, E
         return setback(Trouble::silence("Graph registered a passkey without an id".to_owned(), true));
     };
     shared.store.passkey_registered(row.passkey_id, method_id, shared.now()).await?;
-    shared.store.remember_passkey_refusal(drive.tenant.tenant_id, None).await?;
+    shared.store.remember_refusal::<PasskeyPolicy>(drive.tenant.tenant_id, None).await?;
     drive.account.known.apply(&Action::RegisterPasskey, Some(method_id.to_owned()));
     drive.report(Step::RegisterPasskey, StepState::Done);
     Ok(None)
@@ -436,7 +436,7 @@ async fn refused_or_later(
         return Ok(Some(Setback { trouble, action, replication: false }));
     }
     let now = drive.shared.now();
-    drive.shared.store.remember_passkey_refusal(drive.tenant.tenant_id, Some(now)).await?;
+    drive.shared.store.remember_refusal::<PasskeyPolicy>(drive.tenant.tenant_id, Some(now)).await?;
     Err(drive.refused(&Action::RegisterPasskey, &trouble).await)
 }
 

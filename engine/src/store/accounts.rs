@@ -303,12 +303,10 @@ impl Store {
 
     /// Has the next sweep look at the account, whoever has it: something may have been sent under a loan that lapsed.
     pub(crate) async fn look_soon(&self, account_id: Uuid) -> Result<(), EngineError> {
-        sqlx::query("update accounts set looked_at = null where account_id = ?1")
-            .bind(account_id.to_string())
-            .execute(&self.pool)
-            .await
-            .map_err(fault)?;
-        Ok(())
+        self.carry_out(
+            sqlx::query("update accounts set looked_at = null where account_id = ?1").bind(account_id.to_string()),
+        )
+        .await
     }
 
     /// Gives the account back. Giving it back twice writes nothing.

@@ -148,29 +148,27 @@ impl Store {
         journal: &impl Serialize,
         now: i64,
     ) -> Result<(), EngineError> {
-        sqlx::query(
-            "insert into application_work (work, tenant_id, journal, updated_at) values (?1, ?2, ?3, ?4)
+        self.carry_out(
+            sqlx::query(
+                "insert into application_work (work, tenant_id, journal, updated_at) values (?1, ?2, ?3, ?4)
              on conflict (work, tenant_id) do update set journal = excluded.journal, updated_at = excluded.updated_at",
+            )
+            .bind(work)
+            .bind(tenant_id.to_string())
+            .bind(json(journal)?)
+            .bind(now),
         )
-        .bind(work)
-        .bind(tenant_id.to_string())
-        .bind(json(journal)?)
-        .bind(now)
-        .execute(&self.pool)
         .await
-        .map_err(fault)?;
-        Ok(())
     }
 
     /// The work is done.
     pub(crate) async fn close_journal(&self, work: &str, tenant_id: Uuid) -> Result<(), EngineError> {
-        sqlx::query("delete from application_work where work = ?1 and tenant_id = ?2")
-            .bind(work)
-            .bind(tenant_id.to_string())
-            .execute(&self.pool)
-            .await
-            .map_err(fault)?;
-        Ok(())
+        self.carry_out(
+            sqlx::query("delete from application_work where work = ?1 and tenant_id = ?2")
+                .bind(work)
+                .bind(tenant_id.to_string()),
+        )
+        .await
     }
 }
 

@@ -137,13 +137,12 @@ impl Store {
 
     /// Has rotations that failed tried again at the next sweep.
     pub(crate) async fn retry_break_glass_soon(&self, tenant_id: Uuid, now: i64) -> Result<(), EngineError> {
-        sqlx::query("update break_glass set retry_at = ?2 where tenant_id = ?1 and attempts > 0")
-            .bind(tenant_id.to_string())
-            .bind(now)
-            .execute(&self.pool)
-            .await
-            .map_err(fault)?;
-        Ok(())
+        self.carry_out(
+            sqlx::query("update break_glass set retry_at = ?2 where tenant_id = ?1 and attempts > 0")
+                .bind(tenant_id.to_string())
+                .bind(now),
+        )
+        .await
     }
 }
 

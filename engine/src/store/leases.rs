@@ -181,19 +181,18 @@ impl Store {
         next_at: i64,
         stuck_if_since: i64,
     ) -> Result<(), EngineError> {
-        sqlx::query(
-            "update leases set problem = ?2, next_at = ?3, attempts = attempts + 1,
+        self.carry_out(
+            sqlx::query(
+                "update leases set problem = ?2, next_at = ?3, attempts = attempts + 1,
                  state = case when ending_since <= ?4 then 'stuck' else state end
              where account_id = ?1 and state in ('ending', 'stuck')",
+            )
+            .bind(account_id.to_string())
+            .bind(json(problem)?)
+            .bind(next_at)
+            .bind(stuck_if_since),
         )
-        .bind(account_id.to_string())
-        .bind(json(problem)?)
-        .bind(next_at)
-        .bind(stuck_if_since)
-        .execute(&self.pool)
         .await
-        .map_err(fault)?;
-        Ok(())
     }
 
     /// Marks an open lease's account as changed by somebody else (with a problem), or as it should be again.

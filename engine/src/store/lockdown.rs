@@ -38,15 +38,14 @@ impl Store {
         account_id: Uuid,
         problem: Option<&ErrorBody>,
     ) -> Result<(), EngineError> {
-        sqlx::query(
-            "update accounts set problem = ?2 where account_id = ?1 and (problem is not null or ?2 is not null)",
+        self.carry_out(
+            sqlx::query(
+                "update accounts set problem = ?2 where account_id = ?1 and (problem is not null or ?2 is not null)",
+            )
+            .bind(account_id.to_string())
+            .bind(problem.map(json).transpose()?),
         )
-        .bind(account_id.to_string())
-        .bind(problem.map(json).transpose()?)
-        .execute(&self.pool)
         .await
-        .map_err(fault)?;
-        Ok(())
     }
 
     /// Everything that could not be made dormant.

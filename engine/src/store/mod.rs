@@ -8,6 +8,7 @@ mod accounts;
 pub(crate) mod applications;
 mod audit;
 pub(crate) mod break_glass;
+mod credentials;
 pub(crate) mod leases;
 mod loan;
 mod lockdown;
@@ -20,13 +21,14 @@ mod tenants;
 pub(crate) use accounts::{AccountRow, ByAccount, Claim, Looks, ensure, forget, release_in, save_known};
 pub(crate) use audit::{LeaseFacts, NewEntry, WrittenEntry, append, entry as audit_entry, prunable, remove_up_to};
 pub(crate) use break_glass::{BreakGlassRow, Loan};
+pub(crate) use credentials::Known;
 pub(crate) use leases::{LeaseRow, NewLease};
 pub(crate) use loan::LOAN;
 pub(crate) use lockdown::{lift, lock_down, look_at_everything, refuse_in_lockdown};
 pub(crate) use names::{NameKind, NameRow};
-pub(crate) use oath::{OathRow, TenantOath, insert_oath_token};
+pub(crate) use oath::{OathRow, insert_oath_token};
 pub(crate) use outbox::{Message, Outcome};
-pub(crate) use passkeys::{PasskeyRow, TenantPasskeys, insert_passkey, pin_tries, save_pin_tries};
+pub(crate) use passkeys::{PasskeyRow, insert_passkey, pin_tries, save_pin_tries};
 pub(crate) use tenants::{TenantRow, mark_used, remove as remove_tenant, save as save_tenant};
 
 use std::{path::Path, str::FromStr, time::Duration};
@@ -34,7 +36,10 @@ use std::{path::Path, str::FromStr, time::Duration};
 use serde::{Serialize, de::DeserializeOwned};
 use sqlx::{
     Row, Sqlite, SqlitePool, Transaction,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
+    query::Query,
+    sqlite::{
+        SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
+    },
 };
 use uuid::Uuid;
 
@@ -93,6 +98,12 @@ impl Store {
         self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(fault)
     }
 
+    /// Carries out a statement that answers nothing.
+    async fn carry_out(&self, statement: Query<'_, Sqlite, SqliteArguments>) -> Result<(), EngineError> {
+        statement.execute(&self.pool).await.map_err(fault)?;
+        Ok(())
+    }
+
     /// Has SQLite check the file.
     pub(crate) async fn check(&self) -> Result<(), EngineError> {
         let rows = sqlx::query("pragma quick_check(5)").fetch_all(&self.pool).await.map_err(fault)?;
@@ -120,16 +131,15 @@ impl Store {
     }
 
     pub(crate) async fn remember_clock_offset(&self, offset: i64, now: i64) -> Result<(), EngineError> {
-        sqlx::query(
-            "insert into clock_offset (only_row, offset_ms, measured_at) values (1, ?1, ?2)
+        self.carry_out(
+            sqlx::query(
+                "insert into clock_offset (only_row, offset_ms, measured_at) values (1, ?1, ?2)
              on conflict (only_row) do update set offset_ms = excluded.offset_ms, measured_at = excluded.measured_at",
+            )
+            .bind(offset)
+            .bind(now),
         )
-        .bind(offset)
-        .bind(now)
-        .execute(&self.pool)
         .await
-        .map_err(fault)?;
-        Ok(())
     }
 }
 

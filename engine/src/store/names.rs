@@ -96,11 +96,6 @@ impl Store {
 
     /// Forgets every name of a tenant: something that the directory said is not so any more.
     pub(crate) async fn forget_names(&self, tenant_id: Uuid) -> Result<(), EngineError> {
-        sqlx::query("delete from names where tenant_id = ?1")
-            .bind(tenant_id.to_string())
-            .execute(&self.pool)
-            .await
-            .map_err(fault)?;
-        Ok(())
+        self.carry_out(sqlx::query("delete from names where tenant_id = ?1").bind(tenant_id.to_string())).await
     }
 }

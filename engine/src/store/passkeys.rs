@@ -1,12 +1,10 @@
-//! Rows of passkeys, of what tenants allow about them, and of PINs that were tried. No row holds a secret.
-
-use std::collections::HashMap;
+//! Rows of passkeys, and of PINs that were tried. No row holds a secret.
 
 use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
 
-use super::{Store, Write, fault, get, get_id, get_optional_json, json};
-use crate::{EngineError, passkey::PasskeyPolicy, person::rules::Tries};
+use super::{Store, Write, fault, get, get_id};
+use crate::{EngineError, person::rules::Tries};
 
 /// A passkey of a JIT account, made on this machine.
 #[derive(Clone, Debug)]
@@ -53,14 +51,6 @@ impl PasskeyRow {
     }
 }
 
-/// What is known of passkeys in a tenant.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct TenantPasskeys {
-    /// None: it cannot be read, or nobody has.
-    pub(crate) policy: Option<PasskeyPolicy>,
-    pub(crate) refused_at: Option<i64>,
-}
-
 impl Store {
     /// Passkeys of one account, the newest first.
     pub(crate) async fn passkeys_of(&self, account_id: Uuid) -> Result<Vec<PasskeyRow>, EngineError> {
@@ -88,93 +78,37 @@ impl Store {
         method_id: &str,
         now: i64,
     ) -> Result<(), EngineError> {
-        sqlx::query("update passkeys set method_id = ?2, registered_at = ?3 where passkey_id = ?1")
-            .bind(passkey_id.to_string())
-            .bind(method_id)
-            .bind(now)
-            .execute(&self.pool)
-            .await
-            .map_err(fault)?;
-        Ok(())
+        self.carry_out(
+            sqlx::query("update passkeys set method_id = ?2, registered_at = ?3 where passkey_id = ?1")
+                .bind(passkey_id.to_string())
+                .bind(method_id)
+                .bind(now),
+        )
+        .await
     }
 
     /// Notes that the key is in the key store.
     pub(crate) async fn passkey_kept(&self, passkey_id: Uuid, credential_id: &str) -> Result<(), EngineError> {
-        sqlx::query("update passkeys set credential_id = ?2 where passkey_id = ?1")
-            .bind(passkey_id.to_string())
-            .bind(credential_id)
-            .execute(&self.pool)
-            .await
-            .map_err(fault)?;
-        Ok(())
+        self.carry_out(
+            sqlx::query("update passkeys set credential_id = ?2 where passkey_id = ?1")
+                .bind(passkey_id.to_string())
+                .bind(credential_id),
+        )
+        .await
     }
 
     /// Notes that a page refused the account's passkeys, or (with `None`) that they have been looked up since.
     pub(crate) async fn doubt_passkeys(&self, account_id: Uuid, at: Option<i64>) -> Result<(), EngineError> {
-        sqlx::query("update passkeys set doubted_at = ?2 where account_id = ?1")
-            .bind(account_id.to_string())
-            .bind(at)
-            .execute(&self.pool)
-            .await
-            .map_err(fault)?;
-        Ok(())
+        self.carry_out(
+            sqlx::query("update passkeys set doubted_at = ?2 where account_id = ?1")
+                .bind(account_id.to_string())
+                .bind(at),
+        )
+        .await
     }
 
     pub(crate) async fn forget_passkey(&self, passkey_id: Uuid) -> Result<(), EngineError> {
-        sqlx::query("delete from passkeys where passkey_id = ?1")
-            .bind(passkey_id.to_string())
-            .execute(&self.pool)
-            .await
-            .map_err(fault)?;
-        Ok(())
-    }
-
-    /// What is known of passkeys in a tenant.
-    pub(crate) async fn tenant_passkeys(&self, tenant_id: Uuid) -> Result<TenantPasskeys, EngineError> {
-        let row = sqlx::query("select policy, refused_at from tenant_passkeys where tenant_id = ?1")
-            .bind(tenant_id.to_string())
-            .fetch_optional(&self.pool)
-            .await
-            .map_err(fault)?;
-        row.as_ref().map_or_else(|| Ok(TenantPasskeys::default()), of_tenant)
-    }
-
-    /// The same of all tenants about which anything is known.
-    pub(crate) async fn all_tenant_passkeys(&self) -> Result<HashMap<Uuid, TenantPasskeys>, EngineError> {
-        let rows = sqlx::query("select * from tenant_passkeys").fetch_all(&self.pool).await.map_err(fault)?;
-        rows.iter().map(|row| Ok((get_id(row, "tenant_id")?, of_tenant(row)?))).collect()
-    }
-
-    /// Remembers what the tenant's policy says, as seen just now.
-    pub(crate) async fn remember_passkey_policy(
-        &self,
-        tenant_id: Uuid,
-        policy: &PasskeyPolicy,
-    ) -> Result<(), EngineError> {
-        sqlx::query(
-            "insert into tenant_passkeys (tenant_id, policy) values (?1, ?2)
-             on conflict (tenant_id) do update set policy = excluded.policy",
-        )
-        .bind(tenant_id.to_string())
-        .bind(json(policy)?)
-        .execute(&self.pool)
-        .await
-        .map_err(fault)?;
-        Ok(())
-    }
-
-    /// Remembers that a passkey was refused, or (with `None`) that one was taken.
-    pub(crate) async fn remember_passkey_refusal(&self, tenant_id: Uuid, at: Option<i64>) -> Result<(), EngineError> {
-        sqlx::query(
-            "insert into tenant_passkeys (tenant_id, refused_at) values (?1, ?2)
-             on conflict (tenant_id) do update set refused_at = excluded.refused_at",
-        )
-        .bind(tenant_id.to_string())
-        .bind(at)
-        .execute(&self.pool)
-        .await
-        .map_err(fault)?;
-        Ok(())
+        self.carry_out(sqlx::query("delete from passkeys where passkey_id = ?1").bind(passkey_id.to_string())).await
     }
 
     /// PINs that were wrong, in a row.
@@ -189,10 +123,6 @@ const TRIES: &str = "select wrong, last_at from pin_tries";
 fn of_tries(row: &SqliteRow) -> Result<Tries, EngineError> {
     let wrong: i64 = get(row, "wrong")?;
     Ok(Tries { wrong: u32::try_from(wrong).unwrap_or(u32::MAX), last_at: get(row, "last_at")? })
-}
-
-fn of_tenant(row: &SqliteRow) -> Result<TenantPasskeys, EngineError> {
-    Ok(TenantPasskeys { policy: get_optional_json(row, "policy")?, refused_at: get(row, "refused_at")? })
 }
 
 /// The same where nobody can count another one meanwhile.

@@ -124,46 +124,42 @@ impl Store {
         tenant_id: Uuid,
         capabilities: &Capabilities,
     ) -> Result<(), EngineError> {
-        sqlx::query("update tenants set capabilities = ?2 where tenant_id = ?1")
-            .bind(tenant_id.to_string())
-            .bind(json(capabilities)?)
-            .execute(&self.pool)
-            .await
-            .map_err(fault)?;
-        Ok(())
+        self.carry_out(
+            sqlx::query("update tenants set capabilities = ?2 where tenant_id = ?1")
+                .bind(tenant_id.to_string())
+                .bind(json(capabilities)?),
+        )
+        .await
     }
 
     /// Remembers what the policy on passes says, as seen just now.
     pub(crate) async fn remember_pass_policy(&self, tenant_id: Uuid, policy: &PassPolicy) -> Result<(), EngineError> {
-        sqlx::query("update tenants set pass_policy = ?2 where tenant_id = ?1")
-            .bind(tenant_id.to_string())
-            .bind(json(policy)?)
-            .execute(&self.pool)
-            .await
-            .map_err(fault)?;
-        Ok(())
+        self.carry_out(
+            sqlx::query("update tenants set pass_policy = ?2 where tenant_id = ?1")
+                .bind(tenant_id.to_string())
+                .bind(json(policy)?),
+        )
+        .await
     }
 
     /// Remembers that a preflight found nothing in the way of a lease.
     pub(crate) async fn remember_preflight(&self, tenant_id: Uuid, at: i64) -> Result<(), EngineError> {
-        sqlx::query("update tenants set preflight_at = ?2 where tenant_id = ?1")
-            .bind(tenant_id.to_string())
-            .bind(at)
-            .execute(&self.pool)
-            .await
-            .map_err(fault)?;
-        Ok(())
+        self.carry_out(
+            sqlx::query("update tenants set preflight_at = ?2 where tenant_id = ?1")
+                .bind(tenant_id.to_string())
+                .bind(at),
+        )
+        .await
     }
 
     /// Remembers whether the directory lets us replace passwords.
     pub(crate) async fn remember_passwords_allowed(&self, tenant_id: Uuid, allowed: bool) -> Result<(), EngineError> {
-        sqlx::query("update tenants set passwords_allowed = ?2 where tenant_id = ?1")
-            .bind(tenant_id.to_string())
-            .bind(allowed)
-            .execute(&self.pool)
-            .await
-            .map_err(fault)?;
-        Ok(())
+        self.carry_out(
+            sqlx::query("update tenants set passwords_allowed = ?2 where tenant_id = ?1")
+                .bind(tenant_id.to_string())
+                .bind(allowed),
+        )
+        .await
     }
 
     /// Remembers whether roles can end by themselves in the tenant.
@@ -173,25 +169,23 @@ impl Store {
         allowed: bool,
         now: i64,
     ) -> Result<(), EngineError> {
-        sqlx::query("update tenants set timed_roles = ?2, timed_roles_at = ?3 where tenant_id = ?1")
-            .bind(tenant_id.to_string())
-            .bind(allowed)
-            .bind(now)
-            .execute(&self.pool)
-            .await
-            .map_err(fault)?;
-        Ok(())
+        self.carry_out(
+            sqlx::query("update tenants set timed_roles = ?2, timed_roles_at = ?3 where tenant_id = ?1")
+                .bind(tenant_id.to_string())
+                .bind(allowed)
+                .bind(now),
+        )
+        .await
     }
 
     /// Remembers that the tenant refused a pass, or (with `None`) that it does issue them.
     pub(crate) async fn remember_pass_refusal(&self, tenant_id: Uuid, at: Option<i64>) -> Result<(), EngineError> {
-        sqlx::query("update tenants set pass_refused_at = ?2 where tenant_id = ?1")
-            .bind(tenant_id.to_string())
-            .bind(at)
-            .execute(&self.pool)
-            .await
-            .map_err(fault)?;
-        Ok(())
+        self.carry_out(
+            sqlx::query("update tenants set pass_refused_at = ?2 where tenant_id = ?1")
+                .bind(tenant_id.to_string())
+                .bind(at),
+        )
+        .await
     }
 }
 
