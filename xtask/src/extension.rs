@@ -4,14 +4,14 @@
 //! What is built depends on the sources alone: no time, no path of the machine, files in a fixed order. A file whose
 //! content has not changed is not written again, so that a browser that watches the folder is left in peace.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::{env, fs};
 
 use anyhow::{Context, Result, bail, ensure};
 use latchkey_protocol::cloud::SignInOrigin;
-use minifier::js::{Keyword, ReservedChar, Token, minify, tokenize};
 use serde_json::Value;
 use wasm_bindgen_cli_support::Bindgen;
 
@@ -65,7 +65,7 @@ pub fn build_extension(workspace: &Path, browser: &str) -> Result<PathBuf> {
     }
     files.insert(PathBuf::from("manifest.json"), manifest(workspace, browser)?);
     if let Some(script) = files.get_mut(Path::new(IN_EVERY_PAGE)) {
-        *script = lean(script)?;
+        *script = lean(workspace, script)?;
     }
     for (feature, name) in MODULES {
         let compiled = compile(workspace, feature)?;
@@ -92,60 +92,18 @@ fn collect(folder: &Path, inside: &Path, files: &mut BTreeMap<PathBuf, Vec<u8>>)
     Ok(())
 }
 
-/// Without comments and spaces, and with short names for the script's own functions and constants: what runs inside every
-/// sign-in page is counted in bytes.
-fn lean(script: &[u8]) -> Result<Vec<u8>> {
-    let dense = minify(str::from_utf8(script)?).to_string();
-    let names: Vec<_> =
-        own_names(&dense).iter().enumerate().map(|(place, name)| (*name, format!("${place}"))).collect();
-    let mut tokens = tokenize(&dense);
-    for token in &mut tokens.0 {
-        if let Token::Other(name) = *token
-            && let Some((_, short)) = names.iter().find(|(own, _)| *own == name)
-        {
-            *token = Token::Other(short);
-        }
-    }
-    Ok(tokens.to_string().into_bytes())
-}
-
-/// What a script declares at its top, as far as that cannot be taken for the name of a property.
-fn own_names(dense: &str) -> Vec<&str> {
-    let tokens: Vec<_> = tokenize(dense).0.into_iter().filter(|token| !token.is_white_character()).collect();
-    let is_one_of =
-        |token: Option<&Token<'_>>, chars: &[ReservedChar]| chars.iter().any(|char| token == Some(&Token::Char(*char)));
-    let mut depth = 0_usize;
-    let mut names = BTreeSet::new();
-    for pair in tokens.windows(2) {
-        match pair {
-            [Token::Char(ReservedChar::OpenCurlyBrace), _] => depth += 1,
-            [Token::Char(ReservedChar::CloseCurlyBrace), _] => depth = depth.saturating_sub(1),
-            [Token::Keyword(Keyword::Function | Keyword::Const), Token::Other(name)] if depth == 0 => {
-                names.insert(*name);
-            }
-            _ => {}
-        }
-    }
-    for (place, token) in tokens.iter().enumerate() {
-        match *token {
-            Token::Other(name) => {
-                let before = |steps| place.checked_sub(steps).and_then(|place| tokens.get(place));
-                let after = tokens.get(place + 1);
-                // Two dots in a row are those of a spread.
-                let is_member = is_one_of(before(1), &[ReservedChar::Dot])
-                    && !is_one_of(before(2), &[ReservedChar::Dot])
-                    || is_one_of(after, &[ReservedChar::Colon]);
-                let is_shorthand = is_one_of(before(1), &[ReservedChar::OpenCurlyBrace, ReservedChar::Comma])
-                    && is_one_of(after, &[ReservedChar::CloseCurlyBrace, ReservedChar::Comma]);
-                if is_member || is_shorthand {
-                    names.remove(name);
-                }
-            }
-            Token::String(text) if text.starts_with('`') => names.retain(|name| !text.contains(name)),
-            _ => {}
-        }
-    }
-    names.into_iter().filter(|name| name.len() > 3).collect()
+/// Without comments and spaces, and with short names: what runs inside every sign-in page is counted in bytes.
+fn lean(workspace: &Path, script: &[u8]) -> Result<Vec<u8>> {
+    let mut esbuild = Command::new(setup::bundler(workspace)?)
+        .args(["--minify", "--format=iife", "--charset=utf8", "--log-level=warning"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("cannot start esbuild")?;
+    esbuild.stdin.take().context("esbuild reads nothing")?.write_all(script)?;
+    let output = esbuild.wait_with_output()?;
+    ensure!(output.status.success(), "esbuild cannot read {IN_EVERY_PAGE} ({})", output.status);
+    Ok(output.stdout)
 }
 
 /// The browser's manifest with the version and the sign-in hosts filled in.
@@ -298,19 +256,6 @@ mod tests {
                 assert!(manifest.get(absent).is_none(), "{browser} declares {absent}");
             }
         }
-    }
-
-    #[test]
-    fn comments_and_indentation_are_not_shipped() {
-        let script = b"// Why.\nif (a) {\n  // Because.\n  b('// stays', /\\/\\//); // c\n\n}\n";
-        assert_eq!(lean(script).unwrap(), b"if(a){b('// stays',/\\/\\//);}");
-    }
-
-    #[test]
-    fn the_names_of_a_script_are_short_and_those_of_properties_stay() {
-        let script = b"const visible = 1, given = 2;\nfunction shown(node) {\n  const inner = node.visible;\n  return { visible, shown: inner };\n}\nfunction clear(node) { return shown(node) && `${given} given`; }\nclear(...clear(node.given));\n";
-        let expected = "const visible=1,given=2;function shown(node){const inner=node.visible;return{visible,shown:inner};}function $0(node){return shown(node)&&`${given} given`;}$0(...$0(node.given));";
-        assert_eq!(String::from_utf8(lean(script).unwrap()).unwrap(), expected);
     }
 
     #[test]

@@ -11,8 +11,8 @@ test('at most 8 KB', () => assert.ok(Buffer.byteLength(source) <= 8192, String(B
 
 test('the table of elements is that of the brain', async () => {
   const { element_table_json } = await brainModule();
-  const [, body] = /const \S+=\{(user_name:.*?)\};/s.exec(source);
-  const table = Object.fromEntries([...body.matchAll(/(\w+):'([^']+)',/g)].map(([, key, selector]) => [key, selector]));
+  const [, body] = /[=]\{(user_name:.*?)\}/s.exec(source);
+  const table = Object.fromEntries([...body.matchAll(/(\w+):"([^"]+)"/g)].map(([, key, selector]) => [key, selector]));
   assert.deepEqual(table, JSON.parse(element_table_json()));
 });
 
