@@ -150,7 +150,7 @@ fn read<R: Read>(mut incoming: Incoming<R>, session: &mpsc::Sender<FromBrowser>)
 fn write<W: Write>(mut outgoing: Outgoing<W>, mut from_session: mpsc::Receiver<HostFrame>) {
     while let Some(message) = from_session.blocking_recv() {
         let answered = match &message {
-            HostFrame::Reply { id, .. } => Some(*id),
+            HostFrame::Reply { id, .. } | HostFrame::Error { id: Some(id), .. } => Some(*id),
             _ => None,
         };
         match outgoing.send(message) {
@@ -274,7 +274,10 @@ impl Session {
         }
         let tasks = if matches!(
             request,
-            Request::StartLease { .. } | Request::ReplaceCredential { .. } | Request::EndLease { .. }
+            Request::StartLease { .. }
+                | Request::ReplaceCredential { .. }
+                | Request::ExtendLease { .. }
+                | Request::EndLease { .. }
         ) {
             changing
         } else {
@@ -597,4 +600,47 @@ const fn deadline(request: &Request) -> Duration {
         | Request::ListLeases {}
         | Request::NoteUnknownPage {} => 15,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn an_answer_that_is_too_long_for_a_browser_is_an_error_and_the_next_one_is_not() {
+        let long = "n".repeat(latchkey_protocol::MAX_MESSAGE_BYTES);
+        let secret = latchkey_protocol::Secret {
+            lease_id: Uuid::nil(),
+            credential: latchkey_protocol::CredentialKind::Password,
+            user_name: long.clone(),
+            value: "not-to-be-told".to_owned(),
+        };
+        let refusal = ErrorBody::new(ErrorCode::Busy, long, "Wait.");
+        let (session, from_session) = mpsc::channel(4);
+        session.try_send(HostFrame::Reply { id: RequestId(7), reply: Reply::Secret(secret) }).unwrap();
+        session.try_send(HostFrame::Error { id: Some(RequestId(8)), error: refusal.clone() }).unwrap();
+        // Nobody waits for this one.
+        session.try_send(HostFrame::Error { id: None, error: refusal }).unwrap();
+        session.try_send(HostFrame::Reply { id: RequestId(9), reply: Reply::Noted {} }).unwrap();
+        drop(session);
+        let mut pipe = Vec::new();
+        write(Outgoing::new(&mut pipe), from_session);
+
+        let mut incoming = Incoming::new(pipe.as_slice());
+        for id in [7, 8] {
+            let message = incoming.receive().unwrap().unwrap();
+            let HostFrame::Error { id: Some(RequestId(told)), error } = serde_json::from_slice(&message).unwrap()
+            else {
+                panic!("an error was expected");
+            };
+            assert_eq!((told, error.code), (id, ErrorCode::Internal));
+            assert_eq!(error.message, "Latchkey failed: the answer is too long for a browser.");
+        }
+        let message = incoming.receive().unwrap().unwrap();
+        let noted = HostFrame::Reply { id: RequestId(9), reply: Reply::Noted {} };
+        assert_eq!(serde_json::from_slice::<HostFrame>(&message).unwrap(), noted);
+        assert!(incoming.receive().unwrap().is_none());
+    }
 }
