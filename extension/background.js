@@ -22,6 +22,8 @@ const BADGE = {
 let brain;
 let host;
 let popup;
+// The last saving of the state.
+let saved = Promise.resolve();
 const timers = new Map();
 // Tabs that the brain has asked about: there the content script looks closely, elsewhere a glance is enough.
 const watched = new Set();
@@ -31,8 +33,9 @@ const watched = new Set();
 const queue = [];
 let draining = false;
 
-function happened(event) {
-  queue.push({ now: Date.now(), event });
+// `heard` is called once the event has been taken in and what must outlive the worker is on its way to the store.
+function happened(event, heard = ignore) {
+  queue.push({ frame: { now: Date.now(), event }, heard });
   drain();
 }
 
@@ -41,7 +44,9 @@ function drain() {
   draining = true;
   try {
     for (let next; (next = queue.shift());) {
-      for (const effect of JSON.parse(brain.on_event(JSON.stringify(next)))) carryOut[effect.type](effect);
+      const effects = JSON.parse(brain.on_event(JSON.stringify(next.frame)));
+      for (const effect of effects) carryOut[effect.type](effect);
+      next.heard();
     }
   } finally {
     draining = false;
@@ -56,11 +61,12 @@ async function start() {
   ]);
   await speak(preferred.language);
   brain = new BrainHandle(state, tenants, chrome.runtime.getManifest().version);
-  queue.unshift(
-    ...(hasDoor ? [{ now: Date.now(), event: { type: 'passkey_door', door: 'shut' } }] : []),
-    { now: Date.now(), event: { type: 'worker_started' } },
-    { now: Date.now(), event: { type: 'preferences_read', preferences: preferred } },
-  );
+  const first = [
+    ...(hasDoor ? [{ type: 'passkey_door', door: 'shut' }] : []),
+    { type: 'worker_started' },
+    { type: 'preferences_read', preferences: preferred },
+  ];
+  queue.unshift(...first.map((event) => ({ frame: { now: Date.now(), event }, heard: ignore })));
   drain();
 }
 
@@ -111,7 +117,7 @@ const carryOut = {
 
   look({ tab_id }) {
     watched.add(tab_id);
-    chrome.tabs.sendMessage(tab_id, { type: 'look' }, { frameId: 0 }).catch(ignore);
+    chrome.tabs.sendMessage(tab_id, { type: 'look' }, { frameId: 0 }).catch(() => missed(tab_id));
   },
 
   set_icon({ tab_id, icon }) {
@@ -197,7 +203,7 @@ const carryOut = {
   },
 
   save_state({ tenants }) {
-    chrome.storage.session.set({ state: brain.state(), ...tenants && { tenants: brain.tenants() } });
+    saved = chrome.storage.session.set({ state: brain.state(), ...tenants && { tenants: brain.tenants() } }).catch(ignore);
   },
 
   log({ message }) {
@@ -233,13 +239,21 @@ const open = {
   private_window: (url) => chrome.windows.create({ url, incognito: true }).then((made) => made?.tabs?.[0]?.id),
 };
 
-// A fill or a click in exactly one document. The browser refuses an id that is not the tab's current document.
+// A fill or a click in exactly one document. The browser refuses an id that is not the tab's current document. Not before
+// it is written down that it is done: a worker that is stopped meanwhile leaves the next one to find out what became of it.
 function act({ tab_id, document_id, act: number, ...order }) {
   watched.add(tab_id);
   const acted = ({ outcome, snapshot }) => happened({ type: 'acted', tab_id, document_id, act: number, outcome, snapshot });
-  chrome.tabs.sendMessage(tab_id, order, { documentId: document_id })
+  saved.then(() => chrome.tabs.sendMessage(tab_id, order, { documentId: document_id }))
     .then((answer) => acted(answer ?? { outcome: 'document_gone' }))
     .catch(() => acted({ outcome: 'document_gone' }));
+}
+
+// Nobody there could be asked. Where the extension has no say it is not told an address, and so knows that the tab has left
+// the sign-in pages; it may have done so, or been closed, while no worker was there to hear of it.
+function missed(tab_id) {
+  const left = ({ url }) => url === undefined && happened({ type: 'tab_navigated', tab_id });
+  chrome.tabs.get(tab_id).then(left, () => happened({ type: 'tab_closed', tab_id }));
 }
 
 // The tab was closed meanwhile: there is nothing left to show or to ask.
@@ -257,7 +271,8 @@ chrome.runtime.onMessage.addListener((message, sender, answer) => {
   }
   happened({
     type: 'page_seen', tab_id: tab.id, frame_id: frameId, document_id: documentId, url, origin, snapshot: message.snapshot,
-  });
+  }, () => answer(false));
+  return true;
 });
 
 chrome.runtime.onConnect.addListener((port) => {
@@ -274,11 +289,13 @@ chrome.runtime.onConnect.addListener((port) => {
   });
   port.onMessage.addListener((message) => {
     if (popup !== port) return;
+    const heard = () => popup === port && port.postMessage({ type: 'heard' });
     if (message.type === 'clear_clipboard_later') {
       clearClipboardLater();
+      heard();
       return;
     }
-    happened(message);
+    happened(message, message.type === 'popup_action' ? heard : ignore);
     // Whatever is decided over this tab now is decided on a close look.
     if (message.type === 'popup_opened' && message.url) carryOut.look(message);
   });

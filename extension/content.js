@@ -97,8 +97,8 @@ function formOrigin(node) {
   if (!form) return null;
   if (method.get.call(form) !== 'post') return 'null';
   const buttons = all('[formaction]').filter((button) => button.form === form);
-  const leads = [action.get.call(form), ...buttons.map((button) => button.formAction)];
-  const origins = leads.map((to) => (URL.canParse(to) ? new URL(to).origin : 'null'));
+  const origins = [action.get.call(form), ...buttons.map((button) => button.formAction)]
+    .map((to) => (URL.canParse(to) ? new URL(to).origin : 'null'));
   return origins.find((origin) => origin !== location.origin) ?? origins[0];
 }
 
@@ -173,11 +173,11 @@ function report() {
   const snapshot = closely ? look() : glance();
   // A form that has not been built is not news; one that is never built is.
   if (!closely && !snapshot.elements.length && snapshot.page_id === 'ConvergedSignIn') return;
-  const now = !closely || JSON.stringify(snapshot);
-  if (now === reported) return;
-  reported = now;
+  if (reported === (reported = !closely || JSON.stringify(snapshot))) return;
   if (!closely) observer.disconnect();
-  runtime.sendMessage({ type: 'page_seen', closely, snapshot }).then((wanted) => wanted && lookClosely(), () => {});
+  // A worker that was stopped has not heard it.
+  runtime.sendMessage({ type: 'page_seen', closely, snapshot }).catch(() => {})
+    .then((wanted) => (wanted ? lookClosely() : wanted ?? setTimeout(lookClosely, 500)));
 }
 
 function watch() {

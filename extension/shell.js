@@ -5,6 +5,8 @@ import { words } from './words.js';
 export { words };
 
 let port;
+// What was done in the popup and the worker has not heard: one that is stopped leaves it to the next.
+const unheard = [];
 
 // The tab that the popup is about: the one it was opened over. A sign-in window that a portal opened has no toolbar to
 // click on; then the popup of the window behind it is about that one.
@@ -19,15 +21,28 @@ async function currentTab() {
 // Opens the line, and opens it again when the browser has stopped and restarted the worker.
 export async function connect(onMessage) {
   const current = currentTab();
-  const line = port = chrome.runtime.connect({ name: 'popup' });
-  line.onMessage.addListener(onMessage);
-  line.onDisconnect.addListener(() => setTimeout(connect, 200, onMessage));
+  const line = chrome.runtime.connect({ name: 'popup' });
+  line.onMessage.addListener((message) => {
+    if (message.type === 'heard') unheard.shift();
+    else onMessage(message);
+  });
+  line.onDisconnect.addListener(() => {
+    port = undefined;
+    setTimeout(connect, 200, onMessage);
+  });
   const tab = await current;
   line.postMessage({ type: 'popup_opened', tab_id: tab?.id, url: tab?.url });
+  for (const message of unheard) line.postMessage(message);
+  port = line;
+}
+
+function say(message) {
+  unheard.push(message);
+  port?.postMessage(message);
 }
 
 export function act(action) {
-  port.postMessage({ type: 'popup_action', action: JSON.parse(action) });
+  say({ type: 'popup_action', action: JSON.parse(action) });
 }
 
 // What was pinned and chosen: ids of tenants and names of choices, nothing secret. The choices are preferences.
@@ -44,7 +59,7 @@ export function index(tenants) {
 }
 
 export async function copy(text, secret) {
-  if (secret) port.postMessage({ type: 'clear_clipboard_later' });
+  if (secret) say({ type: 'clear_clipboard_later' });
   await navigator.clipboard.writeText(text);
 }
 

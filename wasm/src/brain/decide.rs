@@ -90,6 +90,12 @@ pub fn decide(flow: &Flow, grant: Grant, page: &Page, now: i64) -> Decision {
     line(flow, grant, page, now).map_or_else(|| tell(Word::PageUnknown), |(_, decision)| decision)
 }
 
+/// Whether a page waits for the credential and for nothing else.
+#[must_use]
+pub fn waits_for_credential(flow: &Flow, page: &Page, now: i64) -> bool {
+    line(flow, Grant::None, page, now).is_some_and(|(row, _)| matches!(row.then, Then::Wait(Word::StatusActivating)))
+}
+
 /// The line of the table that counts, and what it comes to.
 #[must_use]
 pub fn line(flow: &Flow, grant: Grant, page: &Page, now: i64) -> Option<(&'static Row, Decision)> {
@@ -206,7 +212,7 @@ impl Look<'_> {
         match when {
             When::Always => true,
             When::OtherCloud => !flow.cloud.signs_in_at(&page.origin),
-            When::Acting => flow.acting.is_some(),
+            When::Acting => flow.acting.is_some() || self.is_in_doubt(),
             When::Looping => flow.is_looping(&page.document_id),
             When::EmptyForLong => self.lasts(UNKNOWN_AFTER_MS),
             When::StalledForLong => self.lasts(STALLED_AFTER_MS),
@@ -427,6 +433,12 @@ impl Look<'_> {
     fn is_written(&self) -> bool {
         let field = self.field();
         field.is_some() && self.here.is_some_and(|document| document.secret_filled == field)
+    }
+
+    /// Whether an earlier worker filled or sent the credential here and did not hear what became of it, and nothing shows it.
+    fn is_in_doubt(&self) -> bool {
+        self.is_written()
+            && self.here.is_some_and(|document| document.unanswered && (document.submitted || self.is_empty()))
     }
 
     fn is_empty(&self) -> bool {

@@ -167,6 +167,8 @@ pub struct DocumentRecord {
     pub secret_filled: Option<FillField>,
     /// The credential was submitted.
     pub submitted: bool,
+    /// A fill or a click there has had no answer. Saved before it is carried out, so that the next worker knows.
+    pub unanswered: bool,
     /// Next was pressed this often.
     pub nexts: u32,
     /// The back arrow was used this often.
@@ -459,6 +461,7 @@ fields!(DocumentRecord {
     secret_asked,
     secret_filled,
     submitted,
+    unanswered,
     nexts,
     backs,
     attempts,

@@ -13,7 +13,8 @@ mod technician;
 pub(super) use host::is_about_the_wish;
 
 use latchkey_protocol::{
-    ErrorBody, LeaseSummary, PersonState, Request, RequestFrame, TenantHint, TenantSummary, cloud::SignInOrigin,
+    ErrorBody, LeaseState, LeaseSummary, PersonState, Request, RequestFrame, TenantHint, TenantSummary,
+    cloud::SignInOrigin,
 };
 use serde::Serialize;
 use uuid::Uuid;
@@ -221,6 +222,8 @@ impl Brain {
             if document.secret_filled.is_none() {
                 document.secret_asked = None;
             }
+            // Whether it was written shows.
+            document.user_name_filled &= !document.unanswered;
         }
         Self {
             state,
@@ -332,6 +335,18 @@ impl Brain {
         if !self.state.leases.is_empty() {
             self.ask_leases();
         }
+        // What was on its way to the host may not have arrived there.
+        for place in 0..self.state.leases.len() {
+            let LeaseSummary { lease_id, state, until, .. } = self.state.leases[place];
+            if state == LeaseState::Ending && until > self.now {
+                self.ask(Asked::End, Request::EndLease { lease_id }, END_MS);
+            }
+        }
+        if self.state.host_problem.is_none()
+            && let Some(opening) = self.state.openings.iter().find(|opening| opening.act.is_none())
+        {
+            self.ask_start(opening.tenant_id);
+        }
     }
 
     fn page_seen(&mut self, seen: PageSeen) {
@@ -372,6 +387,9 @@ impl Brain {
             let page_id = snapshot.page_id.clone().unwrap_or_default();
             if flow.documents.len() >= MAXIMUM_DOCUMENTS {
                 flow.finish(Over::GivenUp, Text::of(Word::PageLoop));
+            }
+            for left in flow.documents.iter_mut().filter(|document| document.id != document_id) {
+                left.unanswered = false;
             }
             let document = flow.document_mut(&document_id);
             if !page_id.is_empty() {
@@ -488,6 +506,7 @@ impl Brain {
         let Some(acting) = flow.acting.take() else {
             return;
         };
+        flow.document_mut(document_id).unanswered = false;
         let arrived = outcome == Outcome::Done;
         match acting.what {
             Act::FillUserName => {
@@ -545,7 +564,9 @@ impl Brain {
                 if let Some(flow) = running(&mut self.state.flows, tab_id)
                     && let Some(acting) = flow.acting.take()
                 {
-                    flow.document_mut(&acting.document_id).attempts += 1;
+                    let document = flow.document_mut(&acting.document_id);
+                    document.attempts += 1;
+                    document.unanswered = false;
                     if matches!(acting.what, Act::Press(_)) {
                         flow.pressed = None;
                     }

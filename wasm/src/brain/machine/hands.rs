@@ -9,7 +9,7 @@ use crate::{
         Unprinted,
         decide::{self, Decision, Grant, Page},
         effect::Effect,
-        flow::{Act, Acting, Asking, Over, Pressed, Purpose, Reason, Step},
+        flow::{Act, Acting, Asking, DocumentRecord, Over, Pressed, Purpose, Reason, Step, key_of},
         page::View,
         preferred::preferred,
     },
@@ -22,6 +22,7 @@ impl Brain {
     pub(super) fn settle(&mut self) {
         self.carry_passkeys();
         for tab_id in self.running_tabs() {
+            self.doubt(tab_id);
             self.renew(tab_id);
             self.advance(tab_id);
         }
@@ -34,7 +35,35 @@ impl Brain {
         if state != self.saved || self.tenants_unsaved {
             self.saved = state;
             let tenants = std::mem::take(&mut self.tenants_unsaved);
-            self.out.push(Effect::SaveState { tenants });
+            // Before anything of it is done: the worker may be stopped at any moment.
+            self.out.insert(0, Effect::SaveState { tenants });
+        }
+    }
+
+    /// What an earlier worker did with a credential and never heard about: its page gets as long as an act may take to show
+    /// it, and then what does not show is done again.
+    fn doubt(&mut self, tab_id: i32) {
+        let (Some(flow), Some(page)) = (running(&mut self.state.flows, tab_id), self.pages.get(&tab_id)) else {
+            return;
+        };
+        if flow.acting.is_some() || self.now < page.since + ACT_MS {
+            return;
+        }
+        let in_doubt = |one: &&mut DocumentRecord| one.unanswered && one.id == page.document_id;
+        let Some(document) = flow.documents.iter_mut().find(in_doubt) else {
+            return;
+        };
+        let field = document.secret_filled.and_then(|field| page.snapshot.visible(key_of(field)));
+        let Some(element) = field else {
+            return;
+        };
+        document.unanswered = false;
+        if document.submitted {
+            document.submitted = false;
+        } else if element.empty {
+            document.secret_asked = None;
+            document.secret_filled = None;
+            self.state.filled.retain(|filled| *filled != page.document_id);
         }
     }
 
@@ -58,7 +87,8 @@ impl Brain {
             }
         }
         let failed = self.state.activations.iter().any(|one| one.tenant_id == tenant_id && one.failure.is_some());
-        if self.grant(tenant_id) != Grant::None || failed || self.state.host_problem.is_some() {
+        if self.grant(tenant_id) != Grant::None || failed || self.state.host_problem.is_some() || self.may_be_in(tab_id)
+        {
             return;
         }
         if starts < MAXIMUM_STARTS {
@@ -70,6 +100,17 @@ impl Brain {
                 "Run “latchkey doctor”, then try again.",
             ));
         }
+    }
+
+    /// Whether a sign-in may have got in with what it was given, as long as its page does not wait for more. A credential is
+    /// not issued anew meanwhile: the earlier one ends with that, and so do the sessions that it has begun.
+    fn may_be_in(&self, tab_id: i32) -> bool {
+        let Some(flow) = self.state.flows.iter().find(|flow| flow.tab_id == tab_id) else {
+            return false;
+        };
+        let is_used = flow.submitted || flow.documents.iter().any(|document| document.secret_filled.is_some());
+        let page = self.pages.get(&tab_id);
+        is_used && page.is_none_or(|page| !decide::waits_for_credential(flow, page, self.now))
     }
 
     pub(super) fn advance(&mut self, tab_id: i32) {
@@ -151,6 +192,7 @@ impl Brain {
                 Decision::Wait(text) => {
                     flow.status = text;
                     let limit = match page.view {
+                        _ if flow.document(&page.document_id).is_some_and(|document| document.unanswered) => ACT_MS,
                         View::Loading | View::Unknown | View::Passkey => decide::UNKNOWN_AFTER_MS,
                         View::Password | View::AccessPass if page.snapshot.identity.is_none() => {
                             decide::UNKNOWN_AFTER_MS
@@ -279,9 +321,9 @@ impl Brain {
         };
         self.state.next_act = self.state.next_act.wrapping_add(1);
         let act = self.state.next_act;
-        if what == Act::FillUserName {
-            flow.document_mut(&page.document_id).user_name_filled = true;
-        }
+        let document = flow.document_mut(&page.document_id);
+        document.user_name_filled |= what == Act::FillUserName;
+        document.unanswered = true;
         flow.acting = Some(Acting { act, document_id: page.document_id.clone(), what });
         self.out.push(effect(act, page));
         self.wake_at(name_of("act", tab_id), self.now + ACT_MS);
