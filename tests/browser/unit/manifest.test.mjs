@@ -51,6 +51,11 @@ for (const browser of ['chrome', 'edge', 'firefox', 'safari']) {
     assert.ok(manifest.content_scripts.every((script) => script.all_frames === false && script.world === undefined));
   });
 
+  // One worker for ordinary and private windows: a lease is open in both. Safari knows no other.
+  test(`${browser}: one worker for ordinary and private windows`, () => {
+    assert.equal(manifest.incognito, browser === 'safari' ? undefined : 'spanning');
+  });
+
   test(`${browser}: every file that it names is there`, () => {
     const named = [
       ...[manifest.background.service_worker ?? manifest.background.scripts].flat(), manifest.action.default_popup, ...Object.values(manifest.icons),
