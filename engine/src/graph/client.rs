@@ -258,6 +258,7 @@ impl Session {
         }
         self.admit(requests, priority).await?;
         let ids: Vec<String> = (1..=requests.len()).map(|number| number.to_string()).collect();
+        let nothing = Body::plain(Value::Null);
         let items: Vec<_> = requests
             .iter()
             .enumerate()
@@ -266,7 +267,8 @@ impl Session {
                 method: request.method,
                 url: &request.path,
                 headers: ItemHeaders::of(request),
-                body: request.body.as_ref(),
+                // Graph refuses the whole batch when one request that writes has no body.
+                body: request.body.as_ref().or_else(|| has_body_in_batch(request).then_some(&nothing)),
                 depends_on: (chain && index > 0).then(|| [ids[index - 1].as_str()]),
             })
             .collect();
@@ -336,7 +338,7 @@ impl Session {
 
     /// An answer that may be the first page of a collection, with the pages after it.
     pub(crate) async fn rest_of(&self, mut first: Answer, priority: Priority) -> Result<Answer, Trouble> {
-        let Some(next) = self.next_page(&first, super::VERSION) else { return Ok(first) };
+        let Some(next) = self.next_page(&first, super::VERSION)? else { return Ok(first) };
         let mut rest = self.collect(Request::get(next), priority).await?;
         if let (Some(all), Some(more)) = (first.body["value"].as_array_mut(), rest.body["value"].as_array_mut()) {
             all.append(more);
@@ -345,10 +347,17 @@ impl Session {
         Ok(rest)
     }
 
-    /// Where the next page of a collection is, below the version.
-    fn next_page(&self, answer: &Answer, version: &str) -> Option<String> {
+    /// Where the next page of a collection is, below the version. A page that cannot be followed is a fault: without it
+    /// the collection would only look whole.
+    fn next_page(&self, answer: &Answer, version: &str) -> Result<Option<String>, Trouble> {
         let base = format!("{}/{version}", self.cloud.hosts().graph);
-        answer.body["@odata.nextLink"].as_str()?.strip_prefix(&base).map(ToOwned::to_owned)
+        let Some(link) = answer.body["@odata.nextLink"].as_str() else { return Ok(None) };
+        let elsewhere = || Trouble {
+            status: 502,
+            request_id: answer.request_id.clone(),
+            ..Trouble::silence("the next page of an answer is not below the address that was asked".to_owned(), false)
+        };
+        link.strip_prefix(&base).map(|path| Some(path.to_owned())).ok_or_else(elsewhere)
     }
 
     /// Every page of a collection, as one answer.
@@ -362,7 +371,7 @@ impl Session {
             if let Some(page) = answer.body["value"].as_array_mut() {
                 all.append(page);
             }
-            match self.next_page(&answer, request.version()) {
+            match self.next_page(&answer, request.version())? {
                 Some(path) => request = Request { path, ..request },
                 None => {
                     answer.body["value"] = Value::Array(all);
@@ -538,6 +547,11 @@ pub(crate) async fn blocking<T: Send + 'static>(
     }
 }
 
+/// Whether a request in a batch has a body: of those that write only a DELETE may be without one, an empty one at least.
+fn has_body_in_batch(request: &Request) -> bool {
+    request.body.is_some() || matches!(request.method, "POST" | "PATCH" | "PUT")
+}
+
 fn encode(body: &impl Serialize) -> Result<Vec<u8>, Trouble> {
     serde_json::to_vec(body)
         .map_err(|_| Trouble::before_sending(Failure::Internal("a request cannot be written".to_owned()), None))
@@ -575,7 +589,7 @@ struct ItemHeaders {
 
 impl ItemHeaders {
     fn of(request: &Request) -> Option<Self> {
-        let content_type = request.body.is_some().then_some("application/json");
+        let content_type = has_body_in_batch(request).then_some("application/json");
         let consistency_level = request.is_advanced_query().then_some(EVENTUAL);
         let any = content_type.is_some() || consistency_level.is_some();
         any.then_some(Self { content_type, consistency_level })
