@@ -285,15 +285,30 @@ async fn read(
         let by_name = graph::accounts_by_prefix(&shared.settings.account_prefix);
         marked = session.send(&by_name, Priority::Low).await?;
     }
-    for answer in [&marked, &roles] {
-        if !answer.is_success() {
-            return Err(Trouble::of_answer(answer));
-        }
+    if !marked.is_success() {
+        return Err(Trouble::of_answer(&marked));
     }
     let marked = session.rest_of(marked, Priority::Low).await?;
-    let roles = session.rest_of(roles, Priority::Low).await?;
-    let roles = graph::principals_of(roles).ok_or_else(unreadable)?;
     let found = graph::found_accounts(marked).ok_or_else(unreadable)?;
+    let mut roles_of = BTreeMap::new();
+    if roles.status == 400 {
+        // This directory lists assignments by principal only.
+        let everybody: BTreeSet<Uuid> = found.iter().map(|account| account.id).chain(stored.iter().copied()).collect();
+        let requests: Vec<_> = everybody.iter().map(|id| graph::read_role_assignments(*id)).collect();
+        for requests in requests.chunks(BATCH) {
+            for answer in session.batch(requests, false, Priority::Low).await? {
+                if !answer.is_success() {
+                    return Err(Trouble::of_answer(&answer));
+                }
+                roles_of.extend(graph::principals_of(answer).ok_or_else(unreadable)?);
+            }
+        }
+    } else if roles.is_success() {
+        let roles = session.rest_of(roles, Priority::Low).await?;
+        roles_of = graph::principals_of(roles).ok_or_else(unreadable)?;
+    } else {
+        return Err(Trouble::of_answer(&roles));
+    }
     let mut accounts: BTreeMap<Uuid, FoundAccount> = found.into_iter().map(|account| (account.id, account)).collect();
     let mut groups = BTreeMap::new();
     for id in stored.iter().take(first) {
@@ -334,7 +349,7 @@ async fn read(
             groups.insert(*id, memberships(shared, tenant, session, rows, *id, answer).await?);
         }
     }
-    Ok(Directory { accounts, roles, groups })
+    Ok(Directory { accounts, roles: roles_of, groups })
 }
 
 /// The memberships that are ours to take away; none where the account is not there.

@@ -1,7 +1,8 @@
 //! Finding every account of ours in a tenant, with one or two reads however many there are.
 //!
 //! Facts: Microsoft Graph, advanced query capabilities on directory objects: a `$filter` on extension attributes is one
-//! and needs `ConsistencyLevel: eventual` with `$count=true`; it is answered from an index that lags behind.
+//! and needs `ConsistencyLevel: eventual` with `$count=true`; it is answered from an index that lags behind. Extension
+//! attributes can be compared (`eq`, `ne`, `ge`, `le`, `in`) but not searched by `startsWith`.
 
 use std::collections::BTreeMap;
 
@@ -12,10 +13,11 @@ use uuid::Uuid;
 use super::{Answer, Body, FoundAccount, Page, Request, operations::USER_MEMBERS, operations::encoded};
 use crate::account::{MARK_ATTRIBUTE, MARK_BEGINNING};
 
-/// Every account that carries a mark of ours, whosever it is.
+/// Every account that carries a mark of ours, whosever it is: a mark goes on with a word in small letters.
 pub(crate) fn accounts_by_mark() -> Request {
+    let mark = format!("onPremisesExtensionAttributes/{MARK_ATTRIBUTE}");
     Request::get(format!(
-        "/users?$filter=startsWith(onPremisesExtensionAttributes/{MARK_ATTRIBUTE},'{MARK_BEGINNING}')\
+        "/users?$filter={mark}%20ge%20'{MARK_BEGINNING}'%20and%20{mark}%20le%20'{MARK_BEGINNING}zzzz'\
          &$select={USER_MEMBERS}&$count=true&$top=999"
     ))
 }

@@ -163,6 +163,23 @@ async fn a_directory_that_does_not_search_by_mark_is_searched_by_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_directory_that_lists_assignments_by_principal_only_is_asked_for_each() {
+    let lab = Lab::new().await;
+    let engine = lab.connected(CONTOSO).await;
+    let before = lab.account(CONTOSO);
+    lab.assign_role(CONTOSO, &before.id, "Global Administrator");
+    let lee = plant(&lab, CONTOSO, "jit-lee", "latchkey:jit:lee");
+    lab.assign_role(CONTOSO, &lee, "Global Reader");
+    let fault = json!({
+        "match": { "path_contains": "/directory/roleAssignments" }, "kind": "status", "status": 400, "times": 1,
+    });
+    lab.sim().faults.add(serde_json::from_value(fault).unwrap());
+    let found = drift(&engine, DriftOptions::default()).await;
+    assert_eq!(kinds(&found), [(DriftKind::ActiveWithoutLease, true), (DriftKind::Unknown, false)]);
+    assert!(found.iter().all(|drift| drift.found.contains("holds a role")), "{found:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_repaired_or_asked_is_left_and_shown_until_it_is() {
     let lab = Lab::new().await;
     let engine = lab.connected(CONTOSO).await;
