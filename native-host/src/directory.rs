@@ -310,6 +310,9 @@ struct Group {
     id: Uuid,
     #[serde(rename = "displayName")]
     display_name: Option<String>,
+    /// Which kind of object it is: she is in directory roles and administrative units too.
+    #[serde(rename = "@odata.type")]
+    kind: Option<String>,
 }
 
 /// Asks Graph whether her account is enabled and which groups she is in. An error means that nobody knows.
@@ -323,12 +326,12 @@ async fn ask_graph(
     let graph = directory.cloud.hosts().graph;
     let me: Me = get(&transport, &format!("{graph}/v1.0/me?$select={SELECT}"), person.access_token).await?;
     let mut found = Vec::new();
-    let mut next =
-        Some(format!("{graph}/v1.0/me/transitiveMemberOf/microsoft.graph.group?$select=id,displayName&$top=999"));
+    // Of everything she is in, because Graph answers the question for groups alone only from an index that lags behind.
+    let mut next = Some(format!("{graph}/v1.0/me/transitiveMemberOf?$select=id,displayName&$top=999"));
     for _ in 0..MOST_PAGES {
         let Some(address) = next.take().filter(|address| address.starts_with(graph)) else { break };
         let page: Page = get(&transport, &address, person.access_token).await?;
-        found.extend(page.value);
+        found.extend(page.value.into_iter().filter(|one| one.kind.as_deref() == Some("#microsoft.graph.group")));
         next = page.next;
     }
     let required = directory.required_group.as_deref();
