@@ -93,6 +93,10 @@ pub async fn run(
         }
         responses.push(response);
     }
+    // Answers come in any order; only their ids say whose they are.
+    if items.iter().all(|item| item.depends_on.is_none()) {
+        responses.reverse();
+    }
     Ok(Ok(Reply::ok(json!({ "responses": responses }))))
 }
 
@@ -104,7 +108,10 @@ fn parse(outer: &Call) -> Result<Vec<Item>, GraphError> {
         .and_then(|body| body.get("requests"))
         .and_then(Value::as_array)
         .ok_or_else(|| invalid("Invalid batch payload format.".to_owned()))?;
-    if requests.is_empty() || requests.len() > LARGEST {
+    if requests.is_empty() {
+        return Err(invalid("Invalid batch payload format.".to_owned()));
+    }
+    if requests.len() > LARGEST {
         return Err(GraphError::new(
             400,
             "MaximumValueExceeded",
@@ -117,38 +124,48 @@ fn parse(outer: &Call) -> Result<Vec<Item>, GraphError> {
         let (Some(id), Some(method), Some(target)) = (text("id"), text("method"), text("url")) else {
             return Err(invalid("Invalid batch payload format.".to_owned()));
         };
+        if id.is_empty() || !matches!(method, "GET" | "POST" | "PATCH" | "PUT" | "DELETE") {
+            return Err(invalid("Invalid batch payload format.".to_owned()));
+        }
         if items.iter().any(|item| item.id == id) {
             return Err(invalid(format!("Request Id {id} has to be unique in a batch.")));
         }
         if target.starts_with("http:") || target.starts_with("https:") || target.contains("$batch") {
             return Err(invalid(format!("Invalid URL in request {id}: it must be relative to the version.")));
         }
-        let headers: Vec<(String, String)> = request
-            .get("headers")
-            .and_then(Value::as_object)
-            .into_iter()
-            .flatten()
-            .filter_map(|(name, value)| Some((name.to_ascii_lowercase(), value.as_str()?.to_owned())))
-            .collect();
+        let headers: Vec<(String, String)> = match request.get("headers") {
+            None => Vec::new(),
+            Some(headers) => headers
+                .as_object()
+                .and_then(|headers| {
+                    headers
+                        .iter()
+                        .map(|(name, value)| Some((name.to_ascii_lowercase(), value.as_str()?.to_owned())))
+                        .collect()
+                })
+                .ok_or_else(|| invalid("Invalid batch payload format.".to_owned()))?,
+        };
         let body = request.get("body").filter(|body| !body.is_null()).cloned();
         let declared =
             headers.iter().any(|(name, value)| name == "content-type" && value.starts_with("application/json"));
-        if body.is_some() && !declared {
+        // Of those that write only a DELETE may be without a body: `revokeSignInSessions` needs an empty one here.
+        let writes = matches!(method, "POST" | "PATCH" | "PUT");
+        if (writes && body.is_none()) || ((writes || body.is_some()) && !declared) {
             return Err(invalid(format!("Write request id : {id} does not contain Content-Type header or body.")));
         }
-        let depends_on: Vec<&str> = request
-            .get("dependsOn")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-            .collect();
+        let depends_on: Vec<&str> = match request.get("dependsOn") {
+            None | Some(Value::Null) => Vec::new(),
+            Some(ids) => ids
+                .as_array()
+                .and_then(|ids| ids.iter().map(Value::as_str).collect())
+                .ok_or_else(|| invalid("Invalid batch payload format.".to_owned()))?,
+        };
         if depends_on.len() > 1 {
             return Err(invalid(format!("Request {id} may depend on one other request only.")));
         }
         let target = format!("/{}", target.trim_start_matches('/'));
         let mut call = Call {
-            method: method.to_ascii_uppercase(),
+            method: method.to_owned(),
             base: outer.base.clone(),
             beta: outer.beta,
             headers,

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use crate::batch;
 use crate::clock::{error_time, http_time};
-use crate::directory::{Application, Directory, new_id};
+use crate::directory::{Application, Directory, Tenant, new_id};
 use crate::exchanges::{Endpoint, Exchange};
 use crate::faults::{FOR_EVER, Kind, Subject};
 use crate::graph::{self, Call, Context, GraphError, Reply};
@@ -235,6 +235,16 @@ pub async fn graph(
     set(out, "request-id", &trace.request_id);
     set(out, "client-request-id", &trace.client_request_id);
     set(out, "cache-control", "no-cache");
+    set(out, "odata-version", "4.0");
+    set(out, "strict-transport-security", "max-age=31536000");
+    if status == 401 {
+        set(
+            out,
+            "www-authenticate",
+            "Bearer realm=\"\", authorization_uri=\"https://login.microsoftonline.com/common/oauth2/authorize\", \
+             client_id=\"00000003-0000-0000-c000-000000000000\"",
+        );
+    }
     if !is_batch {
         set(out, "x-ms-resource-unit", &throttle::cost(&call).to_string());
     }
@@ -271,10 +281,11 @@ pub fn perform(sim: &Simulation, caller: &Claims, call: &Call) -> Result<Reply, 
     let _ = sim.permissions_for(&call.method, &call.segments);
     let mut directory = sim.directory();
     let moment = sim.clock.elapsed();
+    let mut full = None;
     if knobs.throttling {
         let tenant = directory.tenant(&caller.tid);
         let size = Size::of(tenant.map_or(0, |tenant| tenant.users.len()));
-        sim.throttle.take(call, &caller.appid, &caller.tid, size, moment, knobs.throttling_speed)?;
+        full = sim.throttle.take(call, &caller.appid, &caller.tid, size, moment, knobs.throttling_speed)?;
     }
     let published = named_application(&directory, call);
     let position = directory.position(&caller.tid);
@@ -293,18 +304,28 @@ pub fn perform(sim: &Simulation, caller: &Claims, call: &Call) -> Result<Reply, 
         sign_ins,
         published: published.as_ref(),
     };
+    let mut result = replicated(tenant, &context);
+    if let (Ok(reply), Some(share)) = (&mut result, full) {
+        reply.headers.push(("x-ms-throttle-limit-percentage", format!("{share:.2}")));
+    }
+    result
+}
+
+/// Carries out one operation where it finds the directory as its replica knows it.
+fn replicated(tenant: &mut Tenant, context: &Context<'_>) -> Result<Reply, GraphError> {
+    let Context { sim, knobs, call, moment, .. } = *context;
     let lag = if call.eventual() { knobs.read_lag_ms.max(knobs.index_lag_ms) } else { knobs.read_lag_ms };
     if call.method == "GET"
         && lag > 0
         && let Some(mut stale) = sim.as_of(&tenant.id, Duration::from_millis(lag), moment)
     {
-        return graph::carry_out(&mut stale, &context);
+        return graph::carry_out(&mut stale, context);
     }
     if call.method == "GET" || knobs.read_lag_ms.max(knobs.index_lag_ms) == 0 {
-        return graph::carry_out(tenant, &context);
+        return graph::carry_out(tenant, context);
     }
     let before = tenant.clone();
-    let result = graph::carry_out(tenant, &context);
+    let result = graph::carry_out(tenant, context);
     if result.is_ok() {
         sim.remember(&before, moment);
     }

@@ -7,6 +7,7 @@
 pub mod applications;
 pub mod delegation;
 pub mod deleted;
+pub mod delta;
 pub mod error;
 pub mod extensions;
 pub mod groups;
@@ -16,6 +17,7 @@ pub mod passes;
 pub mod passkeys;
 pub mod permissions;
 pub mod policies;
+pub mod properties;
 pub mod query;
 pub mod roles;
 pub mod schedules;
@@ -84,6 +86,16 @@ impl Call {
             .as_ref()
             .and_then(Value::as_object)
             .ok_or_else(|| GraphError::new(400, "BadRequest", "Empty Payload. JSON content expected."))
+    }
+
+    /// Refuses a member of the body that does not exist there.
+    fn only(&self, known: &[&str]) -> Result<(), GraphError> {
+        match self.object()?.keys().find(|name| *name != "@odata.type" && !known.contains(&name.as_str())) {
+            Some(unknown) => Err(GraphError::bad_request(format!(
+                "One or more property values specified are invalid: the property '{unknown}' does not exist here."
+            ))),
+            None => Ok(()),
+        }
     }
 
     /// A string member of the body that must be there.
@@ -257,7 +269,8 @@ pub fn carry_out(tenant: &mut Tenant, context: &Context<'_>) -> Handled {
     let call = context.call;
     if let Some(permissions) = context.sim.permissions_for(&call.method, &call.segments) {
         let granted: &BTreeSet<String> = &context.caller.granted;
-        let without = !permissions.is_empty() && permissions.is_disjoint(granted);
+        // What no permission opens is for people only.
+        let without = permissions.is_disjoint(granted) && !(permissions.is_empty() && context.caller.is_delegated());
         if context.knobs.permissions && without && !needs_none(tenant, context) {
             return Err(GraphError::denied());
         }
@@ -265,7 +278,15 @@ pub fn carry_out(tenant: &mut Tenant, context: &Context<'_>) -> Handled {
     if context.knobs.permissions {
         delegation::check(tenant, context)?;
     }
-    route(tenant, context)
+    let mut reply = route(tenant, context)?;
+    // What was made is shown with its context, wherever it was made.
+    if reply.status == 201
+        && let Some(members) = reply.body.as_mut().and_then(Value::as_object_mut)
+    {
+        let context = || format!("{}/$metadata#{}/$entity", call.base, call.segments.join("/"));
+        members.entry("@odata.context").or_insert_with(|| Value::String(context()));
+    }
+    Ok(reply)
 }
 
 /// What is allowed without a permission of its own: an application's roll of its own keys, a person's look at herself.
@@ -294,13 +315,15 @@ fn route(tenant: &mut Tenant, context: &Context<'_>) -> Handled {
         ("GET", ["users"]) => users::list(tenant, context),
         ("POST", ["users"]) => users::create(tenant, context),
         ("GET", ["users", "$count"]) => users::count(tenant, context),
-        ("GET", ["users", "delta"]) => users::delta(tenant, context),
+        ("GET", ["users", "delta"]) => delta::users(tenant, context),
         ("GET", ["users", key]) => users::get(tenant, context, key),
         ("PATCH", ["users", key]) => users::update(tenant, context, key),
         ("DELETE", ["users", key]) => users::delete(tenant, context, key),
         ("POST", ["users", key, "revokeSignInSessions"]) => users::revoke_sessions(tenant, context, key),
         ("POST", ["users", key, "getMemberObjects"]) => users::member_objects(tenant, context, key, true),
         ("POST", ["users", key, "getMemberGroups"]) => users::member_objects(tenant, context, key, false),
+        ("POST", ["users", key, "checkMemberGroups"]) => users::check_members(tenant, context, key, "groupIds"),
+        ("POST", ["users", key, "checkMemberObjects"]) => users::check_members(tenant, context, key, "ids"),
         ("GET", ["users", key, "memberOf"]) => users::member_of(tenant, context, key, None, false),
         ("GET", ["users", key, "memberOf", kind]) => users::member_of(tenant, context, key, Some(kind), false),
         ("GET", ["users", key, "transitiveMemberOf"]) => users::member_of(tenant, context, key, None, true),
@@ -359,6 +382,10 @@ fn route(tenant: &mut Tenant, context: &Context<'_>) -> Handled {
         ("POST", ["roleManagement", "directory", "roleAssignmentScheduleRequests"]) => {
             schedules::request(tenant, context)
         }
+        ("GET", ["roleManagement", "directory", "roleAssignmentScheduleRequests", id]) => {
+            schedules::one_request(tenant, context, id)
+        }
+        ("GET", ["roleManagement", "directory", "roleAssignmentSchedules"]) => schedules::schedules(tenant, context),
         ("GET", ["roleManagement", "directory", "roleAssignmentScheduleInstances"]) => {
             schedules::instances(tenant, context)
         }
@@ -375,7 +402,11 @@ fn route(tenant: &mut Tenant, context: &Context<'_>) -> Handled {
 
         ("GET", ["groups"]) => groups::list(tenant, context),
         ("POST", ["groups"]) => groups::create(tenant, context),
+        ("GET", ["groups", "$count"]) => groups::count(tenant, context),
+        ("GET", ["groups", "delta"]) => delta::groups(tenant, context),
         ("GET", ["groups", id]) => groups::get(tenant, context, id),
+        ("DELETE", ["groups", id]) => groups::delete(tenant, context, id),
+        ("GET", ["groups", id, "owners"]) => groups::owners(tenant, context, id),
         ("PATCH", ["groups", id]) => groups::update(tenant, context, id),
         ("GET", ["groups", id, "members"]) => groups::members(tenant, context, id, false),
         ("GET", ["groups", id, "members", "microsoft.graph.user"]) => groups::members(tenant, context, id, false),
@@ -389,6 +420,9 @@ fn route(tenant: &mut Tenant, context: &Context<'_>) -> Handled {
         ("DELETE", ["groups", _, "members", member]) => users::delete(tenant, context, member),
 
         ("GET", ["policies", "authenticationMethodsPolicy"]) => policies::methods_policy(tenant, context),
+        ("GET", ["policies", "authenticationMethodsPolicy", "authenticationMethodConfigurations"]) => {
+            policies::configurations(tenant, context)
+        }
         ("GET", ["policies", "authenticationMethodsPolicy", "authenticationMethodConfigurations", id]) => {
             policies::configuration(tenant, context, id)
         }
@@ -427,7 +461,7 @@ fn route(tenant: &mut Tenant, context: &Context<'_>) -> Handled {
         // Asked by other products' clients before they make an account; this tenant has none.
         ("GET", ["schemaExtensions"]) => query::collection(
             context.call,
-            query::Shape { context: "schemaExtensions", ..query::Shape::default() },
+            query::Shape { context: "schemaExtensions", ..query::Shape::PLAIN },
             Vec::new(),
         ),
 

@@ -15,6 +15,7 @@ use crate::directory::strong::PasskeyQuestion;
 use crate::directory::{CredentialType, Directory, SignInError, SignedIn, Tenant, seed};
 use crate::exchanges::ExchangeLog;
 use crate::faults::Faults;
+use crate::graph::delta::Deltas;
 use crate::knobs::Knobs;
 use crate::pages::Pages;
 use crate::passkeys::Assertion;
@@ -60,6 +61,8 @@ pub struct Simulation {
     pub schema: Schema,
     /// Published limits.
     pub throttle: Throttle,
+    /// What clients of delta queries were shown.
+    pub deltas: Deltas,
     /// Issues and recognises tokens.
     pub tokens: TokenIssuer,
     /// Makes certificates.
@@ -90,6 +93,7 @@ impl Simulation {
             faults: Faults::default(),
             schema: Schema::start(settings.openapi.as_deref()),
             throttle: Throttle::default(),
+            deltas: Deltas::default(),
             tokens: TokenIssuer::new()?,
             authority: Arc::new(CertificateAuthority::new()?),
             pristine: directory.clone(),
@@ -169,6 +173,7 @@ impl Simulation {
         self.faults.release();
         self.exchanges.clear();
         self.schema.clear();
+        self.deltas.clear();
         self.tokens.clear();
         self.throttle.clear();
         self.replica.store(false, Ordering::Relaxed);

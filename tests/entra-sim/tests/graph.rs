@@ -1,6 +1,8 @@
 //! The token endpoint and Graph as a client sees them: through the CONNECT proxy, on the real host names, over TLS.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod strict_graph;
+
 use std::time::Duration;
 
 use entra_sim::directory::roles;

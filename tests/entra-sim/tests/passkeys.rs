@@ -14,6 +14,10 @@ use serde_json::{Value, json};
 
 const GRAPH: &str = "https://graph.microsoft.com";
 const CONFIGURATION: &str = "/policies/authenticationMethodsPolicy/authenticationMethodConfigurations/fido2";
+/// The tenant's policy of hardware tokens switched on or off.
+fn oath_state(state: &str) -> Value {
+    json!({"@odata.type": "#microsoft.graph.hardwareOathAuthenticationMethodConfiguration", "state": state})
+}
 const ENOUGH: [&str; 3] = [
     "UserAuthMethod-Passkey.ReadWrite.All",
     "UserAuthMethod-Passkey.Read.All",
@@ -100,7 +104,8 @@ impl Lab {
         body["error"]["message"].as_str().unwrap().to_owned()
     }
 
-    async fn policy(&self, change: Value) {
+    async fn policy(&self, mut change: Value) {
+        change["@odata.type"] = json!("#microsoft.graph.fido2AuthenticationMethodConfiguration");
         let (status, body) = self.call(Method::PATCH, "v1.0", CONFIGURATION, Some(change)).await;
         assert_eq!(status, 204, "{body}");
     }
@@ -287,7 +292,8 @@ async fn one_of_the_profiles_that_hold_for_somebody_is_enough() {
     assert_eq!((status, &made["passkeyType"]), (201, &json!("synced")), "{made}");
 
     let four: Vec<Value> = (0..4).map(|_| profile(uuid::Uuid::new_v4(), "synced", "disabled")).collect();
-    let change = json!({"passkeyProfiles": four});
+    let kind = "#microsoft.graph.fido2AuthenticationMethodConfiguration";
+    let change = json!({"@odata.type": kind, "passkeyProfiles": four});
     assert_eq!(lab.call(Method::PATCH, "v1.0", CONFIGURATION, Some(change)).await.0, 400);
     assert_eq!(lab.violations().await, Vec::<String>::new());
 }
@@ -332,8 +338,7 @@ impl Lab {
     async fn with_tokens() -> Self {
         let lab =
             Self::with(&["Policy.ReadWrite.AuthenticationMethod", "UserAuthenticationMethod.ReadWrite.All"]).await;
-        lab.beta(Method::PATCH, &CONFIGURATION.replace("fido2", "HardwareOath"), Some(json!({"state": "enabled"})))
-            .await;
+        lab.beta(Method::PATCH, &CONFIGURATION.replace("fido2", "HardwareOath"), Some(oath_state("enabled"))).await;
         lab
     }
 
@@ -413,7 +418,7 @@ async fn a_hardware_token_has_a_form_a_policy_a_licence_and_beta_only() {
         assert_eq!(lab.beta(Method::POST, DEVICES, Some(assigned(serial))).await.0, 201);
     }
     assert_eq!(lab.beta(Method::POST, DEVICES, Some(assigned(5))).await.0, 400);
-    let off = json!({"state": "disabled"});
+    let off = oath_state("disabled");
     lab.beta(Method::PATCH, &CONFIGURATION.replace("fido2", "HardwareOath"), Some(off)).await;
     let alice = device("alice", &json!({"assignTo": {"id": "alice@contoso.onmicrosoft.com"}}));
     assert_eq!(lab.beta(Method::POST, DEVICES, Some(alice)).await.0, 400);

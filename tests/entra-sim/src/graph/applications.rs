@@ -11,17 +11,27 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::query::{Query, Shape, collection, entity};
-use super::{Context, GraphError, Handled, Reply, permissions};
+use super::query::{Query, Rules, Shape, collection, entity};
+use super::{Context, GraphError, Handled, Reply, permissions, properties};
 use crate::assertion::{When, check_proof, read_certificate};
 use crate::clock::graph_time;
 use crate::directory::seed::{assignment_id, random_secret};
 use crate::directory::{Application, ApplicationKey, ApplicationSecret, Tenant, new_id};
 
-const APPLICATIONS: Shape =
-    Shape { context: "applications", usual: &[], known: &[], directory_object: true, deaf: false };
-const PRINCIPALS: Shape = Shape { context: "servicePrincipals", ..APPLICATIONS };
-const GRANTS: Shape = Shape { context: "appRoleAssignments", directory_object: false, ..APPLICATIONS };
+const APPLICATIONS: Shape = Shape {
+    context: "applications",
+    known: properties::APPLICATION,
+    directory_object: true,
+    rules: Rules {
+        resource: "Application",
+        unfilterable: &["keyCredentials", "passwordCredentials", "requiredResourceAccess"],
+        sortable_advanced: &["createdDateTime", "deletedDateTime", "displayName"],
+        ..Rules::NONE
+    },
+    ..Shape::PLAIN
+};
+const PRINCIPALS: Shape = Shape { context: "servicePrincipals", known: properties::SERVICE_PRINCIPAL, ..APPLICATIONS };
+const GRANTS: Shape = Shape { context: "appRoleAssignments", known: properties::APP_ROLE_ASSIGNMENT, ..Shape::PLAIN };
 /// How long a secret lives when nobody says.
 const USUAL_SECRET: Duration = Duration::from_secs(2 * 365 * 24 * 3600);
 
@@ -299,7 +309,7 @@ pub(super) fn revoke(tenant: &mut Tenant, context: &Context<'_>, key: &str, id: 
 /// Delegated permissions that were granted, for everybody and person by person.
 pub(super) fn delegated_grants(tenant: &mut Tenant, context: &Context<'_>) -> Handled {
     let resource = permissions::principal_id(tenant);
-    let shape = Shape { context: "oauth2PermissionGrants", ..GRANTS };
+    let shape = Shape { context: "oauth2PermissionGrants", known: properties::DELEGATED_GRANT, ..GRANTS };
     let mut shown = Vec::new();
     for application in tenant.applications.iter().filter(|known| known.principal) {
         let client = &application.service_principal_id;

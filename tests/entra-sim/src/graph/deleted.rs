@@ -21,20 +21,18 @@ const SHAPE: Shape = Shape {
         "mail",
         "businessPhones",
     ],
-    known: &[],
-    directory_object: true,
-    deaf: false,
+    ..super::users::SHAPE
 };
 const KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 
 pub(super) fn list(tenant: &mut Tenant, context: &Context<'_>) -> Handled {
-    let values = tenant.deleted_users.values().filter(|user| kept(user, context)).map(json_of).collect();
+    let values = tenant.deleted_users.values().filter(|user| kept(user, context)).map(shown).collect();
     collection(context.call, SHAPE, values)
 }
 
 pub(super) fn get(tenant: &mut Tenant, context: &Context<'_>, id: &str) -> Handled {
     let user = find(tenant, context, id)?;
-    let mut object = json_of(user);
+    let mut object = shown(user);
     object["@odata.type"] = json!("#microsoft.graph.user");
     entity(context.call, SHAPE, object)
 }
@@ -55,6 +53,9 @@ pub(super) fn restore(tenant: &mut Tenant, context: &Context<'_>, id: &str) -> H
     let user = find(tenant, context, id)?;
     context.may_act_sensitively_on(tenant, user)?;
     let id = user.id.clone();
+    if context.call.body.is_some() {
+        context.call.only(&["newUserPrincipalName", "autoReconcileProxyConflict"])?;
+    }
     let name = context
         .call
         .body
@@ -78,6 +79,13 @@ pub(super) fn restore(tenant: &mut Tenant, context: &Context<'_>, id: &str) -> H
     });
     tenant.users.insert(id, user);
     Ok(Reply::ok(body))
+}
+
+/// A deleted user, whose name is free for somebody else: her id stands before it.
+fn shown(user: &User) -> Value {
+    let mut object = json_of(user);
+    object["userPrincipalName"] = json!(format!("{}{}", user.id.replace('-', ""), user.user_principal_name));
+    object
 }
 
 fn find<'t>(tenant: &'t Tenant, context: &Context<'_>, id: &str) -> Result<&'t User, GraphError> {

@@ -6,8 +6,7 @@ use super::query::{Shape, collection, entity};
 use super::{Context, GraphError, Handled, Reply};
 use crate::directory::Tenant;
 
-const SHAPE: Shape =
-    Shape { context: "users/extensions", usual: &[], known: &[], directory_object: false, deaf: false };
+const SHAPE: Shape = Shape { context: "users/extensions", ..Shape::PLAIN };
 const TYPE: &str = "#microsoft.graph.openTypeExtension";
 
 pub(super) fn list(tenant: &mut Tenant, context: &Context<'_>, key: &str) -> Handled {

@@ -1,14 +1,12 @@
 //! Groups and their members, with what Graph refuses to change.
 
-use std::collections::BTreeSet;
-
 use serde_json::{Map, Value, json};
 
-use super::legacy_roles::referenced;
-use super::query::{Shape, collection, entity};
-use super::{Context, GraphError, Handled, Reply};
+use super::legacy_roles::{id_in, referenced};
+use super::query::{Rules, Shape, collection, counted, entity};
+use super::{Context, GraphError, Handled, Reply, properties};
 use crate::clock::graph_time;
-use crate::directory::{Group, Licence, Tenant, new_id};
+use crate::directory::{Group, Licence, Tenant, User, new_id};
 
 /// All members; the last one is shown only to whoever asks for it.
 const KNOWN: [&str; 14] = [
@@ -28,13 +26,24 @@ const KNOWN: [&str; 14] = [
     "deletedDateTime",
 ];
 
-const SHAPE: Shape = Shape {
+pub(super) const SHAPE: Shape = Shape {
     context: "groups",
     usual: KNOWN.split_at(KNOWN.len() - 1).0,
-    known: &KNOWN,
+    known: properties::GROUP,
     directory_object: true,
-    deaf: false,
+    rules: Rules {
+        resource: "Group",
+        unfilterable: &["createdDateTime", "visibility"],
+        advanced: &["description", "membershipRule"],
+        sortable: &["displayName"],
+        sortable_advanced: &["deletedDateTime"],
+        ..Rules::NONE
+    },
+    ..Shape::PLAIN
 };
+
+/// A tenant has no more groups that roles can be assigned to.
+const MOST_ROLE_ASSIGNABLE: usize = 500;
 
 pub(super) fn list(tenant: &mut Tenant, context: &Context<'_>) -> Handled {
     let values = tenant.groups.values().filter(|group| context.arrived(group.created_moment)).map(json_of).collect();
@@ -46,9 +55,54 @@ pub(super) fn get(tenant: &mut Tenant, context: &Context<'_>, id: &str) -> Handl
     entity(context.call, SHAPE, object)
 }
 
+pub(super) fn count(tenant: &mut Tenant, context: &Context<'_>) -> Handled {
+    let groups = tenant.groups.values().filter(|group| context.arrived(group.created_moment)).map(json_of).collect();
+    counted(context, SHAPE, groups)
+}
+
+pub(super) fn delete(tenant: &mut Tenant, context: &Context<'_>, id: &str) -> Handled {
+    let group = context.group(tenant, id)?;
+    if group.synchronised {
+        return Err(GraphError::bad_request(
+            "Unable to update the specified properties for on-premises mastered Directory Sync objects or objects \
+             currently undergoing migration.",
+        ));
+    }
+    let (id, role_assignable) = (group.id.clone(), group.role_assignable);
+    if role_assignable {
+        context.need(&["RoleManagement.ReadWrite.Directory"])?;
+        super::roles::note_end(tenant, &id, context);
+    }
+    tenant.groups.remove(&id);
+    tenant.assignments.retain(|assignment| assignment.principal != id);
+    for group in tenant.groups.values_mut() {
+        group.members.remove(&id);
+    }
+    Ok(Reply::nothing())
+}
+
+pub(super) fn owners(tenant: &mut Tenant, context: &Context<'_>, id: &str) -> Handled {
+    let owners = context.group(tenant, id)?.owners.clone();
+    people(context, tenant.users.values().filter(|user| owners.contains(&user.id)))
+}
+
 pub(super) fn create(tenant: &mut Tenant, context: &Context<'_>) -> Handled {
     let call = context.call;
     let body = call.object()?;
+    call.only(&[
+        "description",
+        "displayName",
+        "groupTypes",
+        "isAssignableToRole",
+        "mailEnabled",
+        "mailNickname",
+        "membershipRule",
+        "membershipRuleProcessingState",
+        "members@odata.bind",
+        "owners@odata.bind",
+        "securityEnabled",
+        "visibility",
+    ])?;
     let flag = |name: &str| body.get(name).and_then(Value::as_bool);
     let display_name = call.required("displayName")?.to_owned();
     let nickname = call.required("mailNickname")?;
@@ -62,15 +116,48 @@ pub(super) fn create(tenant: &mut Tenant, context: &Context<'_>) -> Handled {
             return Err(GraphError::bad_request("The tenant needs to have Microsoft Entra ID P1 license."));
         }
     }
-    let types = body
-        .get("groupTypes")
-        .and_then(|types| serde_json::from_value::<Vec<String>>(types.clone()).ok())
-        .unwrap_or_default();
+    let types: Vec<String> = match body.get("groupTypes") {
+        None => Vec::new(),
+        Some(types) => serde_json::from_value(types.clone()).map_err(|_| invalid("groupTypes"))?,
+    };
+    if let Some(unknown) = types.iter().find(|kind| !matches!(kind.as_str(), "Unified" | "DynamicMembership")) {
+        return Err(invalid(unknown));
+    }
+    let unified = types.iter().any(|kind| kind == "Unified");
+    // Neither distribution lists nor mail-enabled security groups are made through Graph.
+    if mail_enabled != unified || (!unified && !security_enabled) {
+        return Err(GraphError::bad_request(
+            "The service does not currently support writes of mail-enabled groups. Please ensure that the \
+             mail-enablement property is unset and the security-enablement property is set.",
+        ));
+    }
+    if role_assignable {
+        if !security_enabled || types.iter().any(|kind| kind == "DynamicMembership") {
+            return Err(GraphError::bad_request(
+                "A group that roles can be assigned to must be a security group with assigned membership.",
+            ));
+        }
+        if tenant.groups.values().filter(|group| group.role_assignable).count() >= MOST_ROLE_ASSIGNABLE {
+            return Err(GraphError::new(
+                400,
+                "Directory_QuotaExceeded",
+                "The tenant has the most groups that roles can be assigned to.",
+            ));
+        }
+    }
+    if nickname.is_empty() || nickname.len() > 64 || display_name.is_empty() || display_name.chars().count() > 256 {
+        return Err(invalid("mailNickname"));
+    }
+    let members = bound(context, body, "members@odata.bind")?;
+    let owners = bound(context, body, "owners@odata.bind")?;
+    for member in &members {
+        check_member(tenant, context, member, role_assignable)?;
+    }
     let group = Group {
         id: new_id(),
         display_name,
-        members: BTreeSet::new(),
-        owners: BTreeSet::new(),
+        members: members.into_iter().collect(),
+        owners: owners.into_iter().collect(),
         role_assignable,
         security_enabled,
         mail_enabled,
@@ -96,17 +183,22 @@ pub(super) fn update(tenant: &mut Tenant, context: &Context<'_>, id: &str) -> Ha
             "Property isAssignableToRole cannot be updated after the group is created.",
         ));
     }
-    let references: Vec<String> = body
-        .get("members@odata.bind")
-        .and_then(|references| serde_json::from_value(references.clone()).ok())
-        .unwrap_or_default();
-    if references.len() > 20 {
+    context.call.only(&[
+        "description",
+        "displayName",
+        "mailNickname",
+        "membershipRule",
+        "membershipRuleProcessingState",
+        "members@odata.bind",
+        "visibility",
+    ])?;
+    let members = bound(context, body, "members@odata.bind")?;
+    if members.len() > 20 {
         return Err(GraphError::bad_request("At most 20 members can be added in one request."));
     }
-    let members: Vec<String> =
-        references.iter().filter_map(|reference| reference.rsplit('/').next().map(str::to_ascii_lowercase)).collect();
+    let role_assignable = tenant.groups.get(&id).is_some_and(|group| group.role_assignable);
     for member in &members {
-        check_member(tenant, context, member)?;
+        check_member(tenant, context, member, role_assignable)?;
     }
     let group = tenant.groups.get_mut(&id).ok_or_else(|| GraphError::not_found(&id))?;
     if members.iter().any(|member| group.members.contains(member)) {
@@ -127,22 +219,34 @@ pub(super) fn update(tenant: &mut Tenant, context: &Context<'_>, id: &str) -> Ha
 
 pub(super) fn members(tenant: &mut Tenant, context: &Context<'_>, id: &str, transitive: bool) -> Handled {
     let group = context.group(tenant, id)?;
-    let values = tenant
-        .users
-        .values()
-        .filter(|user| {
-            group.members.contains(&user.id)
-                || (transitive && tenant.groups_of(&user.id).iter().any(|known| known.id == group.id))
-        })
+    let belongs = |user: &&User| {
+        group.members.contains(&user.id)
+            || (transitive && tenant.groups_of(&user.id).iter().any(|known| known.id == group.id))
+    };
+    people(context, tenant.users.values().filter(belongs))
+}
+
+fn people<'t>(context: &Context<'_>, users: impl Iterator<Item = &'t User>) -> Handled {
+    // Who may not read users learns their ids.
+    let shown = context.permitted(&[
+        "User.Read.All",
+        "User.ReadWrite.All",
+        "User.ReadBasic.All",
+        "Directory.Read.All",
+        "Directory.ReadWrite.All",
+        "Directory.AccessAsUser.All",
+    ]);
+    let values = users
         .map(|user| {
-            let mut object = super::users::json_of(user);
+            let mut object = if shown { super::users::json_of(user) } else { json!({"id": user.id}) };
             object["@odata.type"] = json!("#microsoft.graph.user");
             object
         })
         .collect();
     let shape = Shape {
         context: "directoryObjects",
-        directory_object: true,
+        known: properties::USER,
+        reference: true,
         usual: &[
             "id",
             "displayName",
@@ -154,7 +258,7 @@ pub(super) fn members(tenant: &mut Tenant, context: &Context<'_>, id: &str, tran
             "jobTitle",
             "mobilePhone",
         ],
-        ..Shape::default()
+        ..Shape::PLAIN
     };
     collection(context.call, shape, values)
 }
@@ -162,7 +266,11 @@ pub(super) fn members(tenant: &mut Tenant, context: &Context<'_>, id: &str, tran
 pub(super) fn add_member(tenant: &mut Tenant, context: &Context<'_>, id: &str) -> Handled {
     let member = referenced(context)?;
     let id = check_changeable(tenant, context, id)?;
-    check_member(tenant, context, &member)?;
+    let role_assignable = tenant.groups.get(&id).is_some_and(|group| group.role_assignable);
+    if member == id {
+        return Err(GraphError::bad_request("A group cannot be a member of itself."));
+    }
+    check_member(tenant, context, &member, role_assignable)?;
     let group = tenant.groups.get_mut(&id).ok_or_else(|| GraphError::not_found(&id))?;
     if group.members.insert(member.clone()) {
         if let Some(user) = tenant.users.get_mut(&member) {
@@ -234,10 +342,24 @@ fn check_changeable(tenant: &Tenant, context: &Context<'_>, id: &str) -> Result<
     Ok(group.id.clone())
 }
 
-fn check_member(tenant: &Tenant, context: &Context<'_>, member: &str) -> Result<(), GraphError> {
+/// The ids that `members@odata.bind` and its like name.
+fn bound(context: &Context<'_>, body: &Map<String, Value>, name: &str) -> Result<Vec<String>, GraphError> {
+    let Some(references) = body.get(name) else { return Ok(Vec::new()) };
+    let references: Vec<String> = serde_json::from_value(references.clone()).map_err(|_| invalid(name))?;
+    references.iter().map(|reference| id_in(context, reference)).collect()
+}
+
+fn invalid(property: &str) -> GraphError {
+    GraphError::bad_request(format!("Invalid value specified for property '{property}' of resource 'Group'."))
+}
+
+fn check_member(tenant: &Tenant, context: &Context<'_>, member: &str, role_assignable: bool) -> Result<(), GraphError> {
     match (tenant.users.get(member), tenant.groups.contains_key(member)) {
         (Some(user), _) if context.arrived(user.created_moment) => Ok(()),
         (Some(_), _) => Err(GraphError::reference_missing()),
+        (None, true) if role_assignable => {
+            Err(GraphError::bad_request("A group cannot be a member of a group that roles can be assigned to."))
+        }
         (None, true) => Ok(()),
         (None, false) => Err(GraphError::not_found(member)),
     }

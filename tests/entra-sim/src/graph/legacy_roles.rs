@@ -3,24 +3,14 @@
 use serde_json::{Value, json};
 
 use super::query::{Shape, collection, entity};
-use super::{Context, GraphError, Handled, Reply};
+use super::{Context, GraphError, Handled, Reply, properties};
 use crate::directory::seed::assignment_id;
 use crate::directory::{RoleAssignment, Tenant, new_id, roles};
 
-const SHAPE: Shape = Shape {
-    context: "directoryRoles",
-    usual: &[],
-    known: &["id", "deletedDateTime", "description", "displayName", "roleTemplateId"],
-    directory_object: false,
-    deaf: false,
-};
+const SHAPE: Shape = Shape { context: "directoryRoles", known: properties::DIRECTORY_ROLE, ..Shape::PLAIN };
 
 pub(super) fn templates(context: &Context<'_>) -> Handled {
-    let shape = Shape {
-        context: "directoryRoleTemplates",
-        known: &["id", "deletedDateTime", "description", "displayName"],
-        ..SHAPE
-    };
+    let shape = Shape { context: "directoryRoleTemplates", known: properties::DIRECTORY_ROLE_TEMPLATE, ..SHAPE };
     let values = roles::BUILT_IN
         .iter()
         .map(|role| json!({"id": role.id, "displayName": role.name, "description": format!("The built-in role {}.", role.name)}))
@@ -39,6 +29,7 @@ pub(super) fn get(tenant: &mut Tenant, context: &Context<'_>, key: &str) -> Hand
 }
 
 pub(super) fn activate(tenant: &mut Tenant, context: &Context<'_>) -> Handled {
+    context.call.only(&["roleTemplateId"])?;
     let template = context.call.required("roleTemplateId")?.to_ascii_lowercase();
     if roles::by_id(&template).is_none() {
         return Err(GraphError::not_found(&template));
@@ -65,7 +56,7 @@ pub(super) fn members(tenant: &mut Tenant, context: &Context<'_>, key: &str) -> 
             object
         })
         .collect();
-    let shape = Shape { context: "directoryObjects", ..Shape::default() };
+    let shape = Shape { context: "directoryObjects", known: properties::USER, ..Shape::PLAIN };
     collection(context.call, shape, values)
 }
 
@@ -94,28 +85,38 @@ pub(super) fn add_member(tenant: &mut Tenant, context: &Context<'_>, key: &str) 
 
 pub(super) fn remove_member(tenant: &mut Tenant, context: &Context<'_>, key: &str, member: &str) -> Handled {
     let template = template_of(tenant, key)?;
+    let member = member.to_ascii_lowercase();
     let position = tenant
         .assignments
         .iter()
         .position(|known| known.role == template && known.principal == member && known.scope == "/")
-        .ok_or_else(|| GraphError::not_found(member))?;
+        .ok_or_else(|| GraphError::not_found(&member))?;
     tenant.assignments.remove(position);
-    super::roles::note_end(tenant, member, context);
+    super::roles::note_end(tenant, &member, context);
     Ok(Reply::nothing())
 }
 
 /// The object id that stands in `@odata.id`.
 pub(super) fn referenced(context: &Context<'_>) -> Result<String, GraphError> {
-    let reference = context.call.required("@odata.id")?;
-    let path = url::Url::parse(reference)
-        .map_err(|_| GraphError::bad_request("Invalid URL format specified in @odata.id."))?
-        .path()
-        .to_owned();
+    context.call.only(&["@odata.id"])?;
+    id_in(context, context.call.required("@odata.id")?)
+}
+
+/// The object id in an address below this Graph.
+pub(super) fn id_in(context: &Context<'_>, reference: &str) -> Result<String, GraphError> {
+    let wrong = || GraphError::bad_request("Invalid URL format specified in @odata.id.");
+    let host = |address: &str| url::Url::parse(address).ok()?.host_str().map(str::to_owned);
+    // A client that was pointed at this machine still writes the address that Microsoft documents.
+    let local = matches!(host(&context.call.base).as_deref(), Some("localhost" | "127.0.0.1"));
+    if !local && host(reference) != host(&context.call.base) {
+        return Err(wrong());
+    }
+    let path = url::Url::parse(reference).map_err(|_| wrong())?.path().to_owned();
     let mut segments = path.rsplit('/').filter(|segment| !segment.is_empty());
     let id = segments.next().unwrap_or_default();
     match segments.next() {
         Some("directoryObjects" | "users" | "groups" | "servicePrincipals") => Ok(id.to_ascii_lowercase()),
-        _ => Err(GraphError::bad_request("Invalid URL format specified in @odata.id.")),
+        _ => Err(wrong()),
     }
 }
 

@@ -10,13 +10,7 @@ use crate::clock::graph_time;
 use crate::directory::oath::{HashFunction, MOST_TOKENS, OathPolicy, OathToken};
 use crate::directory::{Cloud, Licence, Tenant, new_id};
 
-const DEVICES: Shape = Shape {
-    context: "directory/authenticationMethodDevices/hardwareOathDevices",
-    usual: &[],
-    known: &[],
-    directory_object: false,
-    deaf: false,
-};
+const DEVICES: Shape = Shape { context: "directory/authenticationMethodDevices/hardwareOathDevices", ..Shape::PLAIN };
 const METHODS: Shape = Shape { context: "users/authentication/hardwareOathMethods", ..DEVICES };
 
 /// Longest secret, in Base32 characters.

@@ -6,17 +6,15 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::query::{Shape, collection, entity};
-use super::{Context, GraphError, Handled, Reply};
+use super::{Context, GraphError, Handled, Reply, properties};
 use crate::clock::graph_time;
 use crate::directory::roles::{GLOBAL_ADMINISTRATOR, PRIVILEGED_AUTHENTICATION_ADMINISTRATOR};
 use crate::directory::{AccessPass, Cloud, Tenant, new_id};
 
 const SHAPE: Shape = Shape {
     context: "users/authentication/temporaryAccessPassMethods",
-    usual: &[],
-    known: &[],
-    directory_object: false,
-    deaf: false,
+    known: properties::ACCESS_PASS,
+    ..Shape::PLAIN
 };
 
 /// The method id that every password has.
@@ -39,13 +37,15 @@ pub(super) fn methods(tenant: &mut Tenant, context: &Context<'_>, key: &str) -> 
         object["@odata.type"] = json!("#microsoft.graph.fido2AuthenticationMethod");
         values.push(object);
     }
-    collection(context.call, Shape { context: "users/authentication/methods", ..SHAPE }, values)
+    collection(context.call, Shape { context: "users/authentication/methods", ..Shape::PLAIN }, values)
 }
 
 pub(super) fn password_methods(tenant: &mut Tenant, context: &Context<'_>, key: &str) -> Handled {
     let user = context.user(tenant, key)?;
     let value = json!({"id": PASSWORD_METHOD, "createdDateTime": graph_time(user.password_set)});
-    collection(context.call, Shape { context: "users/authentication/passwordMethods", ..SHAPE }, vec![value])
+    let shape =
+        Shape { context: "users/authentication/passwordMethods", known: properties::PASSWORD_METHOD, ..Shape::PLAIN };
+    collection(context.call, shape, vec![value])
 }
 
 pub(super) fn list(tenant: &mut Tenant, context: &Context<'_>, key: &str) -> Handled {
@@ -99,7 +99,11 @@ pub(super) fn create(tenant: &mut Tenant, context: &Context<'_>, key: &str) -> H
             policy.minimum_minutes, policy.maximum_minutes
         )));
     }
-    let once = match body.get("isUsableOnce").and_then(Value::as_bool) {
+    let asked = match body.get("isUsableOnce").filter(|value| !value.is_null()) {
+        None => None,
+        Some(value) => Some(value.as_bool().ok_or_else(|| refused("Invalid value for isUsableOnce."))?),
+    };
+    let once = match asked {
         Some(false) if policy.once => {
             return Err(refused("The Temporary Access Pass policy requires one-time use."));
         }

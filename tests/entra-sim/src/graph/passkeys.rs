@@ -11,20 +11,14 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::query::{Shape, collection, entity};
-use super::{Context, GraphError, Handled, Reply};
+use super::{Context, GraphError, Handled, Reply, properties};
 use crate::clock::graph_time;
 use crate::directory::passkey::{MOST_PROFILES, Passkey, PasskeyChallenge, PasskeyPolicy, Unfit, user_handle};
 use crate::directory::roles::{GLOBAL_ADMINISTRATOR, PRIVILEGED_AUTHENTICATION_ADMINISTRATOR};
 use crate::directory::{Cloud, Tenant};
 use crate::passkeys::{ALGORITHMS, Attestation, RelyingParty, challenge_of};
 
-const SHAPE: Shape = Shape {
-    context: "users/authentication/fido2Methods",
-    usual: &[],
-    known: &[],
-    directory_object: false,
-    deaf: false,
-};
+const SHAPE: Shape = Shape { context: "users/authentication/fido2Methods", known: properties::PASSKEY, ..Shape::PLAIN };
 
 /// How long a challenge can be answered when nothing else was asked for; in v1.0 nothing else can be.
 const USUAL_MINUTES: u32 = 5;

@@ -3,24 +3,14 @@
 use serde_json::{Value, json};
 
 use super::query::{Shape, collection, entity};
-use super::{Context, GraphError, Handled, Reply, oath, passkeys};
+use super::{Context, GraphError, Handled, Reply, oath, passkeys, properties};
 use crate::clock::graph_time;
-use crate::directory::{Cloud, Licence, Tenant};
+use crate::directory::{Cloud, Licence, PassPolicy, Tenant};
 
-const PLAIN: Shape = Shape {
-    context: "policies/authenticationMethodsPolicy",
-    usual: &[],
-    known: &[],
-    directory_object: false,
-    deaf: false,
-};
+const PLAIN: Shape = Shape { context: "policies/authenticationMethodsPolicy", ..Shape::PLAIN };
 
 pub(super) fn methods_policy(tenant: &mut Tenant, context: &Context<'_>) -> Handled {
-    let mut configurations: Vec<Value> = Vec::new();
-    if tenant.cloud != Cloud::China {
-        configurations.push(pass_configuration(tenant));
-        configurations.push(passkeys::configuration(tenant));
-    }
+    let configurations = all(tenant);
     let policy = json!({
         "id": "authenticationMethodsPolicy",
         "displayName": "Authentication Methods Policy",
@@ -29,7 +19,20 @@ pub(super) fn methods_policy(tenant: &mut Tenant, context: &Context<'_>) -> Hand
         "policyVersion": "1.5",
         "authenticationMethodConfigurations": configurations,
     });
-    entity(context.call, PLAIN, policy)
+    entity(context.call, Shape { known: properties::METHODS_POLICY, ..PLAIN }, policy)
+}
+
+fn all(tenant: &Tenant) -> Vec<Value> {
+    match tenant.cloud {
+        Cloud::China => Vec::new(),
+        _ => vec![pass_configuration(tenant), passkeys::configuration(tenant)],
+    }
+}
+
+pub(super) fn configurations(tenant: &mut Tenant, context: &Context<'_>) -> Handled {
+    // The schema knows the configurations one by one.
+    context.need(&["Policy.Read.All", "Policy.Read.AuthenticationMethod", "Policy.ReadWrite.AuthenticationMethod"])?;
+    collection(context.call, Shape { context: "authenticationMethodConfigurations", ..PLAIN }, all(tenant))
 }
 
 pub(super) fn configuration(tenant: &mut Tenant, context: &Context<'_>, id: &str) -> Handled {
@@ -46,32 +49,76 @@ pub(super) fn configuration(tenant: &mut Tenant, context: &Context<'_>, id: &str
 
 pub(super) fn update_configuration(tenant: &mut Tenant, context: &Context<'_>, id: &str) -> Handled {
     let body = context.call.object()?;
-    let enabled = match body.get("state").and_then(Value::as_str) {
-        Some("enabled") => Some(true),
-        Some("disabled") => Some(false),
-        Some(_) => return Err(GraphError::new(400, "badRequest", "Invalid value for state.")),
-        None => None,
+    let id = id.to_ascii_lowercase();
+    let kind = match id.as_str() {
+        "temporaryaccesspass" => "#microsoft.graph.temporaryAccessPassAuthenticationMethodConfiguration",
+        "fido2" => "#microsoft.graph.fido2AuthenticationMethodConfiguration",
+        "hardwareoath" => "#microsoft.graph.hardwareOathAuthenticationMethodConfiguration",
+        _ => return Err(GraphError::not_found(&id)),
     };
-    let minutes = |name: &str| body.get(name).and_then(Value::as_u64).and_then(|value| u32::try_from(value).ok());
-    match id.to_ascii_lowercase().as_str() {
-        "temporaryaccesspass" => {
-            let policy = &mut tenant.pass_policy;
-            policy.enabled = enabled.unwrap_or(policy.enabled);
-            policy.once = body.get("isUsableOnce").and_then(Value::as_bool).unwrap_or(policy.once);
-            policy.minimum_minutes = minutes("minimumLifetimeInMinutes").unwrap_or(policy.minimum_minutes);
-            policy.maximum_minutes = minutes("maximumLifetimeInMinutes").unwrap_or(policy.maximum_minutes);
-            policy.default_minutes = minutes("defaultLifetimeInMinutes").unwrap_or(policy.default_minutes);
-            policy.length = minutes("defaultLength").unwrap_or(policy.length).clamp(8, 48);
-        }
+    // Which of the kinds of configuration is meant does not follow from the address.
+    if body.get("@odata.type").and_then(Value::as_str) != Some(kind) {
+        return Err(refused(&format!("The @odata.type property with the value {kind} must be in the request body.")));
+    }
+    match id.as_str() {
+        "temporaryaccesspass" => tenant.pass_policy = changed_pass_policy(tenant, context)?,
         "fido2" => tenant.passkey_policy = passkeys::changed_policy(&tenant.passkey_policy, body)?,
         "hardwareoath" if context.call.beta => tenant.oath_policy = oath::changed_policy(&tenant.oath_policy, body)?,
-        _ => return Err(GraphError::not_found(id)),
+        _ => return Err(GraphError::not_found(&id)),
     }
     Ok(Reply::nothing())
 }
 
+fn changed_pass_policy(tenant: &Tenant, context: &Context<'_>) -> Result<PassPolicy, GraphError> {
+    let body = context.call.object()?;
+    context.call.only(&[
+        "defaultLength",
+        "defaultLifetimeInMinutes",
+        "excludeTargets",
+        "id",
+        "includeTargets",
+        "isUsableOnce",
+        "maximumLifetimeInMinutes",
+        "minimumLifetimeInMinutes",
+        "state",
+    ])?;
+    let mut policy = tenant.pass_policy.clone();
+    let number = |name: &str, now: u32| match body.get(name) {
+        None => Ok(now),
+        Some(value) => value
+            .as_u64()
+            .and_then(|value| u32::try_from(value).ok())
+            .ok_or_else(|| refused(&format!("Invalid value for {name}."))),
+    };
+    policy.enabled = match body.get("state").map(Value::as_str) {
+        None => policy.enabled,
+        Some(Some("enabled")) => true,
+        Some(Some("disabled")) => false,
+        Some(_) => return Err(refused("Invalid value for state.")),
+    };
+    policy.once = body.get("isUsableOnce").and_then(Value::as_bool).unwrap_or(policy.once);
+    policy.minimum_minutes = number("minimumLifetimeInMinutes", policy.minimum_minutes)?;
+    policy.maximum_minutes = number("maximumLifetimeInMinutes", policy.maximum_minutes)?;
+    policy.default_minutes = number("defaultLifetimeInMinutes", policy.default_minutes)?;
+    policy.length = number("defaultLength", policy.length)?;
+    let lifetimes = policy.minimum_minutes..=policy.maximum_minutes;
+    let possible = policy.minimum_minutes >= 10
+        && policy.maximum_minutes <= 43_200
+        && lifetimes.contains(&policy.default_minutes)
+        && (8..=48).contains(&policy.length);
+    if possible { Ok(policy) } else { Err(refused("A lifetime or the length is out of range.")) }
+}
+
+fn refused(message: &str) -> GraphError {
+    GraphError::new(400, "badRequest", message)
+}
+
 pub(super) fn security_defaults(tenant: &mut Tenant, context: &Context<'_>) -> Handled {
-    let shape = Shape { context: "policies/identitySecurityDefaultsEnforcementPolicy", ..PLAIN };
+    let shape = Shape {
+        context: "policies/identitySecurityDefaultsEnforcementPolicy",
+        known: properties::SECURITY_DEFAULTS,
+        ..PLAIN
+    };
     let value = json!({
         "id": "00000000-0000-0000-0000-000000000005",
         "displayName": "Security Defaults",
@@ -82,7 +129,8 @@ pub(super) fn security_defaults(tenant: &mut Tenant, context: &Context<'_>) -> H
 }
 
 pub(super) fn conditional_access(tenant: &mut Tenant, context: &Context<'_>) -> Handled {
-    let shape = Shape { context: "identity/conditionalAccess/policies", ..PLAIN };
+    let shape =
+        Shape { context: "identity/conditionalAccess/policies", known: properties::CONDITIONAL_ACCESS, ..PLAIN };
     collection(context.call, shape, tenant.conditional_access.clone())
 }
 
@@ -94,7 +142,7 @@ pub(super) fn sign_ins(tenant: &mut Tenant, context: &Context<'_>) -> Handled {
             "Neither tenant is B2C or tenant doesn't have premium license",
         ));
     }
-    let shape = Shape { context: "auditLogs/signIns", ..PLAIN };
+    let shape = Shape { context: "auditLogs/signIns", known: properties::SIGN_IN, ..PLAIN };
     let own = context.sign_ins.iter().filter(|record| record.tenant_id.as_deref() == Some(tenant.id.as_str()));
     let values = own
         .map(|record| {

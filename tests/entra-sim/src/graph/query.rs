@@ -1,12 +1,15 @@
 //! OData query options over collections and single objects: `$filter`, `$search`, `$orderby`, `$top`, `$skiptoken`,
 //! `$select`, `$expand`, `$count`, and Graph's rule which of them need `ConsistencyLevel: eventual`.
+//!
+//! Facts: Microsoft Graph, advanced query capabilities on directory objects. What Graph is said to pass over in silence
+//! (`$count` without the header) is refused here, because a client cannot mean it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value, json};
 
 use super::error::GraphError;
-use super::{Call, Handled, Reply};
+use super::{Call, Context, Handled, Reply};
 
 /// Page size when none is asked for.
 const DEFAULT_PAGE: usize = 100;
@@ -26,20 +29,93 @@ pub struct Shape {
     pub directory_object: bool,
     /// The service ignores `$filter`, `$search` and `$top` here.
     pub deaf: bool,
+    /// A relationship of a directory object: whatever narrows or sorts it is an advanced query.
+    pub reference: bool,
+    /// Navigation properties that can be expanded.
+    pub expandable: &'static [&'static str],
+    /// What can be done with which property.
+    pub rules: Rules,
 }
+
+/// What can be done with which property of a directory object.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Rules {
+    /// Name of the resource in refusals.
+    pub resource: &'static str,
+    /// Cannot be filtered by at all.
+    pub unfilterable: &'static [&'static str],
+    /// Can be filtered by in advanced queries only.
+    pub advanced: &'static [&'static str],
+    /// Can be compared, but not searched by `startsWith`.
+    pub compared_only: &'static [&'static str],
+    /// Can be sorted by.
+    pub sortable: &'static [&'static str],
+    /// Can be sorted by in advanced queries only.
+    pub sortable_advanced: &'static [&'static str],
+}
+
+impl Rules {
+    /// No restrictions.
+    pub const NONE: Self = Self {
+        resource: "",
+        unfilterable: &[],
+        advanced: &[],
+        compared_only: &[],
+        sortable: &[],
+        sortable_advanced: &[],
+    };
+}
+
+impl Shape {
+    /// No directory object, and everything is let through.
+    pub const PLAIN: Self = Self {
+        context: "",
+        usual: &[],
+        known: &[],
+        directory_object: false,
+        deaf: false,
+        reference: false,
+        expandable: &[],
+        rules: Rules::NONE,
+    };
+}
+
+/// The only properties that can be searched by `endsWith`.
+const ENDING: &[&str] = &["mail", "otherMails", "userPrincipalName", "proxyAddresses"];
+
+/// Properties that are true or false.
+const BOOLEANS: &[&str] = &[
+    "accountEnabled",
+    "isAssignableToRole",
+    "isBuiltIn",
+    "isEnabled",
+    "mailEnabled",
+    "onPremisesSyncEnabled",
+    "securityEnabled",
+    "showInAddressList",
+];
 
 /// The parsed options of one request.
 #[derive(Clone, Debug, Default)]
 pub struct Query {
     select: Option<Vec<String>>,
     filter: Option<Expression>,
-    search: Option<(String, String)>,
+    search: Vec<Clause>,
     order: Option<(String, bool)>,
     top: Option<usize>,
     skip: usize,
     count: bool,
     /// Navigation properties to expand.
     pub expand: Vec<String>,
+}
+
+/// One `"property:words"` of a `$search`.
+#[derive(Clone, Debug, PartialEq)]
+struct Clause {
+    /// Instead of the ones before it, not besides.
+    or: bool,
+    property: String,
+    words: String,
 }
 
 impl Query {
@@ -65,35 +141,44 @@ impl Query {
                         .split(',')
                         .map(|name| name.split('(').next().unwrap_or_default().trim().to_owned())
                         .collect();
+                    if let Some(unknown) = query.expand.iter().find(|name| !shape.expandable.contains(&name.as_str())) {
+                        return Err(no_such_property(unknown));
+                    }
                 }
-                "$filter" if shape.deaf => {}
-                "$search" | "$top" if shape.deaf => {}
+                "$filter" | "$search" | "$top" if shape.deaf => {}
                 "$filter" => {
                     let expression = Expression::parse(value)?;
-                    let mut paths = Vec::new();
-                    expression.paths(&mut paths);
-                    for path in paths {
-                        check_known(shape, path.split('/').next().unwrap_or(path))?;
-                    }
-                    if expression.is_advanced() {
+                    expression.check(shape)?;
+                    if shape.reference || expression.is_advanced(shape.rules) {
                         advanced = Some("$filter");
                     }
                     query.filter = Some(expression);
                 }
                 "$search" => {
                     advanced = Some("$search");
-                    let phrase = value.trim_matches('"');
-                    let (property, words) = phrase
-                        .split_once(':')
-                        .ok_or_else(|| GraphError::unsupported_query("$search needs the form \"property:value\"."))?;
-                    query.search = Some((property.to_owned(), words.to_owned()));
+                    query.search = clauses(value)?;
+                    for clause in &query.search {
+                        check_known(shape, &clause.property)?;
+                    }
                 }
                 "$orderby" => {
                     let (property, direction) = value.trim().split_once(' ').unwrap_or_else(|| (value.trim(), "asc"));
-                    if query.filter.is_some() {
-                        advanced = Some("$orderby with $filter");
+                    let descending = match direction.trim() {
+                        "asc" => false,
+                        "desc" => true,
+                        _ => return Err(GraphError::bad_request("Invalid value for the query option '$orderby'.")),
+                    };
+                    check_known(shape, property)?;
+                    let rules = shape.rules;
+                    if shape.reference || rules.sortable_advanced.contains(&property) {
+                        advanced = Some("$orderby");
+                    } else if shape.directory_object && !rules.sortable.contains(&property) {
+                        return Err(GraphError::unsupported_query(format!(
+                            "Sorting by property '{property}' is not supported for resource '{}'.",
+                            rules.resource
+                        )));
                     }
-                    query.order = Some((property.to_owned(), direction.eq_ignore_ascii_case("desc")));
+                    query.order = Some((property.to_owned(), descending));
                 }
                 "$top" => {
                     let top: usize = value
@@ -107,7 +192,13 @@ impl Query {
                     query.top = Some(top);
                 }
                 "$skiptoken" => query.skip = unseal(value)?,
-                "$count" => query.count = value == "true",
+                "$count" => {
+                    query.count = match value.as_str() {
+                        "true" => true,
+                        "false" => false,
+                        _ => return Err(GraphError::bad_request("Invalid value for the query option '$count'.")),
+                    }
+                }
                 "$format" => {}
                 other if other.starts_with('$') => {
                     return Err(GraphError::unsupported_query(format!("The query option '{other}' is not supported.")));
@@ -115,34 +206,60 @@ impl Query {
                 _ => {}
             }
         }
-        let needs_eventual = advanced.or_else(|| query.count.then_some("$count"));
-        match needs_eventual {
-            Some(option) if shape.directory_object && !eventual => Err(GraphError::unsupported_query(format!(
-                "Unsupported Query: {option} needs the header 'ConsistencyLevel: eventual'."
-            ))),
-            Some("$filter" | "$orderby with $filter") if shape.directory_object && !query.count => {
-                Err(GraphError::unsupported_query("Unsupported Query: this needs $count=true."))
-            }
-            _ => Ok(query),
+        if !shape.directory_object && !shape.reference {
+            return Ok(query);
         }
+        if query.filter.is_some() && query.order.is_some() {
+            advanced = advanced.or(Some("$orderby with $filter"));
+        }
+        match advanced.or_else(|| query.count.then_some("$count")) {
+            None => Ok(query),
+            Some("$search") if !eventual => Err(GraphError::unsupported_query(
+                "Request with $search query parameter only works through MSGraph with a special request header: \
+                 'ConsistencyLevel: eventual'",
+            )),
+            Some("$search") if query.filter.is_some() && shape.reference => {
+                Err(GraphError::unsupported_query("$search and $filter cannot be used together here."))
+            }
+            Some(option) if !eventual || (option != "$search" && !query.count) => {
+                Err(GraphError::unsupported_query(format!(
+                    "{option} is not supported because the required parameters might be missing. Try adding \
+                     $count=true query parameter and ConsistencyLevel:eventual header. Refer to \
+                     https://aka.ms/graph-docs/advanced-queries for more information"
+                )))
+            }
+            Some(_) if !query.expand.is_empty() => {
+                Err(GraphError::unsupported_query("$expand is not supported with advanced queries."))
+            }
+            Some(_) => Ok(query),
+        }
+    }
+
+    /// Whether the filter holds for an object.
+    #[must_use]
+    pub fn wants(&self, object: &Value) -> bool {
+        self.filter.as_ref().is_none_or(|filter| filter.holds(object))
+    }
+
+    /// Those of `objects` that are asked for.
+    fn found(&self, objects: Vec<Value>) -> Vec<Value> {
+        objects
+            .into_iter()
+            .filter(|object| self.wants(object))
+            .filter(|object| {
+                self.search.is_empty()
+                    || self.search.iter().fold(true, |so_far, clause| match clause.or {
+                        true => so_far || clause.holds(object),
+                        false => so_far && clause.holds(object),
+                    })
+            })
+            .collect()
     }
 
     /// One page of `objects`.
     #[must_use]
     pub fn page(&self, call: &Call, shape: Shape, objects: Vec<Value>) -> Reply {
-        let mut found: Vec<Value> = objects
-            .into_iter()
-            .filter(|object| self.filter.as_ref().is_none_or(|filter| filter.holds(object)))
-            .filter(|object| {
-                self.search.as_ref().is_none_or(|(property, words)| {
-                    let text = object.get(property).and_then(Value::as_str).unwrap_or_default().to_lowercase();
-                    words
-                        .to_lowercase()
-                        .split_whitespace()
-                        .all(|word| text.split(|c: char| !c.is_alphanumeric()).any(|token| token.starts_with(word)))
-                })
-            })
-            .collect();
+        let mut found = self.found(objects);
         if let Some((property, descending)) = &self.order {
             found.sort_by_key(|object| object.get(property).map(|value| value.to_string().to_lowercase()));
             if *descending {
@@ -177,7 +294,9 @@ impl Query {
         Reply::ok(shaped)
     }
 
-    fn shaped(&self, shape: Shape, object: Value) -> Value {
+    /// The members of one object that are asked for.
+    #[must_use]
+    pub fn shaped(&self, shape: Shape, object: Value) -> Value {
         let Value::Object(members) = object else {
             return object;
         };
@@ -202,6 +321,22 @@ pub fn collection(call: &Call, shape: Shape, objects: Vec<Value>) -> Handled {
     Ok(Query::parse(call, shape)?.page(call, shape, objects))
 }
 
+/// How many of `objects` `call` asks for: a number as plain text.
+///
+/// # Errors
+/// The query options are not possible here, or the index was not asked.
+pub fn counted(context: &Context<'_>, shape: Shape, objects: Vec<Value>) -> Handled {
+    if !context.call.eventual() {
+        return Err(GraphError::bad_request("$count is not currently supported."));
+    }
+    let mut call = context.call.clone();
+    call.query.push(("$count".to_owned(), "true".to_owned()));
+    let number = Query::parse(&call, shape)?.found(objects).len();
+    let mut reply = Reply::ok(json!(number));
+    reply.headers.push(("Content-Type", "text/plain".to_owned()));
+    Ok(reply)
+}
+
 /// The one object that `call` asks for.
 ///
 /// # Errors
@@ -210,13 +345,53 @@ pub fn entity(call: &Call, shape: Shape, object: Value) -> Handled {
     Ok(Query::parse(call, shape)?.entity(call, shape, object))
 }
 
+impl Clause {
+    fn holds(&self, object: &Value) -> bool {
+        let text = object.get(&self.property).and_then(Value::as_str).unwrap_or_default().to_lowercase();
+        self.words
+            .to_lowercase()
+            .split_whitespace()
+            .all(|word| text.split(|c: char| !c.is_alphanumeric()).any(|token| token.starts_with(word)))
+    }
+}
+
+/// `"displayName:tech" OR "mail:tech"`: the quotation marks belong to it.
+fn clauses(text: &str) -> Result<Vec<Clause>, GraphError> {
+    let wrong = || {
+        GraphError::new(
+            400,
+            "BadRequest",
+            "Syntax error: $search needs clauses of the form \"property:value\", joined by AND or OR.",
+        )
+    };
+    let mut found = Vec::new();
+    let mut rest = text.trim();
+    let mut or = false;
+    loop {
+        let (clause, tail) = rest.strip_prefix('"').and_then(|rest| rest.split_once('"')).ok_or_else(wrong)?;
+        let (property, words) = clause.split_once(':').filter(|(_, words)| !words.is_empty()).ok_or_else(wrong)?;
+        found.push(Clause { or, property: property.to_owned(), words: words.to_owned() });
+        rest = tail.trim_start();
+        if rest.is_empty() {
+            return Ok(found);
+        }
+        let (joint, tail) = rest.split_once(' ').ok_or_else(wrong)?;
+        or = match joint {
+            "AND" => false,
+            "OR" => true,
+            _ => return Err(wrong()),
+        };
+        rest = tail.trim_start();
+    }
+}
+
 fn check_known(shape: Shape, name: &str) -> Result<(), GraphError> {
     let known = shape.known.is_empty() || shape.known.contains(&name) || name.starts_with("extension_");
-    if known {
-        Ok(())
-    } else {
-        Err(GraphError::bad_request(format!("Could not find a property named '{name}' on this type.")))
-    }
+    if known { Ok(()) } else { Err(no_such_property(name)) }
+}
+
+fn no_such_property(name: &str) -> GraphError {
+    GraphError::bad_request(format!("Could not find a property named '{name}' on this type."))
 }
 
 fn next_link(call: &Call, skip: usize) -> String {
@@ -283,18 +458,74 @@ impl Expression {
         }
     }
 
-    /// Whether it is served from the index only.
-    fn is_advanced(&self) -> bool {
-        match self {
-            Self::And(left, right) | Self::Or(left, right) => left.is_advanced() || right.is_advanced(),
-            Self::Not(_) => true,
-            Self::Compare(path, operator, literal) => {
-                operator == "ne"
-                    || path.starts_with("onPremisesExtensionAttributes/")
-                    || (literal.is_null() && operator == "eq")
+    /// Refuses what no query can do with a property.
+    fn check(&self, shape: Shape) -> Result<(), GraphError> {
+        let mut paths = Vec::new();
+        self.paths(&mut paths);
+        for path in paths {
+            let (name, part) = path.split_once('/').map_or((path, None), |(name, part)| (name, Some(part)));
+            check_known(shape, name)?;
+            let wrong_part = part.is_some_and(|part| match name {
+                "onPremisesExtensionAttributes" => !is_extension_attribute(part),
+                _ => part.contains('$'),
+            });
+            if shape.rules.unfilterable.contains(&name) || wrong_part {
+                return Err(GraphError::unsupported_query(format!(
+                    "Unsupported or invalid query filter clause specified for property '{path}' of resource '{}'.",
+                    shape.rules.resource
+                )));
             }
-            Self::In(..) | Self::Any(..) => false,
-            Self::Text(function, ..) => function != "startswith",
+        }
+        self.check_operators(shape)
+    }
+
+    fn check_operators(&self, shape: Shape) -> Result<(), GraphError> {
+        match self {
+            Self::And(left, right) | Self::Or(left, right) => {
+                left.check_operators(shape)?;
+                right.check_operators(shape)
+            }
+            Self::Not(inner) => inner.check_operators(shape),
+            Self::Compare(path, _, literal) => {
+                let name = path.split('/').next().unwrap_or(path);
+                if BOOLEANS.contains(&name) && !literal.is_boolean() && !literal.is_null() {
+                    return Err(GraphError::new(
+                        400,
+                        "BadRequest",
+                        "A binary operator with incompatible types was detected: 'Edm.Boolean' and 'Edm.String'.",
+                    ));
+                }
+                Ok(())
+            }
+            Self::Text(function, path, _) if shape.directory_object || shape.reference => {
+                let name = path.split('/').next().unwrap_or(path);
+                let possible = match function.as_str() {
+                    "startswith" => !shape.rules.compared_only.contains(&name) && !BOOLEANS.contains(&name),
+                    "endswith" => ENDING.contains(&name),
+                    // Not on directory objects at all.
+                    _ => false,
+                };
+                if possible {
+                    return Ok(());
+                }
+                Err(GraphError::unsupported_query(format!(
+                    "Unsupported or invalid query filter clause specified for property '{path}' of resource '{}'.",
+                    shape.rules.resource
+                )))
+            }
+            Self::In(..) | Self::Text(..) | Self::Any(..) => Ok(()),
+        }
+    }
+
+    /// Whether it is served from the index only.
+    fn is_advanced(&self, rules: Rules) -> bool {
+        let by_property = |path: &str| rules.advanced.contains(&path.split('/').next().unwrap_or(path));
+        match self {
+            Self::And(left, right) | Self::Or(left, right) => left.is_advanced(rules) || right.is_advanced(rules),
+            Self::Not(_) => true,
+            Self::Compare(path, operator, literal) => operator == "ne" || literal.is_null() || by_property(path),
+            Self::In(path, _) | Self::Any(path, _) => by_property(path),
+            Self::Text(function, path, _) => function != "startswith" || by_property(path),
         }
     }
 
@@ -310,6 +541,12 @@ impl Expression {
             }
         }
     }
+}
+
+/// `extensionAttribute1` to `extensionAttribute15`.
+pub fn is_extension_attribute(name: &str) -> bool {
+    let number = name.strip_prefix("extensionAttribute").and_then(|number| number.parse::<u8>().ok());
+    number.is_some_and(|number| (1..=15).contains(&number))
 }
 
 fn at<'a>(object: &'a Value, path: &str) -> &'a Value {
@@ -471,7 +708,10 @@ impl Parser {
                 "true" => Value::Bool(true),
                 "false" => Value::Bool(false),
                 "null" => Value::Null,
-                other => other.parse::<i64>().map_or_else(|_| Value::String(other.to_owned()), Value::from),
+                other if is_bare_literal(other) => {
+                    other.parse::<i64>().map_or_else(|_| Value::String(other.to_owned()), Value::from)
+                }
+                _ => return Err(invalid_filter()),
             }),
             Token::Open | Token::Close | Token::Comma => Err(invalid_filter()),
         }
@@ -487,8 +727,13 @@ impl Parser {
         }
     }
 
+    /// A keyword, in small or capital letters.
     fn take_word(&mut self, wanted: &str) -> bool {
-        self.take(&Token::Word(wanted.to_owned()))
+        let there = matches!(self.tokens.get(self.at), Some(Token::Word(word)) if word.eq_ignore_ascii_case(wanted));
+        if there {
+            self.at += 1;
+        }
+        there
     }
 
     fn take(&mut self, wanted: &Token) -> bool {
@@ -502,6 +747,14 @@ impl Parser {
     fn need(&mut self, wanted: &Token) -> Result<(), GraphError> {
         if self.take(wanted) { Ok(()) } else { Err(invalid_filter()) }
     }
+}
+
+/// What may stand without quotation marks: a number, a moment, a day, an id.
+fn is_bare_literal(text: &str) -> bool {
+    text.parse::<i64>().is_ok()
+        || text.parse::<jiff::Timestamp>().is_ok()
+        || text.parse::<jiff::civil::Date>().is_ok()
+        || uuid::Uuid::parse_str(text).is_ok()
 }
 
 fn invalid_filter() -> GraphError {
@@ -541,8 +794,26 @@ mod tests {
     }
 
     #[test]
+    fn what_is_searched_for_stands_in_quotation_marks() {
+        let user = json!({"displayName": "Alex Tech", "mail": "alex@contoso.com"});
+        let found = |text: &str| {
+            clauses(text).map(|clauses| {
+                clauses.iter().fold(true, |so_far, clause| {
+                    if clause.or { so_far || clause.holds(&user) } else { so_far && clause.holds(&user) }
+                })
+            })
+        };
+        assert_eq!(found("\"displayName:te\"").ok(), Some(true));
+        assert_eq!(found("\"displayName:nobody\" OR \"mail:alex\"").ok(), Some(true));
+        assert_eq!(found("\"displayName:nobody\" AND \"mail:alex\"").ok(), Some(false));
+        for wrong in ["displayName:te", "\"te\"", "\"displayName:te", "\"displayName:\"", "\"a:b\" \"c:d\"", ""] {
+            assert!(found(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
     fn filters_that_are_not_filters() {
-        for filter in ["", "a eq", "a like 'b'", "a eq 'b", "(a eq 'b'", "a eq 'b' c"] {
+        for filter in ["", "a eq", "a like 'b'", "a eq 'b", "(a eq 'b'", "a eq 'b' c", "a eq b"] {
             assert!(Expression::parse(filter).is_err(), "{filter}");
         }
     }

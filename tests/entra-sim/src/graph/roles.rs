@@ -3,45 +3,20 @@
 use serde_json::{Value, json};
 
 use super::query::{Query, Shape, collection, entity};
-use super::{Context, GraphError, Handled, Reply};
+use super::{Context, GraphError, Handled, Reply, properties};
 use crate::directory::roles::{self, BuiltInRole};
 use crate::directory::seed::assignment_id;
 use crate::directory::tenant::CustomRole;
 use crate::directory::{RoleAssignment, Tenant};
 
-const DEFINITIONS: Shape = Shape {
-    context: "roleManagement/directory/roleDefinitions",
-    usual: &[],
-    known: &[
-        "id",
-        "description",
-        "displayName",
-        "isBuiltIn",
-        "isEnabled",
-        "resourceScopes",
-        "rolePermissions",
-        "templateId",
-        "version",
-        "inheritsPermissionsFrom",
-    ],
-    directory_object: false,
-    deaf: false,
-};
+const DEFINITIONS: Shape =
+    Shape { context: "roleManagement/directory/roleDefinitions", known: properties::ROLE_DEFINITION, ..Shape::PLAIN };
 
 const ASSIGNMENTS: Shape = Shape {
     context: "roleManagement/directory/roleAssignments",
-    usual: &[],
-    known: &[
-        "id",
-        "principalId",
-        "roleDefinitionId",
-        "directoryScopeId",
-        "appScopeId",
-        "condition",
-        "principalOrganizationId",
-    ],
-    directory_object: false,
-    deaf: false,
+    known: properties::ROLE_ASSIGNMENT,
+    expandable: &["principal", "roleDefinition"],
+    ..Shape::PLAIN
 };
 
 pub(super) fn definitions(tenant: &mut Tenant, context: &Context<'_>) -> Handled {
@@ -57,9 +32,10 @@ fn custom_definition_json(role: &CustomRole) -> Value {
     })
 }
 
-pub(super) fn definition(_tenant: &mut Tenant, context: &Context<'_>, id: &str) -> Handled {
-    let role = roles::by_id(id).ok_or_else(|| GraphError::not_found(id))?;
-    entity(context.call, DEFINITIONS, definition_json(role))
+pub(super) fn definition(tenant: &mut Tenant, context: &Context<'_>, id: &str) -> Handled {
+    let own = || tenant.custom_roles.iter().find(|role| role.id.eq_ignore_ascii_case(id)).map(custom_definition_json);
+    let found = roles::by_id(id).map(definition_json).or_else(own).ok_or_else(|| GraphError::not_found(id))?;
+    entity(context.call, DEFINITIONS, found)
 }
 
 pub(super) fn assignments(tenant: &mut Tenant, context: &Context<'_>) -> Handled {
@@ -76,6 +52,9 @@ pub(super) fn assignments(tenant: &mut Tenant, context: &Context<'_>) -> Handled
             let mut object = json_of(assignment, &tenant.id);
             if query.expand.iter().any(|name| name == "roleDefinition") {
                 object["roleDefinition"] = roles::by_id(&assignment.role).map_or(Value::Null, definition_json);
+            }
+            if query.expand.iter().any(|name| name == "principal") {
+                object["principal"] = principal_json(tenant, &assignment.principal);
             }
             object
         })
@@ -97,6 +76,7 @@ pub(super) fn assign(tenant: &mut Tenant, context: &Context<'_>) -> Handled {
     let role = call.required("roleDefinitionId")?.to_ascii_lowercase();
     let principal = call.required("principalId")?.to_ascii_lowercase();
     let body = call.object()?;
+    call.only(&["appScopeId", "condition", "directoryScopeId", "principalId", "roleDefinitionId"])?;
     let scope = match body.get("directoryScopeId").and_then(Value::as_str) {
         Some(scope) if scope == "/" || scope.starts_with("/administrativeUnits/") => scope.to_owned(),
         Some(_) => return Err(GraphError::bad_request("The directoryScopeId is not valid.")),
@@ -170,6 +150,19 @@ pub(super) fn note_end(tenant: &mut Tenant, principal: &str, context: &Context<'
             user.privileges_ended.push(context.moment);
             user.changed();
         }
+    }
+}
+
+fn principal_json(tenant: &Tenant, id: &str) -> Value {
+    if let Some(user) = tenant.users.get(id) {
+        return json!({
+            "@odata.type": "#microsoft.graph.user", "id": id, "displayName": user.display_name,
+            "userPrincipalName": user.user_principal_name,
+        });
+    }
+    match tenant.groups.get(id) {
+        Some(group) => json!({"@odata.type": "#microsoft.graph.group", "id": id, "displayName": group.display_name}),
+        None => json!({"@odata.type": "#microsoft.graph.servicePrincipal", "id": id}),
     }
 }
 

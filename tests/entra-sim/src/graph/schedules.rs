@@ -5,18 +5,16 @@ use std::time::Duration;
 use jiff::{Span, Timestamp};
 use serde_json::{Value, json};
 
-use super::query::{Shape, collection};
-use super::{Context, GraphError, Handled, Reply};
+use super::query::{Shape, collection, entity};
+use super::{Context, GraphError, Handled, Reply, properties};
 use crate::clock::graph_time;
 use crate::directory::seed::assignment_id;
 use crate::directory::{Licence, RoleAssignment, Schedule, Tenant, new_id, roles};
 
 const REQUESTS: Shape = Shape {
     context: "roleManagement/directory/roleAssignmentScheduleRequests",
-    usual: &[],
-    known: &[],
-    directory_object: false,
-    deaf: false,
+    known: properties::SCHEDULE_REQUEST,
+    ..Shape::PLAIN
 };
 
 /// An assignment cannot be taken back sooner than this.
@@ -27,15 +25,76 @@ pub(super) fn requests(tenant: &mut Tenant, context: &Context<'_>) -> Handled {
     collection(context.call, REQUESTS, tenant.schedule_requests.clone())
 }
 
+pub(super) fn one_request(tenant: &mut Tenant, context: &Context<'_>, id: &str) -> Handled {
+    need_licence(tenant)?;
+    let found = tenant.schedule_requests.iter().find(|known| known["id"] == *id).cloned();
+    entity(context.call, REQUESTS, found.ok_or_else(|| GraphError::not_found(id))?)
+}
+
+/// Assignments that PIM made, of which some may begin later.
+pub(super) fn schedules(tenant: &mut Tenant, context: &Context<'_>) -> Handled {
+    need_licence(tenant)?;
+    let shape = Shape { context: "roleManagement/directory/roleAssignmentSchedules", known: &[], ..REQUESTS };
+    let values = tenant
+        .assignments
+        .iter()
+        .filter_map(|assignment| {
+            let schedule = assignment.schedule.as_ref()?;
+            let over = schedule.end.is_some_and(|end| end <= context.now);
+            let expiration = match schedule.end {
+                Some(end) => json!({"type": "afterDateTime", "endDateTime": graph_time(end)}),
+                None => json!({"type": "noExpiration"}),
+            };
+            (!over).then(|| {
+                json!({
+                    "id": schedule.id,
+                    "principalId": assignment.principal,
+                    "roleDefinitionId": assignment.role,
+                    "directoryScopeId": assignment.scope,
+                    "status": "Provisioned",
+                    "assignmentType": "Assigned",
+                    "memberType": "Direct",
+                    "scheduleInfo": {"startDateTime": graph_time(schedule.start), "expiration": expiration},
+                })
+            })
+        })
+        .collect();
+    collection(context.call, shape, values)
+}
+
 pub(super) fn request(tenant: &mut Tenant, context: &Context<'_>) -> Handled {
     need_licence(tenant)?;
+    let body = context.call.object()?;
+    context.call.only(&[
+        "action",
+        "appScopeId",
+        "directoryScopeId",
+        "isValidationOnly",
+        "justification",
+        "principalId",
+        "roleDefinitionId",
+        "scheduleInfo",
+        "targetScheduleId",
+        "ticketInfo",
+    ])?;
+    if body.get("isValidationOnly") == Some(&json!(true)) {
+        // The answer without the effect.
+        return made(&mut tenant.clone(), context);
+    }
+    made(tenant, context)
+}
+
+fn made(tenant: &mut Tenant, context: &Context<'_>) -> Handled {
     let call = context.call;
     let body = call.object()?;
     let action = call.required("action")?;
     let role = call.required("roleDefinitionId")?.to_ascii_lowercase();
     let principal = call.required("principalId")?.to_ascii_lowercase();
     let scope = call.required("directoryScopeId")?.to_owned();
-    if roles::by_id(&role).is_none() {
+    if scope != "/" && !scope.starts_with("/administrativeUnits/") {
+        return Err(refused("InvalidScope", "The directoryScopeId is not valid."));
+    }
+    if roles::by_id(&role).is_none() && !tenant.custom_roles.iter().any(|own| own.id == role) {
         return Err(refused("RoleDefinitionDoesNotExist", "The role definition does not exist."));
     }
     super::roles::check_principal(tenant, context, &principal)
@@ -50,6 +109,9 @@ pub(super) fn request(tenant: &mut Tenant, context: &Context<'_>) -> Handled {
                 return Err(refused("RoleAssignmentExists", "The Role assignment already exists."));
             }
             let schedule = schedule(body.get("scheduleInfo"), context.now)?;
+            if schedule.end.is_some_and(|end| end <= context.now) {
+                return Err(expiration());
+            }
             let id = schedule.id.clone();
             tenant.assignments.push(RoleAssignment {
                 id: assignment_id(&role, &principal, &scope),
@@ -93,7 +155,7 @@ pub(super) fn request(tenant: &mut Tenant, context: &Context<'_>) -> Handled {
         "principalId": principal,
         "roleDefinitionId": role,
         "directoryScopeId": scope,
-        "isValidationOnly": false,
+        "isValidationOnly": body.get("isValidationOnly").and_then(Value::as_bool).unwrap_or(false),
         "justification": body.get("justification"),
         "scheduleInfo": body.get("scheduleInfo"),
         "targetScheduleId": schedule_id,
@@ -129,7 +191,11 @@ pub(super) fn may_be_removed(assignment: &RoleAssignment, context: &Context<'_>)
 
 pub(super) fn instances(tenant: &mut Tenant, context: &Context<'_>) -> Handled {
     need_licence(tenant)?;
-    let shape = Shape { context: "roleManagement/directory/roleAssignmentScheduleInstances", ..REQUESTS };
+    let shape = Shape {
+        context: "roleManagement/directory/roleAssignmentScheduleInstances",
+        known: properties::SCHEDULE_INSTANCE,
+        ..Shape::PLAIN
+    };
     let values = tenant
         .assignments
         .iter()
@@ -190,6 +256,12 @@ fn schedule(info: Option<&Value>, now: Timestamp) -> Result<Schedule, GraphError
         ),
         _ => return Err(expiration()),
     };
+    if end.is_some_and(|end| end.duration_since(start) < jiff::SignedDuration::from_mins(5)) {
+        return Err(refused(
+            "ActiveDurationTooShort",
+            "The active duration is too short. Minimum required is 5 minutes.",
+        ));
+    }
     Ok(Schedule { id: new_id(), start, end })
 }
 

@@ -3,12 +3,11 @@
 use serde_json::{Value, json};
 
 use super::query::{Shape, collection, entity};
-use super::{Context, GraphError, Handled};
+use super::{Context, GraphError, Handled, properties};
 use crate::directory::{Domain, DomainKind, Licence, Tenant};
 
-const ORGANIZATION: Shape =
-    Shape { context: "organization", usual: &[], known: &[], directory_object: false, deaf: false };
-const DOMAINS: Shape = Shape { context: "domains", usual: &[], known: &[], directory_object: false, deaf: true };
+const ORGANIZATION: Shape = Shape { context: "organization", known: properties::ORGANIZATION, ..Shape::PLAIN };
+const DOMAINS: Shape = Shape { context: "domains", known: properties::DOMAIN, deaf: true, ..Shape::PLAIN };
 
 pub(super) fn organizations(tenant: &mut Tenant, context: &Context<'_>) -> Handled {
     collection(context.call, ORGANIZATION, vec![organization_json(tenant)])
@@ -49,7 +48,7 @@ pub(super) fn subscribed_skus(tenant: &mut Tenant, context: &Context<'_>) -> Han
             ("AAD_PREMIUM_P2", vec![premium, plan("AAD_PREMIUM_P2", "eec0eb4f-6444-4f95-aba0-50c24d67f998")])
         }
     };
-    let shape = Shape { context: "subscribedSkus", ..DOMAINS };
+    let shape = Shape { context: "subscribedSkus", known: properties::SUBSCRIBED_SKU, ..DOMAINS };
     let sku = json!({
         "id": format!("{}_078d2b04-f1bd-4111-bbd4-b4b1b354cef4", tenant.id),
         "accountId": tenant.id,

@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use super::query::{Query, Shape, collection};
-use super::{Context, GraphError, Handled, Reply};
+use super::query::{Query, Rules, Shape, collection, counted, is_extension_attribute};
+use super::{Context, GraphError, Handled, Reply, properties};
 use crate::clock::graph_time;
 use crate::directory::{DomainKind, Tenant, User, roles};
 
@@ -66,7 +66,6 @@ const KNOWN: &[&str] = &[
     "postalCode",
     "preferredLanguage",
     "proxyAddresses",
-    "refreshTokensValidFromDateTime",
     "securityIdentifier",
     "showInAddressList",
     "signInSessionsValidFromDateTime",
@@ -89,52 +88,89 @@ const SENSITIVE: &[&str] = &[
     "userPrincipalName",
 ];
 
-const SHAPE: Shape = Shape { context: "users", usual: USUAL, known: KNOWN, directory_object: true, deaf: false };
+pub(super) const SHAPE: Shape = Shape {
+    context: "users",
+    usual: USUAL,
+    known: properties::USER,
+    directory_object: true,
+    expandable: &["extensions", "memberOf"],
+    rules: Rules {
+        resource: "User",
+        unfilterable: &[
+            "extensions",
+            "lastPasswordChangeDateTime",
+            "memberOf",
+            "passwordProfile",
+            "signInSessionsValidFromDateTime",
+        ],
+        advanced: &[
+            "companyName",
+            "employeeHireDate",
+            "employeeType",
+            "mobilePhone",
+            "officeLocation",
+            "onPremisesExtensionAttributes",
+            "onPremisesImmutableId",
+            "onPremisesLastSyncDateTime",
+            "onPremisesSamAccountName",
+            "passwordPolicies",
+            "postalCode",
+            "preferredLanguage",
+            "showInAddressList",
+            "streetAddress",
+        ],
+        compared_only: &[
+            "createdDateTime",
+            "id",
+            "onPremisesExtensionAttributes",
+            "onPremisesImmutableId",
+            "passwordPolicies",
+            "userType",
+        ],
+        sortable: &["displayName", "userPrincipalName"],
+        sortable_advanced: &["createdDateTime", "deletedDateTime"],
+    },
+    ..Shape::PLAIN
+};
 
 /// Words that Microsoft's global list and every careful tenant ban, whatever digits are around them.
 const BANNED: &[&str] = &["password", "passw0rd", "p@ssw0rd", "qwerty", "letmein", "welcome", "abc123"];
 
 pub(super) fn list(tenant: &mut Tenant, context: &Context<'_>) -> Handled {
-    let query = Query::parse(context.call, SHAPE)?;
-    let users = tenant
-        .users
-        .values()
-        .filter(|user| context.arrived(user.created_moment))
-        .map(|user| expanded(tenant, user, &query))
-        .collect();
-    Ok(query.page(context.call, SHAPE, users))
+    let query = Query::parse(context.call, shape_for(context))?;
+    let users = seen(tenant, context).map(|user| expanded(tenant, user, &query)).collect();
+    Ok(query.page(context.call, shape_for(context), users))
 }
 
 pub(super) fn count(tenant: &mut Tenant, context: &Context<'_>) -> Handled {
-    if !context.call.eventual() {
-        return Err(GraphError::unsupported_query("$count needs the header 'ConsistencyLevel: eventual'."));
-    }
-    Ok(Reply::ok(json!(tenant.users.len())))
+    let users = seen(tenant, context).map(json_of).collect();
+    counted(context, shape_for(context), users)
 }
 
-pub(super) fn delta(tenant: &mut Tenant, context: &Context<'_>) -> Handled {
-    let forbidden = ["$expand", "$top", "$orderby", "$search", "$count"];
-    if let Some((name, _)) = context.call.query.iter().find(|(name, _)| forbidden.contains(&name.as_str())) {
-        return Err(GraphError::unsupported_query(format!("{name} is not supported on delta queries.")));
-    }
-    let mut call = context.call.clone();
-    call.query.retain(|(name, _)| name == "$select");
-    call.query.push(("$top".to_owned(), "999".to_owned()));
-    let query = Query::parse(&call, SHAPE)?;
-    let users = tenant.users.values().map(json_of).collect();
-    let mut reply = query.page(&call, SHAPE, users);
-    if let Some(body) = reply.body.as_mut().and_then(Value::as_object_mut) {
-        body.insert("@odata.deltaLink".to_owned(), json!(format!("{}/users/delta?$deltatoken=latest", call.base)));
-    }
-    Ok(reply)
+fn seen<'t>(tenant: &'t Tenant, context: &'t Context<'_>) -> impl Iterator<Item = &'t User> {
+    tenant.users.values().filter(|user| context.arrived(user.created_moment))
 }
 
 pub(super) fn get(tenant: &mut Tenant, context: &Context<'_>, key: &str) -> Handled {
-    let query = Query::parse(context.call, SHAPE)?;
+    let query = Query::parse(context.call, shape_for(context))?;
     let user = context.user(tenant, key)?;
     let object = expanded(tenant, user, &query);
-    Ok(query.entity(context.call, SHAPE, object))
+    Ok(query.entity(context.call, shape_for(context), object))
 }
+
+/// What an application may see: with `User.ReadBasic.All` alone little more than names.
+fn shape_for(context: &Context<'_>) -> Shape {
+    const BASIC: &[&str] = &["id", "displayName", "givenName", "mail", "surname", "userPrincipalName"];
+    let more = context.permitted(READS_USERS);
+    if !context.caller.is_delegated() && context.permitted(&["User.ReadBasic.All"]) && !more {
+        Shape { usual: BASIC, known: BASIC, expandable: &[], ..SHAPE }
+    } else {
+        SHAPE
+    }
+}
+
+/// Permissions of which one shows more of a user than its names.
+const READS_USERS: &[&str] = &["User.Read.All", "User.ReadWrite.All", "Directory.Read.All", "Directory.ReadWrite.All"];
 
 pub(super) fn create(tenant: &mut Tenant, context: &Context<'_>) -> Handled {
     let call = context.call;
@@ -146,7 +182,7 @@ pub(super) fn create(tenant: &mut Tenant, context: &Context<'_>) -> Handled {
         .get("accountEnabled")
         .and_then(Value::as_bool)
         .ok_or_else(|| GraphError::bad_request("A value is required for property 'accountEnabled'."))?;
-    if nickname.is_empty() || nickname.len() > 64 {
+    if !fits("mailNickname", &json!(nickname)) {
         return Err(GraphError::invalid_value("mailNickname"));
     }
     if body.contains_key("identities") {
@@ -168,6 +204,7 @@ pub(super) fn create(tenant: &mut Tenant, context: &Context<'_>) -> Handled {
         .and_then(Value::as_str)
         .ok_or_else(|| GraphError::bad_request("A password must be specified to create a new user."))?;
     check_password(tenant, &name, password, &policies)?;
+    check_profile(profile)?;
     set_password(&mut user, profile, context);
     user.attributes.insert("userType".to_owned(), json!("Member"));
     apply(&mut user, body)?;
@@ -219,14 +256,13 @@ pub(super) fn update(tenant: &mut Tenant, context: &Context<'_>, key: &str) -> H
              currently undergoing migration.",
         ));
     }
-    if let Some(name) = body.get("userPrincipalName").and_then(Value::as_str) {
+    if let Some(name) = body.get("userPrincipalName") {
+        let name = name.as_str().ok_or_else(|| GraphError::invalid_value("userPrincipalName"))?;
         check_user_name(tenant, name, Some(&user.id))?;
-    }
-    if body.get("displayName").is_some_and(|name| name.as_str().is_none_or(str::is_empty)) {
-        return Err(GraphError::invalid_value("displayName"));
     }
     if let Some(profile) = profile {
         let profile = profile.as_object().ok_or_else(|| GraphError::invalid_value("passwordProfile"))?;
+        check_profile(profile)?;
         if federated(tenant, &user.user_principal_name) {
             return Err(GraphError::invalid_value("passwordProfile"));
         }
@@ -284,13 +320,13 @@ pub(super) fn revoke_sessions(tenant: &mut Tenant, context: &Context<'_>, key: &
 }
 
 pub(super) fn member_objects(tenant: &mut Tenant, context: &Context<'_>, key: &str, with_roles: bool) -> Handled {
+    context.call.only(&["securityEnabledOnly"])?;
     let security_only = context
         .call
-        .body
-        .as_ref()
-        .and_then(|body| body.get("securityEnabledOnly"))
+        .object()?
+        .get("securityEnabledOnly")
         .and_then(Value::as_bool)
-        .unwrap_or(false);
+        .ok_or_else(|| GraphError::bad_request("A value is required for property 'securityEnabledOnly'."))?;
     let id = context.user(tenant, key)?.id.clone();
     let mut ids: BTreeSet<String> = tenant
         .groups_of(&id)
@@ -306,6 +342,31 @@ pub(super) fn member_objects(tenant: &mut Tenant, context: &Context<'_>, key: &s
     Ok(Reply::ok(json!({
         "@odata.context": format!("{}/$metadata#Collection(Edm.String)", context.call.base),
         "value": ids,
+    })))
+}
+
+/// Which of the ids named are groups (and, for `ids`, directory roles) that the user belongs to.
+pub(super) fn check_members(tenant: &mut Tenant, context: &Context<'_>, key: &str, member: &str) -> Handled {
+    context.call.only(&[member])?;
+    let wanted: Vec<String> = context
+        .call
+        .object()?
+        .get(member)
+        .and_then(|ids| serde_json::from_value(ids.clone()).ok())
+        .ok_or_else(|| GraphError::bad_request(format!("A value is required for property '{member}'.")))?;
+    if wanted.len() > 20 {
+        return Err(GraphError::bad_request("At most 20 ids can be checked in one request."));
+    }
+    let id = context.user(tenant, key)?.id.clone();
+    let mut held: BTreeSet<String> = tenant.groups_of(&id).into_iter().map(|group| group.id.clone()).collect();
+    if member == "ids" {
+        let roles = tenant.roles_of(&id, context.now);
+        held.extend(roles.iter().map(|role| super::legacy_roles::object_id(tenant, role)));
+    }
+    let found: Vec<String> = wanted.into_iter().filter(|id| held.contains(&id.to_ascii_lowercase())).collect();
+    Ok(Reply::ok(json!({
+        "@odata.context": format!("{}/$metadata#Collection(Edm.String)", context.call.base),
+        "value": found,
     })))
 }
 
@@ -327,13 +388,20 @@ pub(super) fn member_of(
     kind: Option<&str>,
     transitive: bool,
 ) -> Handled {
+    if let Some(kind) = kind.filter(|kind| !matches!(*kind, "microsoft.graph.group" | "microsoft.graph.directoryRole"))
+    {
+        return Err(GraphError::no_such_segment(kind));
+    }
+    if transitive && kind == Some("microsoft.graph.group") {
+        only_from_the_index(context)?;
+    }
     let id = context.user(tenant, key)?.id.clone();
     let mut objects = Vec::new();
     if kind.is_none_or(|kind| kind == "microsoft.graph.group") {
         for group in tenant.groups_of(&id) {
             if transitive || group.members.contains(&id) {
                 let mut object = super::groups::json_of(group);
-                if context.caller.is_delegated() && !context.permitted(READS_GROUPS) {
+                if !context.permitted(READS_GROUPS) {
                     // Without a permission for groups only their ids are shown.
                     object = json!({"id": group.id});
                 }
@@ -360,8 +428,20 @@ pub(super) fn member_of(
             objects.push(object);
         }
     }
-    let shape = Shape { context: "directoryObjects", directory_object: true, ..Shape::default() };
+    let shape = Shape { context: "directoryObjects", known: properties::MEMBERSHIP, reference: true, ..Shape::PLAIN };
     collection(context.call, shape, objects)
+}
+
+/// Graph answers a cast to groups over more than one level from the index only.
+pub(super) fn only_from_the_index(context: &Context<'_>) -> Result<(), GraphError> {
+    let counted = context.call.query.iter().any(|(name, value)| name == "$count" && value == "true");
+    if context.call.eventual() && counted {
+        Ok(())
+    } else {
+        Err(GraphError::unsupported_query(
+            "The OData cast needs the $count=true query parameter and the ConsistencyLevel:eventual header.",
+        ))
+    }
 }
 
 /// A user with all properties Graph has for it here.
@@ -369,7 +449,7 @@ pub(super) fn json_of(user: &User) -> Value {
     let mut object = Map::new();
     for name in KNOWN {
         let value = match *name {
-            "extensions" | "memberOf" | "refreshTokensValidFromDateTime" => continue,
+            "extensions" | "memberOf" => continue,
             "id" => json!(user.id),
             "accountEnabled" => json!(user.account_enabled),
             "displayName" => json!(user.display_name),
@@ -411,6 +491,24 @@ fn expanded(tenant: &Tenant, user: &User, query: &Query) -> Value {
     object
 }
 
+/// The members that a password profile has, with values of their types.
+fn check_profile(profile: &Map<String, Value>) -> Result<(), GraphError> {
+    for (name, value) in profile {
+        let fits = match name.as_str() {
+            "password" => value.is_string() || value.is_null(),
+            "forceChangePasswordNextSignIn" | "forceChangePasswordNextSignInWithMfa" => {
+                value.is_boolean() || value.is_null()
+            }
+            "@odata.type" => true,
+            _ => false,
+        };
+        if !fits {
+            return Err(GraphError::invalid_value("passwordProfile"));
+        }
+    }
+    Ok(())
+}
+
 fn set_password(user: &mut User, profile: &Map<String, Value>, context: &Context<'_>) {
     let flag = |name: &str| profile.get(name).and_then(Value::as_bool);
     if let Some(password) = profile.get("password").and_then(Value::as_str) {
@@ -431,11 +529,19 @@ fn set_password(user: &mut User, profile: &Map<String, Value>, context: &Context
 fn apply(user: &mut User, body: &Map<String, Value>) -> Result<(), GraphError> {
     for (name, value) in body {
         match name.as_str() {
-            "accountEnabled" | "displayName" | "userPrincipalName" | "passwordProfile" | "@odata.type" => {}
+            "accountEnabled" | "userPrincipalName" | "passwordProfile" | "@odata.type" => {}
+            "displayName" => {
+                if value.as_str().is_none_or(|text| text.is_empty() || text.chars().count() > 256) {
+                    return Err(GraphError::invalid_value(name));
+                }
+            }
             "id"
             | "createdDateTime"
+            | "creationType"
             | "deletedDateTime"
+            | "extensions"
             | "lastPasswordChangeDateTime"
+            | "memberOf"
             | "onPremisesSyncEnabled"
             | "signInSessionsValidFromDateTime"
             | "assignedLicenses"
@@ -448,24 +554,21 @@ fn apply(user: &mut User, body: &Map<String, Value>) -> Result<(), GraphError> {
             "onPremisesExtensionAttributes" => {
                 let set = value.as_object().ok_or_else(|| GraphError::invalid_value(name))?;
                 let stored = user.attributes.entry(name.clone()).or_insert_with(|| Value::Object(Map::new()));
-                for (attribute, text) in set {
-                    let number = attribute.strip_prefix("extensionAttribute").and_then(|n| n.parse::<u8>().ok());
-                    if !number.is_some_and(|n| (1..=15).contains(&n)) {
+                for (attribute, text) in set.iter().filter(|(attribute, _)| *attribute != "@odata.type") {
+                    let fits = text.is_null() || text.as_str().is_some_and(|text| text.chars().count() <= 1024);
+                    if !is_extension_attribute(attribute) || !fits {
                         return Err(GraphError::invalid_value(attribute));
                     }
                     stored[attribute] = text.clone();
                 }
             }
-            "employeeId" if value.as_str().is_some_and(|text| text.len() > 16) => {
-                return Err(GraphError::invalid_value(name));
+            other if is_extension(other) => {
+                user.attributes.insert(name.clone(), value.clone());
             }
-            "mailNickname" if value.as_str().is_none_or(|text| text.is_empty() || text.len() > 64) => {
-                return Err(GraphError::invalid_value(name));
-            }
-            "usageLocation" if value.as_str().is_some_and(|text| text.len() != 2) => {
-                return Err(GraphError::invalid_value(name));
-            }
-            other if KNOWN.contains(&other) || is_extension(other) => {
+            other if KNOWN.contains(&other) => {
+                if !fits(other, value) {
+                    return Err(GraphError::invalid_value(name));
+                }
                 user.attributes.insert(name.clone(), value.clone());
             }
             other => {
@@ -477,6 +580,36 @@ fn apply(user: &mut User, body: &Map<String, Value>) -> Result<(), GraphError> {
         }
     }
     Ok(())
+}
+
+/// Whether a property can have this value.
+fn fits(property: &str, value: &Value) -> bool {
+    let text = |longest: usize| value.is_null() || value.as_str().is_some_and(|text| text.chars().count() <= longest);
+    match property {
+        "mailNickname" => value.as_str().is_some_and(|text| {
+            (1..=64).contains(&text.len())
+                && text.is_ascii()
+                && !text.contains(|c: char| r#"@()\[]";:<>, "#.contains(c))
+        }),
+        "employeeId" => text(16),
+        "givenName" | "surname" | "department" | "companyName" => text(64),
+        "usageLocation" => {
+            value.is_null()
+                || value.as_str().is_some_and(|text| text.len() == 2 && text.bytes().all(|b| b.is_ascii_uppercase()))
+        }
+        "userType" => value.is_null() || matches!(value.as_str(), Some("Member" | "Guest")),
+        "passwordPolicies" => {
+            let known =
+                |word: &str| matches!(word.trim(), "None" | "DisablePasswordExpiration" | "DisableStrongPassword");
+            value.is_null() || value.as_str().is_some_and(|text| text.split(',').all(known))
+        }
+        "showInAddressList" => value.is_boolean() || value.is_null(),
+        "businessPhones" | "otherMails" => value
+            .as_array()
+            .is_some_and(|all| all.iter().all(Value::is_string) && (property == "otherMails" || all.len() <= 1)),
+        "identities" => value.as_array().is_some_and(|all| all.iter().all(Value::is_object)),
+        _ => text(256),
+    }
 }
 
 fn is_extension(name: &str) -> bool {
