@@ -34,7 +34,8 @@ function withoutTestContext({ NODE_TEST_CONTEXT, ...environment }) {
 async function clients(entra) {
   const require = createRequire(import.meta.url);
   const { ConfidentialClientApplication } = require('@azure/msal-node');
-  const { Client } = require('@microsoft/microsoft-graph-client');
+  const { BatchRequestContent, BatchResponseContent, Client, PageIterator } =
+    require('@microsoft/microsoft-graph-client');
   const https = `https://localhost:${entra.https_port}`;
   const tenantNamed = (name) => entra.tenants.find((tenant) => tenant.name === name);
   const contoso = tenantNamed('Contoso');
@@ -174,6 +175,29 @@ async function clients(entra) {
     });
     const status = Object.fromEntries(responses.map((response) => [response.id, response.status]));
     assert.deepEqual(status, { a: 404, b: 424 });
+  });
+
+  test('sessions end within a batch only with an empty body', async () => {
+    const revoke = (init) => ({ id: '1', request: new Request(`${https}/users/${user.id}/revokeSignInSessions`, init) });
+    const send = async (step) => graph.api('/$batch').post(await new BatchRequestContent([step]).getContent());
+    await assert.rejects(send(revoke({ method: 'POST' })), (error) =>
+      error.statusCode === 400 && /does not contain Content-Type header or body/.test(error.message));
+    const empty = { method: 'POST', body: '{}', headers: { 'Content-Type': 'application/json' } };
+    const answer = new BatchResponseContent(await send(revoke(empty))).getResponseById('1');
+    assert.equal(answer.status, 200);
+    assert.equal((await answer.json()).value, true);
+  });
+
+  test('pages lead to each other, and the index counts', async () => {
+    const names = [];
+    const first = await graph.api('/users').select('userPrincipalName').top(2).get();
+    assert.equal(first.value.length, 2);
+    await new PageIterator(graph, first, (one) => names.push(one.userPrincipalName)).iterate();
+    assert.equal(new Set(names).size, names.length);
+    const counted = await graph.api('/users').header('ConsistencyLevel', 'eventual').count(true).select('id').get();
+    assert.equal(counted['@odata.count'], names.length);
+    await assert.rejects(graph.api('/users').filter("endsWith(mail,'x')").get(), (error) =>
+      error.code === 'Request_UnsupportedQuery');
   });
 
   test('what is not permitted is refused', async () => {
