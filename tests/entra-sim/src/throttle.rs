@@ -227,6 +227,16 @@ mod tests {
     }
 
     #[test]
+    fn the_sixth_call_to_the_logs_waits_and_others_do_not() {
+        let throttle = Throttle::default();
+        let take =
+            |target: &str| throttle.take(&call("GET", target), "app", "tenant", Size::Small, Duration::ZERO, 1).is_ok();
+        assert_eq!((0..6).filter(|_| take("/auditLogs/signIns")).count(), 5);
+        assert!(!take("/auditLogs/directoryAudits"));
+        assert!(take("/users/1/authentication/methods"));
+    }
+
+    #[test]
     fn an_app_may_write_less_in_all_tenants_together_than_in_each() {
         let throttle = Throttle::default();
         let write = call("PATCH", "/users/1");

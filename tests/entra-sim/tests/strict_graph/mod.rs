@@ -365,17 +365,6 @@ async fn answers_carry_the_headers_of_graph() {
     assert!(inner["request-id"].is_string() && inner["client-request-id"].is_string() && inner["date"].is_string());
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn logs_are_read_five_times_in_ten_seconds() {
-    let lab = Lab::start(CONTOSO, Knobs { throttling: true, ..Knobs::default() }).await;
-    for _ in 0..5 {
-        assert_eq!(lab.get("/auditLogs/signIns").await.status, 200);
-    }
-    let refusal = lab.get("/auditLogs/signIns").await;
-    assert_eq!((refusal.status, refusal.code()), (429, "TooManyRequests"));
-    assert!(refusal.headers.contains_key("retry-after"));
-}
-
 /// Every answer to a read, and every kind of refusal, against Microsoft's own schema.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_answer_and_every_refusal_has_the_shape_of_microsofts_schema() {
