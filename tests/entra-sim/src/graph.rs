@@ -5,6 +5,7 @@
 //! reference.
 
 pub mod applications;
+pub mod audits;
 pub mod delegation;
 pub mod deleted;
 pub mod delta;
@@ -279,6 +280,9 @@ pub fn carry_out(tenant: &mut Tenant, context: &Context<'_>) -> Handled {
         delegation::check(tenant, context)?;
     }
     let mut reply = route(tenant, context)?;
+    if call.method != "GET" && context.knobs.journal {
+        context.sim.audits.note(tenant, context);
+    }
     // What was made is shown with its context, wherever it was made.
     if reply.status == 201
         && let Some(members) = reply.body.as_mut().and_then(Value::as_object_mut)
@@ -434,6 +438,7 @@ fn route(tenant: &mut Tenant, context: &Context<'_>) -> Handled {
         }
         ("GET", ["identity", "conditionalAccess", "policies"]) => policies::conditional_access(tenant, context),
         ("GET", ["auditLogs", "signIns"]) => policies::sign_ins(tenant, context),
+        ("GET", ["auditLogs", "directoryAudits"]) => audits::list(tenant, context),
 
         ("GET", ["applications"]) => applications::list(tenant, context),
         ("POST", ["applications"]) => applications::create(tenant, context),

@@ -15,6 +15,7 @@ use crate::directory::strong::PasskeyQuestion;
 use crate::directory::{CredentialType, Directory, SignInError, SignedIn, Tenant, seed};
 use crate::exchanges::ExchangeLog;
 use crate::faults::Faults;
+use crate::graph::audits::Audits;
 use crate::graph::delta::Deltas;
 use crate::knobs::Knobs;
 use crate::pages::Pages;
@@ -61,6 +62,8 @@ pub struct Simulation {
     pub schema: Schema,
     /// Published limits.
     pub throttle: Throttle,
+    /// Every write that took effect.
+    pub audits: Audits,
     /// What clients of delta queries were shown.
     pub deltas: Deltas,
     /// Issues and recognises tokens.
@@ -93,6 +96,7 @@ impl Simulation {
             faults: Faults::default(),
             schema: Schema::start(settings.openapi.as_deref()),
             throttle: Throttle::default(),
+            audits: Audits::default(),
             deltas: Deltas::default(),
             tokens: TokenIssuer::new()?,
             authority: Arc::new(CertificateAuthority::new()?),
@@ -173,6 +177,7 @@ impl Simulation {
         self.faults.release();
         self.exchanges.clear();
         self.schema.clear();
+        self.audits.clear();
         self.deltas.clear();
         self.tokens.clear();
         self.throttle.clear();

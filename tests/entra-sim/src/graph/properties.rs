@@ -553,3 +553,19 @@ pub const SCHEDULE_INSTANCE: &[&str] = &[
 
 /// Of grants of delegated permissions.
 pub const DELEGATED_GRANT: &[&str] = &["clientId", "consentType", "id", "principalId", "resourceId", "scope"];
+
+/// Of the audit log.
+pub const DIRECTORY_AUDIT: &[&str] = &[
+    "activityDateTime",
+    "activityDisplayName",
+    "additionalDetails",
+    "category",
+    "correlationId",
+    "id",
+    "initiatedBy",
+    "loggedByService",
+    "operationType",
+    "result",
+    "resultReason",
+    "targetResources",
+];

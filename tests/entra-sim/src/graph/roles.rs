@@ -78,7 +78,9 @@ pub(super) fn assign(tenant: &mut Tenant, context: &Context<'_>) -> Handled {
     let body = call.object()?;
     call.only(&["appScopeId", "condition", "directoryScopeId", "principalId", "roleDefinitionId"])?;
     let scope = match body.get("directoryScopeId").and_then(Value::as_str) {
-        Some(scope) if scope == "/" || scope.starts_with("/administrativeUnits/") => scope.to_owned(),
+        Some("/") => "/".to_owned(),
+        // No tenant has an administrative unit.
+        Some(scope) if scope.starts_with("/administrativeUnits/") => return Err(GraphError::not_found(scope)),
         Some(_) => return Err(GraphError::bad_request("The directoryScopeId is not valid.")),
         None => return Err(GraphError::bad_request("A value is required for property 'directoryScopeId'.")),
     };

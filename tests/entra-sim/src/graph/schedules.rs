@@ -91,7 +91,8 @@ fn made(tenant: &mut Tenant, context: &Context<'_>) -> Handled {
     let role = call.required("roleDefinitionId")?.to_ascii_lowercase();
     let principal = call.required("principalId")?.to_ascii_lowercase();
     let scope = call.required("directoryScopeId")?.to_owned();
-    if scope != "/" && !scope.starts_with("/administrativeUnits/") {
+    // No tenant has an administrative unit.
+    if scope != "/" {
         return Err(refused("InvalidScope", "The directoryScopeId is not valid."));
     }
     if roles::by_id(&role).is_none() && !tenant.custom_roles.iter().any(|own| own.id == role) {

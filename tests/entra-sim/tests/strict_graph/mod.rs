@@ -192,6 +192,11 @@ async fn values_have_the_types_and_lengths_of_their_properties() {
     });
     assert_eq!(lab.post("/roleManagement/directory/roleAssignments", role).await.status, 400);
     assert_eq!(lab.request(Method::PATCH, &bob, "{\"jobTitle\": ").await.status(), 400);
+    let unit = json!({
+        "roleDefinitionId": GLOBAL_READER, "principalId": lab.id_of("bob"),
+        "directoryScopeId": "/administrativeUnits/99999999-9999-4999-8999-999999999999",
+    });
+    assert_eq!(lab.post("/roleManagement/directory/roleAssignments", unit).await.status, 404, "no such unit");
     let elsewhere =
         json!({"@odata.id": format!("https://graph.example.com/v1.0/directoryObjects/{}", lab.id_of("bob"))});
     let project = format!("/groups/{}/members/$ref", lab.group("Project Alpha"));
@@ -365,6 +370,22 @@ async fn answers_carry_the_headers_of_graph() {
     assert!(inner["request-id"].is_string() && inner["client-request-id"].is_string() && inner["date"].is_string());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_written_is_in_the_audit_log() {
+    let lab = Lab::contoso().await;
+    let user = lab.make_account().await;
+    assert_eq!(lab.assign(&user).await.status, 201);
+    assert_eq!(lab.patch(&format!("/users/{user}"), json!({"accountEnabled": true})).await.status, 403);
+    let lab = lab.granted(&["AuditLog.Read.All", "Directory.Read.All"]).await;
+    let log = lab.get("/auditLogs/directoryAudits").await;
+    let activities: Vec<&str> =
+        log.body["value"].as_array().unwrap().iter().map(|one| one["activityDisplayName"].as_str().unwrap()).collect();
+    assert_eq!(activities, ["Add member to role", "Add user"], "the newest first, and no refusal");
+    assert_eq!(log.body["value"][1]["initiatedBy"]["app"]["appId"], lab.client_id().as_str());
+    let added = lab.get("/auditLogs/directoryAudits?$filter=activityDisplayName eq 'Add user'").await;
+    assert_eq!(added.body["value"].as_array().unwrap().len(), 1);
+}
+
 /// Every answer to a read, and every kind of refusal, against Microsoft's own schema.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_answer_and_every_refusal_has_the_shape_of_microsofts_schema() {
@@ -441,6 +462,7 @@ async fn every_answer_and_every_refusal_has_the_shape_of_microsofts_schema() {
         "/policies/identitySecurityDefaultsEnforcementPolicy".to_owned(),
         "/identity/conditionalAccess/policies".to_owned(),
         "/auditLogs/signIns".to_owned(),
+        "/auditLogs/directoryAudits".to_owned(),
         "/applications".to_owned(),
         registration.clone(),
         "/servicePrincipals".to_owned(),
