@@ -4,7 +4,9 @@
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { after, before, test } from 'node:test';
@@ -93,6 +95,33 @@ async function clients(entra) {
       assert.match(String(error.errorMessage ?? error.message), /AADSTS7000215/);
       return true;
     });
+  });
+
+  test('a certificate opens the tenant too, and again with the same assertion', async () => {
+    const keys = fileURLToPath(new URL('../entra-sim/tests/keys/', import.meta.url));
+    const certificate = await readFile(`${keys}application.cert.pem`, 'utf8');
+    const key = createPrivateKey({ key: await readFile(`${keys}application.key.der`), format: 'der', type: 'pkcs1' });
+    const registered = await fetch(`http://127.0.0.1:${entra.control_port}/sim/apps`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify({ tenant: contoso.name, add_certificates: [certificate] }),
+    });
+    assert.equal(registered.status, 200);
+    const client = new ConfidentialClientApplication({
+      auth: {
+        clientId: contoso.app.client_id,
+        clientCertificate: {
+          thumbprintSha256: new X509Certificate(certificate).fingerprint256.replaceAll(':', ''),
+          privateKey: key.export({ format: 'pem', type: 'pkcs8' }),
+        },
+        authority: `${https}/${contoso.id}`,
+        knownAuthorities: [`localhost:${entra.https_port}`],
+      },
+    });
+    for (const skipCache of [false, true]) {
+      const scopes = ['https://graph.microsoft.com/.default'];
+      assert.ok((await client.acquireTokenByClientCredential({ scopes, skipCache })).accessToken);
+    }
   });
 
   test('a tenant that is not there is AADSTS90002', async () => {

@@ -3,14 +3,17 @@
 //! `removeKey`.
 //!
 //! Nothing is signed here and no private key is known here. Facts: Microsoft identity platform, certificate credentials;
-//! Microsoft Graph, application addKey.
+//! Microsoft Graph, application addKey; Microsoft's client libraries, which leave `nbf` out, write times with fractions of a
+//! second, pad thumbprints, and send an assertion again until it is nearly over.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::alphabet::URL_SAFE;
+use base64::engine::general_purpose::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use jiff::Timestamp;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde_json::Value;
@@ -20,6 +23,12 @@ use x509_parser::public_key::PublicKey;
 
 use crate::clock::Moment;
 use crate::directory::{Application, ApplicationKey, new_id};
+
+/// Base64 as clients write thumbprints, with and without padding.
+const THUMBPRINT: GeneralPurpose = GeneralPurpose::new(
+    &URL_SAFE,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 
 /// How far the client's clock may be off, seconds.
 const SKEW: i64 = 300;
@@ -177,7 +186,8 @@ pub struct When {
     pub lag: Duration,
 }
 
-/// Checks a client assertion of `application`; `audience` says whether an `aud` is this token endpoint.
+/// Checks a client assertion of `application`; `audience` says whether an `aud` is this token endpoint. Where there is
+/// something to remember assertions in, each counts once.
 ///
 /// # Errors
 /// Why it proves nothing.
@@ -185,7 +195,7 @@ pub fn check_client(
     assertion: &str,
     application: &Application,
     when: When,
-    seen: &SeenAssertions,
+    seen: Option<&SeenAssertions>,
     audience: impl Fn(&str) -> bool,
 ) -> Result<(), AssertionError> {
     let claims = verify(assertion, application, when)?;
@@ -197,8 +207,8 @@ pub fn check_client(
     if !audience(text("aud")?) {
         return Err(AssertionError::Audience);
     }
-    let end = claims.get("exp").and_then(Value::as_i64).ok_or(AssertionError::Malformed)?;
-    seen.note(text("jti")?, end, when.now.as_second())
+    let (id, end) = (text("jti")?, seconds(&claims, "exp").ok_or(AssertionError::Malformed)?);
+    seen.map_or(Ok(()), |seen| seen.note(id, end, when.now.as_second()))
 }
 
 /// Checks the proof of possession that `addKey` and `removeKey` want: signed by a key of the application that is still
@@ -215,14 +225,14 @@ pub fn check_proof(proof: &str, application: &Application, when: When) -> Result
     if !text("iss")?.eq_ignore_ascii_case(&application.object_id) {
         return Err(AssertionError::Issuer);
     }
-    let number = |name: &str| claims.get(name).and_then(Value::as_i64).ok_or(AssertionError::Malformed);
+    let number = |name: &str| seconds(&claims, name).ok_or(AssertionError::Malformed);
     if number("exp")? - number("nbf")? > 600 { Err(AssertionError::Time) } else { Ok(()) }
 }
 
 /// The claims of a token that a key of `application` signed and that is valid now.
 fn verify(token: &str, application: &Application, when: When) -> Result<Value, AssertionError> {
     let header = jsonwebtoken::decode_header(token).map_err(|_| AssertionError::Malformed)?;
-    let thumbprint = |text: &Option<String>| text.as_ref().and_then(|text| URL_SAFE_NO_PAD.decode(text).ok());
+    let thumbprint = |text: &Option<String>| text.as_ref().and_then(|text| THUMBPRINT.decode(text).ok());
     let key = match (header.alg, thumbprint(&header.x5t_s256), thumbprint(&header.x5t)) {
         (Algorithm::PS256 | Algorithm::RS256, Some(digest), _) => {
             application.keys.iter().find(|key| key.sha256[..] == digest)
@@ -249,10 +259,16 @@ fn verify(token: &str, application: &Application, when: When) -> Result<Value, A
             _ => AssertionError::Malformed,
         })?
         .claims;
-    let number = |name: &str| claims.get(name).and_then(Value::as_i64).ok_or(AssertionError::Malformed);
     let now = when.now.as_second();
-    if number("nbf")? > now + SKEW || number("exp")? + SKEW <= now {
+    let end = seconds(&claims, "exp").ok_or(AssertionError::Malformed)?;
+    if seconds(&claims, "nbf").is_some_and(|begin| begin > now + SKEW) || end + SKEW <= now {
         return Err(AssertionError::Time);
     }
     Ok(claims)
+}
+
+/// A time of the claims, whole seconds.
+fn seconds(claims: &Value, name: &str) -> Option<i64> {
+    let time = claims.get(name)?;
+    time.as_i64().or_else(|| time.as_f64().map(|time| time as i64))
 }

@@ -22,8 +22,9 @@ pub mod sign_in;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Query, State};
-use axum::http::StatusCode;
+use axum::extract::{Query, Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::map_request;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -73,6 +74,11 @@ pub fn router(sim: Arc<Simulation>) -> Router {
         .route("/sim/policies", post(change_policies))
         .route("/sim/sign-in", post(sign_in_somebody))
         .route("/sim/reset", post(reset))
+        // Whatever a client calls it, it is JSON: `curl -d` says that it is a form.
+        .layer(map_request(|mut request: Request| async {
+            request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            request
+        }))
         .with_state(sim)
 }
 

@@ -49,6 +49,8 @@ pub struct Knobs {
     pub check_schema: bool,
     /// Check the token's `roles` on every operation.
     pub permissions: bool,
+    /// A client assertion counts once. Microsoft's own clients send theirs again until it is nearly over.
+    pub assertions_once: bool,
     /// The documented variant of the password rule: User Administrator is needed even for ordinary users.
     pub strict_password_rule: bool,
     /// The strict reading of an open question: a pass for somebody who holds a role needs Privileged Authentication
@@ -89,6 +91,7 @@ impl Default for Knobs {
             journal: true,
             check_schema: true,
             permissions: true,
+            assertions_once: false,
             strict_password_rule: false,
             strict_pass_rule: false,
             pim_minimum_active: true,

@@ -389,11 +389,10 @@ impl TokenIssuer {
                 "The assertion is not valid: client_assertion_type is not supported.",
             ));
         }
-        check_client(assertion, registration, when, &self.assertions, |audience| {
-            is_this_endpoint(audience, &request.host, tenant)
-        })
-        .map(|()| Some("2"))
-        .map_err(|error| TokenError::new(401, "invalid_client", error.number(), error.message()))
+        let seen = knobs.assertions_once.then_some(&self.assertions);
+        check_client(assertion, registration, when, seen, |audience| is_this_endpoint(audience, &request.host, tenant))
+            .map(|()| Some("2"))
+            .map_err(|error| TokenError::new(401, "invalid_client", error.number(), error.message()))
     }
 
     /// Tokens for a person: by authorization code, refresh token or device code. The tenant is named in the answer.

@@ -170,7 +170,7 @@ fn claims(lab: &Lab, client_id: &str, tenant: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_proves_the_application_and_everything_else_has_its_number() {
-    let lab = Lab::start(Knobs::default()).await;
+    let lab = Lab::start(Knobs { assertions_once: true, ..Knobs::default() }).await;
     let id = lab.client_id(CONTOSO);
     let good = claims(&lab, &id, CONTOSO);
     let unknown = signed(Algorithm::PS256, CERTIFICATE, KEY, &good);
@@ -215,6 +215,25 @@ async fn a_certificate_proves_the_application_and_everything_else_has_its_number
     lab.running.sim.clock.advance_seconds(110 * 365 * 24 * 3600);
     let late = signed(Algorithm::PS256, CERTIFICATE, KEY, &claims(&lab, &id, CONTOSO));
     assert_eq!(lab.by_certificate(CONTOSO, &id, &late).await.expect(401).number(), 700_027, "the certificate is over");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_assertion_may_be_written_as_microsofts_clients_write_theirs() {
+    let lab = Lab::start(Knobs::default()).await;
+    let id = lab.client_id(CONTOSO);
+    lab.control("apps", json!({"tenant": CONTOSO, "add_certificates": [CERTIFICATE]})).await.expect(200);
+    let mut claims = claims(&lab, &id, CONTOSO);
+    claims.as_object_mut().unwrap().remove("nbf");
+    for time in ["iat", "exp"] {
+        claims[time] = json!(claims[time].as_f64().unwrap() + 0.5);
+    }
+    let known = read_certificate(CERTIFICATE.as_bytes(), None).unwrap();
+    let mut header = Header::new(Algorithm::RS256);
+    header.x5t = Some(base64::engine::general_purpose::URL_SAFE.encode(known.sha1));
+    let assertion = jsonwebtoken::encode(&header, &claims, &EncodingKey::from_rsa_der(KEY)).unwrap();
+    for _ in 0..2 {
+        lab.by_certificate(CONTOSO, &id, &assertion).await.expect(200);
+    }
 }
 
 fn der(certificate: &str) -> Vec<u8> {

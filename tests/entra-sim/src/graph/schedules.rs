@@ -244,6 +244,8 @@ fn schedule(info: Option<&Value>, now: Timestamp) -> Result<Schedule, GraphError
             let length: Span = expiry
                 .get("duration")
                 .and_then(Value::as_str)
+                // ISO 8601, and none of the friendlier forms that the parser knows.
+                .filter(|text| text.starts_with('P'))
                 .and_then(|text| text.parse().ok())
                 .ok_or_else(expiration)?;
             Some(start.checked_add(length).map_err(|_| expiration())?)

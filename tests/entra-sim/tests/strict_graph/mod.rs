@@ -322,6 +322,10 @@ async fn timed_assignments_are_five_minutes_long_and_can_be_tried_out() {
         request
     };
     assert_eq!(lab.post(path, request("PT4M", json!({}))).await.code(), "ActiveDurationTooShort");
+    for no_duration in ["4:00:00", "4h", "14400"] {
+        let code = "RoleAssignmentRequestPolicyValidationFailed";
+        assert_eq!(lab.post(path, request(no_duration, json!({}))).await.code(), code, "{no_duration}");
+    }
     assert_eq!(lab.post(path, request("PT4H", json!({"reason": "x"}))).await.status, 400);
     let tried = lab.post(path, request("PT4H", json!({"isValidationOnly": true}))).await;
     assert_eq!((tried.status, &tried.body["isValidationOnly"]), (201, &json!(true)));
