@@ -196,11 +196,17 @@ fn print_tables(report: &Value) {
             page["worker"]["private_mib"],
         );
     }
-    println!("\n| after | worker's heap, MiB | its process, MiB | host, MiB |\n|---|---|---|---|");
+    println!(
+        "\n| after | worker's heap, MiB | its process, MiB | without the garbage of closed popups, MiB | host, MiB |\n|---|---|---|---|---|"
+    );
     for sample in report["memory"]["after_fills"].as_array().into_iter().flatten() {
         println!(
-            "| {} fills | {} | {} | {} |",
-            sample["fills"], sample["worker_heap_mib"], sample["worker"]["private_mib"], sample["host"]["private_mib"],
+            "| {} fills | {} | {} | {} | {} |",
+            sample["fills"],
+            sample["worker_heap_mib"],
+            sample["worker"]["private_mib"],
+            sample["worker_collected"]["private_mib"],
+            sample["host"]["private_mib"],
         );
     }
     println!(
