@@ -137,9 +137,9 @@ pub(super) const SHAPE: Shape = Shape {
 const BANNED: &[&str] = &["password", "passw0rd", "p@ssw0rd", "qwerty", "letmein", "welcome", "abc123"];
 
 pub(super) fn list(tenant: &mut Tenant, context: &Context<'_>) -> Handled {
-    let query = Query::parse(context.call, shape_for(context))?;
+    let (query, shape) = asked(context)?;
     let users = seen(tenant, context).map(|user| expanded(tenant, user, &query)).collect();
-    Ok(query.page(context.call, shape_for(context), users))
+    Ok(query.page(context.call, shape, users))
 }
 
 pub(super) fn count(tenant: &mut Tenant, context: &Context<'_>) -> Handled {
@@ -152,10 +152,20 @@ fn seen<'t>(tenant: &'t Tenant, context: &'t Context<'_>) -> impl Iterator<Item 
 }
 
 pub(super) fn get(tenant: &mut Tenant, context: &Context<'_>, key: &str) -> Handled {
-    let query = Query::parse(context.call, shape_for(context))?;
+    let (query, shape) = asked(context)?;
     let user = context.user(tenant, key)?;
     let object = expanded(tenant, user, &query);
-    Ok(query.entity(context.call, shape_for(context), object))
+    Ok(query.entity(context.call, shape, object))
+}
+
+/// What is asked for, and what of it the caller may see: 403 for a property that is not for it.
+fn asked(context: &Context<'_>) -> Result<(Query, Shape), GraphError> {
+    let query = Query::parse(context.call, SHAPE)?;
+    let shape = shape_for(context);
+    match Query::parse(context.call, shape) {
+        Ok(_) => Ok((query, shape)),
+        Err(_) => Err(GraphError::denied()),
+    }
 }
 
 /// What an application may see: with `User.ReadBasic.All` alone little more than names.
