@@ -3,13 +3,14 @@
 // the page says, keeps no value, writes no log. Meaning: wasm/src/brain/snapshot.rs.
 'use strict';
 const SELECTORS = {
-  user_name: '#i0116,input[name=loginfmt]',
-  password: '#i0118,input[name=passwd]',
-  access_pass: 'input[name=accesspass]',
-  masked: 'input[type=password]',
+  user_name: '#i0116,[name=loginfmt]',
+  password: '#i0118,[name=passwd]',
+  access_pass: '[name=accesspass]',
+  masked: '[type=password]',
   code: '#idTxtBx_SAOTCC_OTC',
-  device_code: 'input#otc',
-  primary: '#idSIButton9',
+  own_code: '[data-value=PhoneAppOTP],[value=PhoneAppOTP]',
+  device_code: '#otc',
+  primary: '#idSIButton9,#idSubmit_SAOTCC_Continue',
   back: '#idBtn_Back',
   identity: '#displayName',
   tiles: '#tilesHolder',
@@ -27,17 +28,17 @@ const SELECTORS = {
   access_pass_tile: '[data-value=AccessPass]',
   passkey_tile: '[data-value=FidoKey]',
   methods: '#idDiv_SAOTCS_Proofs',
-  approval: '#idDiv_SAOTCAS_Title,#idDiv_SAOTCAS_Description,#idDiv_RemoteNGC_PollingDescription',
+  approval: '[id^=idDiv_SAOTCAS],#idDiv_RemoteNGC_PollingDescription',
   number: '#idRichContext_DisplaySign,#idRemoteNGC_DisplaySign',
   approval_over: '#idDiv_SAASDS_Description,#idDiv_SAASTO_Description',
   proof_up: '#idSubmit_ProofUp_Redirect',
-  change_password: '#newPassword,#currentPassword,input[name=newpasswd],input[name=currentpasswd]',
+  change_password: '#newPassword,#currentPassword,[name=newpasswd],[name=currentpasswd]',
   accept: '#idBtn_Accept',
   service_error: '#service_exception_message',
   user_name_error: '#usernameError',
-  password_error: '#passwordError',
+  password_error: '#passwordError,#idSpan_SAOTCC_Error_OTC',
   to_organization: '#redirectToIdpLink',
-  self_submitting: 'form[name=hiddenform]',
+  self_submitting: '[name=hiddenform]',
   busy: '.lightbox-cover.disable-lightbox',
 };
 const FIELDS = ['password', 'access_pass', 'user_name', 'code'];
@@ -62,7 +63,7 @@ const isDecoy = (node) => node.matches('input[tabindex="-1"]') || node.closest('
 function isVisible(node) {
   if (isDecoy(node)) return false;
   const { width, height } = node.getBoundingClientRect();
-  return width > 0 && height > 0 && node.checkVisibility({ checkOpacity: true, checkVisibilityCSS: true });
+  return width && height && node.checkVisibility({ checkOpacity: true, checkVisibilityCSS: true });
 }
 
 // Not see-through, and nothing lies over it.
@@ -71,7 +72,7 @@ function isClear(node, glancing) {
   for (let at = node; at; at = at.parentElement) opacity *= getComputedStyle(at).opacity;
   // A link that is broken over two lines has its middle in neither of them.
   const { left, top, width, height } = node.getClientRects()[0];
-  return opacity >= 0.7 && (glancing ? [0.5] : [0.5, 0.2, 0.8]).every((part) => {
+  return opacity >= .7 && (glancing ? [.5] : [.5, .2, .8]).every((part) => {
     const x = left + width * part, y = top + height * part;
     // Outside the window there is nothing to hit.
     const hit = document.elementFromPoint(x, y);
@@ -82,11 +83,11 @@ function isClear(node, glancing) {
 // What lets clicks through is never hit, and can still hide what is below.
 function isVeiled(node, x, y) {
   return all('body *').some((veil) => {
-    const { pointerEvents, backgroundColor, backgroundImage } = getComputedStyle(veil);
-    if (pointerEvents !== 'none' || veil.contains(node) || !veil.checkVisibility({ checkOpacity: true })) return;
+    const style = getComputedStyle(veil);
+    if (style.pointerEvents !== 'none' || veil.contains(node) || !veil.checkVisibility({ checkOpacity: true })) return;
     const { left, right, top, bottom } = veil.getBoundingClientRect();
     return left < x && x < right && top < y && y < bottom
-      && (backgroundImage !== 'none' || !/a.*, 0\)$/.test(backgroundColor) || veil.matches('img,svg,canvas,video'));
+      && (style.backgroundImage !== 'none' || !/a.*, 0\)$/.test(style.backgroundColor) || veil.matches('img,svg,canvas,video'));
   });
 }
 

@@ -30,19 +30,22 @@ macro_rules! elements {
 
 elements! {
     /// The box for the user name. The same name is a decoy on the password view.
-    UserName = "user_name", "#i0116,input[name=loginfmt]";
+    UserName = "user_name", "#i0116,[name=loginfmt]";
     /// The box for the password. The same id and name is a decoy on the user-name view.
-    Password = "password", "#i0118,input[name=passwd]";
+    Password = "password", "#i0118,[name=passwd]";
     /// The box for a Temporary Access Pass. Its type may flip between password and text.
-    AccessPass = "access_pass", "input[name=accesspass]";
+    AccessPass = "access_pass", "[name=accesspass]";
     /// Every box that hides what is typed: a secret is filled only where there is no other one.
-    Masked = "masked", "input[type=password]";
+    Masked = "masked", "[type=password]";
     /// The box for a code of a second factor.
     Code = "code", "#idTxtBx_SAOTCC_OTC";
+    /// The code of a token of the account's own: its place in a list of second factors, or what the page that asks for it
+    /// posts. A code that Microsoft sent to a phone goes into the same box.
+    OwnCode = "own_code", "[data-value=PhoneAppOTP],[value=PhoneAppOTP]";
     /// The box of the device-code page: never filled.
-    DeviceCode = "device_code", "input#otc";
-    /// Next, Sign in, Yes, Accept: one button for many steps.
-    Primary = "primary", "#idSIButton9";
+    DeviceCode = "device_code", "#otc";
+    /// Next, Sign in, Yes, Accept: one button for many steps. Verify, below a code, has its own.
+    Primary = "primary", "#idSIButton9,#idSubmit_SAOTCC_Continue";
     /// Back arrow, No, Cancel: one button for many steps.
     Back = "back", "#idBtn_Back";
     /// The account's name in the banner.
@@ -78,7 +81,7 @@ elements! {
     /// The list of second factors.
     Methods = "methods", "#idDiv_SAOTCS_Proofs";
     /// 'Approve the request' on a phone.
-    Approval = "approval", "#idDiv_SAOTCAS_Title,#idDiv_SAOTCAS_Description,#idDiv_RemoteNGC_PollingDescription";
+    Approval = "approval", "[id^=idDiv_SAOTCAS],#idDiv_RemoteNGC_PollingDescription";
     /// The number to type into the phone.
     Number = "number", "#idRichContext_DisplaySign,#idRemoteNGC_DisplaySign";
     /// An approval that was denied or ran out.
@@ -86,19 +89,19 @@ elements! {
     /// 'More information required'.
     ProofUp = "proof_up", "#idSubmit_ProofUp_Redirect";
     /// The boxes of 'Update your password': never filled.
-    ChangePassword = "change_password", "#newPassword,#currentPassword,input[name=newpasswd],input[name=currentpasswd]";
+    ChangePassword = "change_password", "#newPassword,#currentPassword,[name=newpasswd],[name=currentpasswd]";
     /// 'Accept' of a consent page, where it has its own id.
     Accept = "accept", "#idBtn_Accept";
     /// The text of an error page.
     ServiceError = "service_error", "#service_exception_message";
     /// An error under the user name.
     UserNameError = "user_name_error", "#usernameError";
-    /// An error under the password or the pass.
-    PasswordError = "password_error", "#passwordError";
+    /// An error under the password, the pass or the code.
+    PasswordError = "password_error", "#passwordError,#idSpan_SAOTCC_Error_OTC";
     /// 'Taking you to your organization's sign-in page'.
     ToOrganization = "to_organization", "#redirectToIdpLink";
     /// A form that submits itself ('Working…').
-    SelfSubmitting = "self_submitting", "form[name=hiddenform]";
+    SelfSubmitting = "self_submitting", "[name=hiddenform]";
     /// The cover that lies over a view while the page works.
     Busy = "busy", ".lightbox-cover.disable-lightbox";
 }

@@ -161,6 +161,7 @@ words! {
     ConfirmCredential = "confirm_credential", "Signs in with";
     CredentialPass = "credential_pass", "Temporary Access Pass";
     CredentialPassword = "credential_password", "Password";
+    CredentialCode = "credential_code", "Password and one-time code";
     CredentialPasskey = "credential_passkey", "Passkey";
     CredentialNotHere = "credential_not_here", "This browser cannot answer a page with a passkey, so the next credential is used.";
     CredentialWhy = "credential_why", "Why nothing better";
@@ -254,6 +255,7 @@ words! {
     PageNoTile = "page_no_tile", "The page offers neither this account nor “Use another account”. Choose on the page.";
     PageWorkOrPersonal = "page_work_or_personal", "Choose “Work or school account” on the page.";
     PageCode = "page_code", "The page asks for a code of a second factor. Latchkey has none for this account.";
+    PageCodeRefused = "page_code_refused", "Microsoft did not take the one-time code. It is not tried again by itself, so that the account is not locked. The next one is shown by “latchkey code”.";
     PageMethods = "page_methods", "The page asks for a second factor. Choose one on the page.";
     PageApproval = "page_approval", "Approve the sign-in on the phone that is registered for this account.";
     PageApprovalOver = "page_approval_over", "The approval was denied or came too late. Choose another way on the page.";

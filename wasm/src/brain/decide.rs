@@ -136,10 +136,18 @@ pub fn field_for_secret(flow: &Flow, page: &Page, field: FillField) -> Result<()
         return Err(Text::of(Word::PageManyFields));
     }
     let masked = element.input_type.as_deref() == Some("password");
-    // A pass may be shown in the clear by the page's own switch; a password never is.
-    let type_fits = masked || (field == FillField::AccessPass && element.input_type.as_deref() == Some("text"));
+    // A pass may be shown in the clear by the page's own switch; a code always is, and a password never.
+    let type_fits = match element.input_type.as_deref() {
+        Some("text") => field == FillField::AccessPass,
+        Some("tel") => field == FillField::OneTimeCode,
+        _ => masked,
+    };
     if !type_fits {
         return Err(Text::of(Word::PageUnknown));
+    }
+    // The same box takes codes that were sent to a phone.
+    if field == FillField::OneTimeCode && !page.snapshot.has(Key::OwnCode) {
+        return Err(Text::of(Word::PageCode));
     }
     let other_boxes = [Key::UserName, Key::Password, Key::AccessPass, Key::Code, Key::DeviceCode, Key::ChangePassword];
     let masked_boxes = page.snapshot.visible(Key::Masked).map_or(0, |boxes| boxes.visible);
@@ -252,7 +260,12 @@ impl Look<'_> {
             When::WantsPassword => {
                 matches!(self.credential(), CredentialKind::Password | CredentialKind::PasswordTotp)
             }
-            When::Submitted => self.is_written() && self.here.is_some_and(|document| document.submitted),
+            When::WantsCode => self.credential() == CredentialKind::PasswordTotp,
+            When::WantsCodeHere => self.page.view == View::Code && self.field().is_some(),
+            When::WantsCodeListed => self.credential() == CredentialKind::PasswordTotp && flow.detours == 0,
+            When::CodeRefused => !self.may_try_again() && self.is_code_refused(),
+            When::CodeRefusedHere => self.is_code_refused() && self.is_submitted(),
+            When::Submitted => self.is_submitted(),
             When::Emptied => self.is_written() && self.is_empty(),
             When::Written => self.is_written(),
             When::Refused => !self.may_try_again() && self.is_refused(),
@@ -407,6 +420,9 @@ impl Look<'_> {
         match self.page.view {
             View::Password => Some(FillField::Password),
             View::AccessPass => Some(FillField::AccessPass),
+            View::Code if self.credential() == CredentialKind::PasswordTotp && self.snapshot.has(Key::OwnCode) => {
+                Some(FillField::OneTimeCode)
+            }
             _ => None,
         }
     }
@@ -423,7 +439,7 @@ impl Look<'_> {
     }
 
     fn is_nobody(&self) -> bool {
-        identity(self.page).is_none() && !self.field().is_some_and(|field| is_for_us(self.flow, self.page, field))
+        identity(self.page).is_none() && self.field().is_some_and(|field| !is_for_us(self.flow, self.page, field))
     }
 
     fn is_other_account(&self) -> bool {
@@ -441,6 +457,10 @@ impl Look<'_> {
             && self.here.is_some_and(|document| document.unanswered && (document.submitted || self.is_empty()))
     }
 
+    fn is_submitted(&self) -> bool {
+        self.is_written() && self.here.is_some_and(|document| document.submitted)
+    }
+
     fn is_empty(&self) -> bool {
         self.field().is_some_and(|field| self.snapshot.visible(key_of(field)).is_none_or(|element| element.empty))
     }
@@ -454,6 +474,14 @@ impl Look<'_> {
             Some(number) => meaning(number).is_none_or(|meaning| meaning.after != After::GoOn),
             None => self.snapshot.visible(Key::PasswordError).is_some(),
         }
+    }
+
+    /// Whether the page refused our code. That it asks for a second factor is no refusal there.
+    fn is_code_refused(&self) -> bool {
+        let is_question = |number| meaning(number).is_some_and(|meaning| meaning.word == Word::RefusedFactor);
+        self.field() == Some(FillField::OneTimeCode)
+            && (self.snapshot.visible(Key::PasswordError).is_some()
+                || code(self.snapshot).is_some_and(|number| !is_question(number)))
     }
 
     fn own_tiles(&self) -> impl Iterator<Item = &String> {

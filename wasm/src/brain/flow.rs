@@ -244,6 +244,8 @@ pub enum Purpose {
     ToPassword,
     /// The way to the passkey.
     ToPasskey,
+    /// The code of the account's own token, in a list.
+    ToCode,
     /// 'Sign-in options', or 'Sign in another way'.
     ToCredentials,
     /// Temporary Access Pass in a list.

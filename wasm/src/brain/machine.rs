@@ -42,6 +42,8 @@ use crate::{
 const HELLO_MS: u32 = 5_000;
 const LOOK_UP_MS: u32 = 10_000;
 const FILL_MS: u32 = 10_000;
+// A code that was given out already has to be over first.
+const CODE_MS: u32 = 45_000;
 // Creating an account can wait for replication.
 const START_MS: u32 = 180_000;
 const END_MS: u32 = 60_000;

@@ -173,6 +173,11 @@ conditions! {
     WantsPassLater = "we hold a pass, and it was not offered again";
     WantsPassInList = "we hold a pass, and it is not in the list";
     WantsPassword = "we hold a password";
+    WantsCode = "we hold a password with a one-time code";
+    WantsCodeHere = "we hold a password with a one-time code, and the page asks for that code";
+    WantsCodeListed = "we hold a password with a one-time code, and have not looked at the list yet";
+    CodeRefused = "Microsoft refused our code";
+    CodeRefusedHere = "Microsoft refused our code, and the page has not been loaded since";
     Submitted = "the credential was sent";
     Emptied = "the credential was written and is not there any more";
     Written = "the credential is written";
@@ -266,6 +271,8 @@ const EVERY: &[View] = &[];
 const EMPTY: &[View] = &[Loading, Unknown];
 const MOVING: &[View] = &[Busy, Sliding];
 const SECRET: &[View] = &[Password, AccessPass];
+const TYPED: &[View] = &[Password, AccessPass, Code];
+const OTHER_FACTOR: &[View] = &[Code, Approval, ApprovalOver];
 const NAMED: &[View] = &[Password, AccessPass, Passkey];
 
 // `page`: the page alone shows it, and a browser test holds it. `later`: it needs what happened before.
@@ -302,8 +309,8 @@ rows! {
     later "unanswered-for-long": EVERY, UnansweredForLong => Then::Tell(Word::PageChanging);
     later "unanswered": EVERY, Unanswered => Then::Wait(Word::StatusSubmitted);
 
-    page "secret-of-nobody-for-long": SECRET, NobodyForLong => Then::Tell(Word::PageUnknown);
-    page "secret-of-nobody": SECRET, Nobody => Then::Wait(Word::StatusPage);
+    page "secret-of-nobody-for-long": TYPED, NobodyForLong => Then::Tell(Word::PageUnknown);
+    page "secret-of-nobody": TYPED, Nobody => Then::Wait(Word::StatusPage);
     page "secret-of-other-account": NAMED, OtherAccount => Then::Click(Key::Back, Purpose::BackForAccount);
     page "secret-of-other-account-no-way-back": NAMED, OtherAccountAgain => Then::TellName(Word::PageOtherAccount);
     later "passkey-in-vain": &[Password, AccessPass, Credentials, Methods], PasskeyAnswered => Then::Replace(Word::PageAsksAgain);
@@ -320,16 +327,19 @@ rows! {
     page "password-no-pass-no-way-back": &[Password], WantsPass => Then::Tell(Word::PageNoPass);
     page "pass-with-password-link": &[AccessPass], WantsPassword => Then::Click(Key::ToPassword, Purpose::ToPassword);
     page "pass-no-password": &[AccessPass], WantsPassword => Then::Tell(Word::PageNoPassword);
-    later "secret-sent": SECRET, Submitted => Then::Wait(Word::StatusSubmitted);
-    later "secret-taken-away": SECRET, Emptied => Then::Tell(Word::PageRefusesValue);
-    later "secret-written": SECRET, Written => Then::Click(Key::Primary, Purpose::Submit);
-    later "secret-no-button": SECRET, Written => Then::Tell(Word::PageUnknown);
+    later "code-refused-here": &[Code], CodeRefusedHere => Then::Tell(Word::PageCodeRefused);
+    page "code-refused": &[Code], CodeRefused => Then::Offer(Word::PageCodeRefused);
+    later "secret-sent": TYPED, Submitted => Then::Wait(Word::StatusSubmitted);
+    later "secret-taken-away": TYPED, Emptied => Then::Tell(Word::PageRefusesValue);
+    later "secret-written": TYPED, Written => Then::Click(Key::Primary, Purpose::Submit);
+    later "secret-no-button": TYPED, Written => Then::Tell(Word::PageUnknown);
     page "secret-refused": SECRET, Refused => Then::ByNumber(Word::RefusedOther);
-    later "secret-asked-again": SECRET, AsksAgain => Then::Offer(Word::PageAsksAgain);
+    later "secret-asked-again": TYPED, AsksAgain => Then::Offer(Word::PageAsksAgain);
     later "secret-not-yet": SECRET, NotYet => Then::Wait(Word::StatusActivating);
-    later "secret-coming": SECRET, Asking => Then::Wait(Word::StatusFilling);
-    later "secret-came-too-late": SECRET, Asked => Then::Tell(Word::PageChanging);
+    later "secret-coming": TYPED, Asking => Then::Wait(Word::StatusFilling);
+    later "secret-came-too-late": TYPED, Asked => Then::Tell(Word::PageChanging);
     page "secret": SECRET, Always => Then::FillSecret;
+    page "code-ours": &[Code], WantsCodeHere => Then::FillSecret;
 
     page "picker": &[Picker], OwnTile => Then::ClickOwnTile;
     page "picker-twice": &[Picker], OwnTiles => Then::Tell(Word::PageNoTile);
@@ -351,7 +361,9 @@ rows! {
     page "methods-with-pass": &[Methods], WantsPass => Then::Click(Key::AccessPassTile, Purpose::AccessPassTile);
 
     later "methods-with-passkey": &[Methods], WantsPasskey => Then::Click(Key::PasskeyTile, Purpose::ToPasskey);
-    later "factor-with-other-ways": &[Code, Approval, ApprovalOver], WantsPasskeyListed => Then::Click(Key::AnotherWay, Purpose::ToCredentials);
+    page "methods-with-code": &[Methods], WantsCode => Then::Click(Key::OwnCode, Purpose::ToCode);
+    page "factor-with-other-code": OTHER_FACTOR, WantsCodeListed => Then::Click(Key::AnotherWay, Purpose::ToCredentials);
+    later "factor-with-other-ways": OTHER_FACTOR, WantsPasskeyListed => Then::Click(Key::AnotherWay, Purpose::ToCredentials);
     page "passkey-of-other-credential": &[Passkey], WantsOther => Then::Click(Key::ToCredentials, Purpose::ToCredentials);
     later "passkey-refused": &[Passkey], Refused => Then::ByNumber(Word::RefusedOther);
     later "passkey-again": &[Passkey], Refused => Then::Click(Key::ToCredentials, Purpose::ToCredentials);

@@ -617,7 +617,8 @@ const fn name_of(credential: CredentialKind) -> Word {
     match credential {
         CredentialKind::Passkey => Word::CredentialPasskey,
         CredentialKind::TemporaryAccessPass => Word::CredentialPass,
-        CredentialKind::PasswordTotp | CredentialKind::Password => Word::CredentialPassword,
+        CredentialKind::PasswordTotp => Word::CredentialCode,
+        CredentialKind::Password => Word::CredentialPassword,
     }
 }
 

@@ -1,9 +1,9 @@
 //! After every event: each running sign-in is carried on by what [`decide`] says, and what nothing needs any more is
 //! let go.
 
-use latchkey_protocol::{Document, ErrorBody, ErrorCode, LeaseState, Request};
+use latchkey_protocol::{Document, ErrorBody, ErrorCode, FillField, LeaseState, Request};
 
-use super::{ACT_MS, Asked, Brain, FILL_MS, IDLE_MS, LOOK_UP_MS, Link, MAXIMUM_STARTS, name_of, running};
+use super::{ACT_MS, Asked, Brain, CODE_MS, FILL_MS, IDLE_MS, LOOK_UP_MS, Link, MAXIMUM_STARTS, name_of, running};
 use crate::{
     brain::{
         Unprinted,
@@ -236,7 +236,8 @@ impl Brain {
                         Document { tab_id, document_id: document_id.clone(), origin: page.origin.to_string() };
                     flow.document_mut(&document_id).secret_asked = Some(field);
                     let request = Request::FillCredential { lease_id, field, document };
-                    let request = self.ask(Asked::Fill(tab_id), request, FILL_MS);
+                    let deadline = if field == FillField::OneTimeCode { CODE_MS } else { FILL_MS };
+                    let request = self.ask(Asked::Fill(tab_id), request, deadline);
                     if let Some(flow) = running(&mut self.state.flows, tab_id) {
                         flow.asking = Some(Asking { request, document_id, field });
                     }
