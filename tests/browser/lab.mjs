@@ -80,6 +80,13 @@ export class Entra {
     return this.details.tenants.find((tenant) => tenant.name === name);
   }
 
+  // One more customer: a recipe of the simulated Entra.
+  async addTenant(recipe) {
+    const tenant = await this.control('/sim/tenants', recipe);
+    this.details.tenants.push(tenant);
+    return tenant;
+  }
+
   // What Entra itself says about one account: whether it is enabled and which roles it holds.
   async account(userName) {
     const { tenants } = await this.state();

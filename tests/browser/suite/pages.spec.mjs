@@ -1,10 +1,11 @@
 // The table of the sign-in page (docs/pages.md), line by line and number by number, in a real browser: what is filled,
-// what is clicked, what the popup says. One browser, one lab and two active accounts for the whole file: Contoso's
-// signs in with a Temporary Access Pass, Fabrikam's with a password. A test opens a page as it stands, clicks in the
+// what is clicked, what the popup says. One browser, one lab and three active accounts for the whole file: Contoso's
+// signs in with a Temporary Access Pass, Fabrikam's with a password, Tailspin's with a password and a one-time code. A test opens a page as it stands, clicks in the
 // popup as a person does, and reads what reached the page. No form is ever sent, so that what was clicked can be seen.
 import { expect, test } from '@playwright/test';
 import fs from 'node:fs';
 import path from 'node:path';
+import { allowCodes, codesArrive, configure } from '../codes.mjs';
 import { Browser, Entra, Machine, until } from '../lab.mjs';
 import { enabledWithoutLease } from './fixtures.mjs';
 
@@ -21,13 +22,14 @@ const pattern = (text) => new RegExp(text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
 const saying = (keys) => new RegExp([keys].flat().map((key) => pattern(words[key].message).source).join('|'));
 const [SIGN_IN_HERE, SIGN_IN, STOP] = ['sign_in_here', 'start', 'stop_sign_in'].map((key) => words[key].message);
 
-const NEXT = 'idSIButton9', BACK = 'idBtn_Back';
+const NEXT = 'idSIButton9', BACK = 'idBtn_Back', VERIFY = 'idSubmit_SAOTCC_Continue';
 const remove = (selector) => document.querySelectorAll(selector).forEach((node) => node.remove());
 
 // A line: the page it stands for (a page of the gallery, or an address), what is filled and clicked there, and what the
 // popup says when nothing is.
 const pass = (page, expected) => ({ customer: 'Contoso', page, ...expected });
 const password = (page, expected) => ({ customer: 'Fabrikam', page, ...expected });
+const code = (page, expected) => ({ customer: 'Tailspin', page, ...expected });
 const HOST = 'https://login.microsoftonline.com';
 const shownBy = {
   'another-cloud': [pass('https://login.microsoftonline.us/contoso.onmicrosoft.com/gallery/access-pass', { untouched: true, says: 'page_wrong_cloud' })],
@@ -65,6 +67,10 @@ const shownBy = {
   'password-no-pass-no-way-back': [pass('password', { change: [remove, '#idBtn_Back'], says: 'page_no_pass' })],
   'pass-with-password-link': [password('access-pass', { clicks: ['idA_PWD_SwitchToPassword'] })],
   'pass-no-password': [password('access-pass-shown', { says: 'page_no_password' })],
+  'code-refused': [code('tfa-code-wrong', { says: 'page_code_refused' })],
+  'code-ours': [code('tfa-code', { fills: ['2/otc'], clicks: [VERIFY] })],
+  'methods-with-code': [code('tfa-methods', { clicks: ['PhoneAppOTP'] })],
+  'factor-with-other-code': [code('tfa-text-message', { clicks: ['signInAnotherWay'] }), code('tfa-push', { clicks: ['signInAnotherWay'] })],
   'secret-refused': [pass('access-pass-error-130505', { says: 'refused_pass_used' }), password('password-error-50053', { says: 'refused_locked' })],
   secret: [
     pass('access-pass', { fills: ['56/accesspass'], clicks: [NEXT] }),
@@ -120,7 +126,11 @@ test.beforeAll(async () => {
   entra = await Entra.start();
   machine = new Machine(entra);
   await machine.install();
-  machine.accounts = { Contoso: await machine.addTenant('Contoso'), Fabrikam: await machine.addTenant('Fabrikam') };
+  await entra.addTenant({ name: 'Tailspin' });
+  await allowCodes(entra, 'Tailspin');
+  configure(machine, '[[tenants]]\ntenant = "Tailspin"\ncredential = "password_totp"\none_time_codes_beta = true\n');
+  machine.accounts = {};
+  for (const name of ['Contoso', 'Fabrikam', 'Tailspin']) machine.accounts[name] = await machine.addTenant(name);
   browser = await Browser.start(machine);
   page = await browser.page('about:blank');
   // Two accounts, so that signing out asks which.
@@ -226,8 +236,11 @@ test('there is a test for every line and every number of the table', () => {
   expect(NUMBERS.length).toBeGreaterThan(20);
 });
 
-for (const name of ['Contoso', 'Fabrikam']) {
-  test.describe(name === 'Contoso' ? 'a Temporary Access Pass' : 'a password', () => {
+const HELD = { Contoso: 'a Temporary Access Pass', Fabrikam: 'a password', Tailspin: 'a password and a one-time code' };
+for (const name of Object.keys(HELD)) {
+  test.describe(HELD[name], () => {
+    if (name === 'Tailspin') test.beforeAll(() => codesArrive(machine, name));
+
     for (const [line, rows] of Object.entries(shownBy)) {
       const own = rows.filter(({ customer }) => customer === name);
       if (!own.length) continue;
@@ -238,6 +251,7 @@ for (const name of ['Contoso', 'Fabrikam']) {
 
     // Numbers of passes are told on the page of a pass, all others on that of a password.
     for (const { number, what, said } of NUMBERS) {
+      if (name === 'Tailspin') break;
       if (/^130/.test(number) !== (name === 'Contoso')) continue;
       // This pass serves all the other lines: passkey.spec.mjs shows how the next credential in line takes its place.
       if (/^has the next/.test(what) && name === 'Contoso') continue;
