@@ -141,7 +141,7 @@ function look() {
       input_type: node.type,
       empty: input && !value.get.call(node),
     };
-    for (const each of visible) if (!numbers.has(each)) numbers.set(each, ++count);
+    for (const each of visible) numbers.has(each) || numbers.set(each, ++count);
     marks.push([key, nodes.length, visible.map((each) => numbers.get(each)), element.enabled, element.read_only, element.input_type]);
     if (input && key === 'user_name') element.value = value.get.call(node);
     elements.push(element);
@@ -196,14 +196,14 @@ function lookClosely() {
 
 // The one node to act on, or why none.
 function target({ origin, fingerprint, key, tile }) {
-  const here = location.origin;
-  const ours = runtime.getManifest().host_permissions.includes(`${here}/*`) && self === top;
-  if (!ours || here !== origin || look().fingerprint !== fingerprint) return 'page_changed';
+  const isOurs = (at) => runtime.getManifest().host_permissions.includes(`${at}/*`);
+  if (!isOurs(origin) || self !== top || location.origin !== origin || look().fingerprint !== fingerprint) return 'page_changed';
   let nodes = all(SELECTORS[key]).filter(isVisible);
   if (tile) nodes = nodes.flatMap((node) => all('[data-test-id]', node)).filter((node) => node.dataset.testId === tile && isVisible(node));
   const [node] = nodes;
   if (nodes.length !== 1 || !isEnabled(node)) return 'not_there';
-  if ((formOrigin(node) ?? here) !== here) return 'page_changed';
+  // The passkey's page stands on one of our hosts and answers to another.
+  if (!isOurs(formOrigin(node) ?? origin)) return 'page_changed';
   if (!isClear(node)) node.scrollIntoView({ block: 'center', behavior: 'instant' });
   return isClear(node) ? node : 'covered';
 }

@@ -147,7 +147,7 @@ pub(crate) fn best(tenant: &TenantRow, capabilities: &Capabilities, outlook: &Ou
     };
     // What is not issued on the click needs something to be issued when that turns out not to be there.
     let otherwise = otherwise.filter(|_| kind == CredentialKind::Passkey);
-    CredentialPlan { kind, because, unavailable, otherwise }
+    CredentialPlan { kind, because, unavailable, otherwise, passkey_kept: false }
 }
 
 const fn is_with_code(kind: CredentialKind) -> bool {
@@ -183,7 +183,7 @@ pub(crate) fn after(
         (CredentialKind::PasswordTotp, with) => Some(because("The page refused the code", is_with_code(with))),
         (_, with) => Some(because("The page refused the Temporary Access Pass", is_with_code(with))),
     };
-    Some(CredentialPlan { kind: next, because, unavailable: Vec::new(), otherwise: None })
+    Some(CredentialPlan { kind: next, because, unavailable: Vec::new(), otherwise: None, passkey_kept: false })
 }
 
 /// The credential as a step of a plan.

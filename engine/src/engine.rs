@@ -6,7 +6,7 @@ use std::{
 };
 
 use latchkey_protocol::{
-    CredentialKind, Document, ErrorBody, FillField, LeaseState, LeaseSummary, Progress, Secret, TenantHint,
+    CredentialKind, CredentialPlan, Document, ErrorBody, FillField, LeaseState, LeaseSummary, Progress, Secret, TenantHint,
     TenantSummary, cloud::SignInOrigin,
 };
 use secrecy::ExposeSecret as _;
@@ -753,16 +753,19 @@ impl Engine {
             roles,
             minutes,
             maximum_minutes,
-            credential: credential::best(
-                tenant,
-                &tenant.capabilities,
-                &credential::Outlook {
-                    passkey: passkeys.obstacle(&rules, tenant, &name.user_name, shared.now()),
-                    oath: tokens.obstacle(&rules, tenant, &name.user_name, shared.now()),
-                    pinned: rules.credential,
-                },
-                shared.clock.now(),
-            ),
+            credential: CredentialPlan {
+                passkey_kept: passkeys.is_kept(tenant.tenant_id, &name.user_name),
+                ..credential::best(
+                    tenant,
+                    &tenant.capabilities,
+                    &credential::Outlook {
+                        passkey: passkeys.obstacle(&rules, tenant, &name.user_name, shared.now()),
+                        oath: tokens.obstacle(&rules, tenant, &name.user_name, shared.now()),
+                        pinned: rules.credential,
+                    },
+                    shared.clock.now(),
+                )
+            },
             credential_expires: ends.get(&shared.key_entry(tenant.tenant_id, tenant.client_id)).copied(),
             lease,
             last_used: tenant.last_used,

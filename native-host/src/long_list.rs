@@ -82,6 +82,7 @@ mod tests {
                 because: None,
                 unavailable: Vec::new(),
                 otherwise: None,
+                passkey_kept: false,
             },
             credential_expires: None,
             lease: None,

@@ -33,6 +33,9 @@ pub struct CredentialPlan {
     /// What is issued where a browser cannot use [`CredentialPlan::kind`], if that can be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub otherwise: Option<CredentialKind>,
+    /// Whether the account has a passkey at Microsoft, whatever signs it in: its sign-in page may ask for that first.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub passkey_kept: bool,
 }
 
 /// A kind of credential that a tenant's leases do not get.

@@ -62,6 +62,7 @@ fn tenant() -> TenantSummary {
                 remedy: "Switch the method Passkey (FIDO2) on for all users.".into(),
             }],
             otherwise: None,
+            passkey_kept: false,
         },
         credential_expires: Some(1_797_933_600_000),
         lease: Some(lease()),

@@ -298,7 +298,7 @@ impl Read for RequestId {
 }
 
 fields!(ErrorBody { code, name, message, next_step, tenant, graph_request_id });
-fields!(CredentialPlan { kind, because, otherwise; unavailable });
+fields!(CredentialPlan { kind, because, otherwise; unavailable, passkey_kept });
 fields!(CredentialUnavailable { kind, because, remedy });
 fields!(LeaseSummary {
     lease_id, tenant_id, tenant_name, user_name, roles, state, credential, from, until, problem, profile, technician,

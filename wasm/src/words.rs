@@ -269,7 +269,7 @@ words! {
     PageFederated = "page_federated", "The page sends this account to another sign-in. Latchkey fills nothing there.";
     PageCaptcha = "page_captcha", "The page wants to know that you are a person. Answer it, then the sign-in goes on.";
     PageRegistration = "page_registration", "Microsoft wants this account to register a second factor before the portal opens. Follow the page.";
-    PagePasskey = "page_passkey", "The page asks for a passkey. Choose another way to sign in on the page.";
+    PagePasskey = "page_passkey", "The page asks for a passkey. Cancel the browser's window about it, if there is one, and choose another way to sign in on the page.";
     PageNoPasskey = "page_no_passkey", "The passkey cannot be used here, and another credential was tried before. Choose the way to sign in on the page.";
     PagePerson = "page_person", "Enter your PIN, and the sign-in goes on.";
     PageSignOut = "page_sign_out", "This page signs an account out. Nothing is filled.";

@@ -415,3 +415,49 @@ fn the_host_is_kept_while_it_remembers_the_person() {
     let effects = world.send(Event::TimerRang { name: "idle".to_owned() });
     assert!(effects.contains(&Effect::DisconnectHost {}), "it has forgotten by itself");
 }
+
+/// A sign-in with a pass into an account that has a passkey as well.
+fn kept() -> TenantSummary {
+    let mut tenant = tenant(TemporaryAccessPass);
+    tenant.credential.passkey_kept = true;
+    tenant
+}
+
+#[test]
+fn where_the_account_has_a_passkey_that_does_not_sign_in_the_person_is_kept_from_being_asked() {
+    let mut world = World::new();
+    world.send(Event::PasskeyDoor { door: Door::Shut });
+    world.send(Event::PasskeyDoor { door: Door::Shut });
+    world.see("d1", user_name(UPN));
+    world.open_popup(&[kept()]);
+    let effects = world.click();
+    assert_eq!(doors(&effects), [true]);
+    assert!(deeds(&effects).is_empty(), "the page could ask before anybody listens");
+    assert_eq!(deeds(&world.send(Event::PasskeyDoor { door: Door::Open })), ["click primary"]);
+    world.grant(TemporaryAccessPass);
+    assert!(!asked(&world.effects).iter().any(|frame| matches!(frame.request, Request::VerifyPerson { .. })));
+    world.done(user_name(UPN));
+
+    // Refused at once, seen or not, and the page's other ways are taken.
+    world.send(Event::TabNavigated { tab_id: TAB, url: Some(FIDO.to_owned()) });
+    assert_eq!(answers(&world.asks(1, &request())), [(1, false)]);
+    let effects = world.see_at(TAB, "d2", FIDO, passkey_page(CHALLENGE));
+    assert_eq!(deeds(&effects), ["click to_credentials"]);
+    assert_eq!(answers(&world.asks(2, &request())), [(2, false)], "each time");
+    assert_eq!(world.assertions(), 0);
+
+    let effects = world.send(Event::PopupAction { action: Action::StopSignIn {} });
+    assert_eq!(doors(&effects), [false], "with the sign-in");
+}
+
+#[test]
+fn where_there_is_no_door_the_other_ways_are_taken_all_the_same() {
+    let mut world = World::new();
+    world.see("d1", user_name(UPN));
+    world.open_popup(&[kept()]);
+    assert_eq!(deeds(&world.click()), ["click primary"]);
+    world.grant(TemporaryAccessPass);
+    world.done(user_name(UPN));
+    assert_eq!(deeds(&world.see_at(TAB, "d2", FIDO, passkey_page(CHALLENGE))), ["click to_credentials"]);
+    assert!(doors(&world.effects).is_empty());
+}

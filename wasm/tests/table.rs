@@ -483,7 +483,11 @@ fn scenes() -> Vec<(&'static str, Scene, Decision)> {
             replace(Word::PageNoPasskey),
         ),
         ("passkey-waited-for", on(Passkey, passkey()).ready(), wait(Word::StatusPage)),
-        ("code-ours", on(PasswordTotp, with_error(code(), "50074")), Decision::AskSecret(LEASE, FillField::OneTimeCode)),
+        (
+            "code-ours",
+            on(PasswordTotp, with_error(code(), "50074")),
+            Decision::AskSecret(LEASE, FillField::OneTimeCode),
+        ),
         (
             "code-refused",
             on(PasswordTotp, with_error(code(), "500121")),
@@ -517,11 +521,7 @@ fn scenes() -> Vec<(&'static str, Scene, Decision)> {
             on(PasswordTotp, without(code(), Key::OwnCode)),
             click(Key::AnotherWay, Purpose::ToCredentials),
         ),
-        (
-            "code",
-            on(PasswordTotp, without(without(code(), Key::OwnCode), Key::AnotherWay)),
-            tell(Word::PageCode),
-        ),
+        ("code", on(PasswordTotp, without(without(code(), Key::OwnCode), Key::AnotherWay)), tell(Word::PageCode)),
         ("code", on(Password, code()), tell(Word::PageCode)),
         ("methods", on(Password, second_factor(&[Key::Methods, Key::AccessPassTile])), tell(Word::PageMethods)),
         ("code", on(TemporaryAccessPass, second_factor(&[Key::Code, Key::Primary])), tell(Word::PageCode)),

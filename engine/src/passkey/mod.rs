@@ -183,6 +183,12 @@ impl Outlook {
         Ok(Self { tenants, rows: ByAccount::new(rows, store.accounts_with_passkeys().await?) })
     }
 
+    /// Whether Microsoft may have a passkey of the account, usable or not.
+    pub(crate) fn is_kept(&self, tenant_id: Uuid, user_name: &str) -> bool {
+        let (account, rows) = self.rows.of(tenant_id, user_name);
+        rows.iter().any(|row| account.is_some_and(|account| account.object_id == Some(row.object_id)))
+    }
+
     /// What is in the way of signing the account of that name in with a passkey, as far as the database can tell.
     pub(crate) fn obstacle(&self, rules: &Rules, tenant: &TenantRow, user_name: &str, now: i64) -> Option<Obstacle> {
         let known = self.tenants.get(&tenant.tenant_id);

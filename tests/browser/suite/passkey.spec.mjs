@@ -3,6 +3,8 @@
 // also what must not happen: nobody else's request is ever answered.
 import { expect, test } from '@playwright/test';
 import crypto from 'node:crypto';
+import fs from 'node:fs';
+import path from 'node:path';
 import { Browser, Entra, Machine, until } from '../lab.mjs';
 import { allowPasskeys, makePasskeys, PIN } from '../passkeys.mjs';
 import { dormant, enabledWithoutLease, picture, portal } from './fixtures.mjs';
@@ -56,6 +58,7 @@ test.afterEach(async () => {
 });
 
 // The browser does not say whether the door is open, so what the extension calls is noted.
+const calls = async () => (await browser.worker()).evaluate(() => self.calls);
 const isOpen = async () => (await browser.worker()).evaluate(() => self.calls.at(-1) === 'attach');
 async function noteCalls() {
   await (await browser.worker()).evaluate(() => {
@@ -219,6 +222,25 @@ test('without a click a page is never answered by us', async () => {
   expect(await isOpen()).toBe(false);
   expect(await assertions()).toBe(before);
   expect(await dormant(entra, account)).toBe(true);
+});
+
+test('another credential signs in: the browser asks nobody for the passkey, and the page\'s other ways are taken', async () => {
+  const configuration = path.join(machine.home, '.config/latchkey/config.toml');
+  fs.writeFileSync(configuration, '[[tenants]]\ntenant = "Contoso"\ncredential = "password"\n');
+  await entra.pages({ proof_up: 'off' });
+  const [before, opened] = [await assertions(), await calls()];
+  const page = await signInPage();
+  const popup = await browser.popup(page);
+  await popup.see(/Signs in with\s+Password/);
+  await popup.press('Enter');
+  await signedIn(page, popup);
+  expect((await attempts()).at(-1)).toMatchObject({ error: 0, fields: ['passwd'] });
+  expect(await assertions()).toBe(before);
+  await until('the door is shut', async () => !(await isOpen()));
+  expect((await calls()).slice(opened.length)).toEqual(['attach', 'detach']);
+  await popup.close();
+  fs.rmSync(configuration);
+  await entra.pages({ proof_up: 'skippable' });
 });
 
 test('refused at the page: the pass takes its place by itself, once, and the popup says so', async () => {

@@ -281,7 +281,10 @@ impl Look<'_> {
             When::OwnTiles => self.own_tiles().count() > 1,
             When::Replacing => flow.replaced.is_some() && self.grant == Grant::Pending,
             When::Unusable => self.is_held() && may_need_passkey(Passkey::Unusable),
-            When::DoorShut => may_need_passkey(Passkey::Shut),
+            When::DoorShut => {
+                may_need_passkey(Passkey::Shut)
+                    || (flow.passkey_kept && !wants_passkey() && flow.passkey == Passkey::Shut)
+            }
             When::WantsPasskey => wants_passkey() && !flow.passkey_answered,
             When::WantsPasskeyListed => wants_passkey() && !flow.passkey_answered && flow.detours == 0,
             When::WantsOther => !wants_passkey() && flow.detours < MAXIMUM_DETOURS,

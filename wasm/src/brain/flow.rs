@@ -114,6 +114,8 @@ pub struct Flow {
     pub passkey_failed: bool,
     /// The page was answered with the passkey: once.
     pub passkey_answered: bool,
+    /// The account has a passkey, whatever signs it in here: the page may ask for it first.
+    pub passkey_kept: bool,
     /// What the page refused, or could not be used: the next credential in line signs in.
     pub replaced: Option<CredentialKind>,
     /// Whether a credential was submitted, or a signed-in account chosen.
@@ -323,6 +325,7 @@ impl Flow {
             passkey_until: 0,
             passkey_failed: false,
             passkey_answered: false,
+            passkey_kept: tenant.credential.passkey_kept,
             replaced: None,
             submitted: false,
             detours: 0,
@@ -417,6 +420,14 @@ impl Flow {
         }
     }
 
+    /// A click did not arrive.
+    pub fn not_pressed(&mut self, purpose: Purpose) {
+        self.pressed = None;
+        if matches!(purpose, Purpose::ToCredentials | Purpose::BackForPass | Purpose::BackForAccount) {
+            self.detours = self.detours.saturating_sub(1);
+        }
+    }
+
     /// There is no account to sign in with.
     pub fn activation_failed(&mut self, error: &latchkey_protocol::ErrorBody) {
         self.status = Text::error(error);
@@ -475,5 +486,5 @@ names!(Over { "SignedIn" = SignedIn, "Registration" = Registration, "GivenUp" = 
 fields!(Flow {
     tab_id, tenant_id, tenant_name, user_name, cloud, credential, lease_id, steps, documents, waits, allowed, allowed_once,
     passkey_until, passkey_failed, passkey_answered, replaced, submitted, detours, presses, starts, status, needs_person,
-    can_retry, away, away_until, opened, over; ; pressed, acting, asking, passkey, at
+    can_retry, away, away_until, opened, over; passkey_kept; pressed, acting, asking, passkey, at
 });

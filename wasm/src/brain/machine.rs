@@ -48,6 +48,8 @@ const CODE_MS: u32 = 45_000;
 const START_MS: u32 = 180_000;
 const END_MS: u32 = 60_000;
 const ACT_MS: i64 = 5_000;
+/// How long a click waits for what covers its place.
+const COVERED_MS: i64 = 500;
 const SILENT_PAGE_MS: i64 = 5_000;
 const AWAY_MS: i64 = 60_000;
 const IDLE_MS: i64 = 5_000;
@@ -510,7 +512,10 @@ impl Brain {
         };
         flow.document_mut(document_id).unanswered = false;
         let arrived = outcome == Outcome::Done;
+        // Its place may be sliding in: it counts as not answered yet, for a moment.
+        let is_early = outcome == Outcome::Covered && matches!(acting.what, Act::Press(_));
         match acting.what {
+            _ if is_early => flow.acting = Some(acting),
             Act::FillUserName => {
                 let document = flow.document_mut(document_id);
                 if !arrived && outcome != Outcome::ValueLost {
@@ -538,7 +543,7 @@ impl Brain {
                         flow.step(step, StepProgress::Done);
                     }
                 } else {
-                    flow.pressed = None;
+                    flow.not_pressed(purpose);
                     let document = flow.document_mut(document_id);
                     document.attempts += 1;
                     if purpose == Purpose::Submit {
@@ -548,6 +553,9 @@ impl Brain {
             }
         }
         self.forget_wake(&name_of("act", tab_id));
+        if is_early {
+            self.wake_at(name_of("act", tab_id), self.now + COVERED_MS);
+        }
         let here = self.pages.get(&tab_id).filter(|page| page.document_id == document_id);
         match (here.map(|page| (page.origin, page.url.clone())), snapshot) {
             (Some((origin, url)), Some(snapshot)) if snapshot.top => {
@@ -569,8 +577,8 @@ impl Brain {
                     let document = flow.document_mut(&acting.document_id);
                     document.attempts += 1;
                     document.unanswered = false;
-                    if matches!(acting.what, Act::Press(_)) {
-                        flow.pressed = None;
+                    if let Act::Press(purpose) = acting.what {
+                        flow.not_pressed(purpose);
                     }
                     self.out.push(Effect::Look { tab_id });
                 }

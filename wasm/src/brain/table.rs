@@ -191,7 +191,7 @@ conditions! {
     StayOfOther = "it is about another account";
     Replacing = "the next credential in line is being issued";
     Unusable = "we hold a passkey, and it cannot be used here";
-    DoorShut = "we hold a passkey, and the browser does not hand requests for it over yet";
+    DoorShut = "the account has a passkey, and the browser does not hand requests for it over yet";
     WantsPasskey = "we hold a passkey, and the page has not been answered with it";
     WantsPasskeyListed = "we hold a passkey, and have not looked at the list yet";
     WantsOther = "we hold another credential";

@@ -136,11 +136,11 @@ impl Brain {
     /// Opens the door when a sign-in needs it, and shuts it as soon as none does.
     pub(super) fn mind_door(&mut self) {
         let is_needed = self.state.flows.iter().any(|flow| {
-            let credential = match self.grant(flow.tenant_id) {
-                Grant::Held { credential, .. } => credential,
-                Grant::Pending | Grant::None => flow.credential,
-            };
-            may_ask(flow, self.now) && flow.passkey != Passkey::Unusable && credential == CredentialKind::Passkey
+            if self.wants_passkey(flow) {
+                may_ask(flow, self.now) && flow.passkey != Passkey::Unusable
+            } else {
+                is_kept_from(flow, self.now)
+            }
         });
         let is_open = match self.door {
             Door::Missing => return,
@@ -158,10 +158,20 @@ impl Brain {
         }
     }
 
+    /// Whether a sign-in has a passkey, as far as is known.
+    fn wants_passkey(&self, flow: &Flow) -> bool {
+        let credential = match self.grant(flow.tenant_id) {
+            Grant::Held { credential, .. } => credential,
+            Grant::Pending | Grant::None => flow.credential,
+        };
+        credential == CredentialKind::Passkey
+    }
+
     /// The sign-in whose page asks.
     fn asker(&self, request: &PasskeyRequest) -> Asker {
         let mut asker = Asker::Nobody;
-        let at_its_host = |flow: &&Flow| may_ask(flow, self.now) && flow.at == Some(request.origin);
+        let at_its_host =
+            |flow: &&Flow| self.wants_passkey(flow) && may_ask(flow, self.now) && flow.at == Some(request.origin);
         for flow in self.state.flows.iter().filter(at_its_host) {
             let page = self.pages.get(&flow.tab_id).filter(|page| page.origin == request.origin);
             let seen = page.filter(|page| page.view == View::Passkey);
@@ -276,6 +286,12 @@ enum Asker {
 /// Whether a sign-in is at a point at which its page may ask for the passkey.
 const fn may_ask(flow: &Flow, now: i64) -> bool {
     flow.is_running() && !flow.away && !flow.passkey_answered && !flow.passkey_failed && now < flow.passkey_until
+}
+
+/// Whether the browser would ask the person for a passkey that this sign-in does not use: what its page asks is taken
+/// through the door and refused, so that the page offers the other ways.
+const fn is_kept_from(flow: &Flow, now: i64) -> bool {
+    flow.passkey_kept && flow.is_running() && !flow.away && now < flow.passkey_until
 }
 
 /// Whether a page asks for what its server wrote: the same text, or the bytes of that text.
