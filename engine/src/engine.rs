@@ -6,8 +6,8 @@ use std::{
 };
 
 use latchkey_protocol::{
-    CredentialKind, CredentialPlan, Document, ErrorBody, FillField, LeaseState, LeaseSummary, Progress, Secret, TenantHint,
-    TenantSummary, cloud::SignInOrigin,
+    CredentialKind, CredentialPlan, Document, ErrorBody, FillField, LeaseState, LeaseSummary, Progress, Secret,
+    TenantHint, TenantSummary, cloud::SignInOrigin,
 };
 use secrecy::ExposeSecret as _;
 use serde_json::json;
