@@ -39,15 +39,15 @@ const SELECTORS = {
   password_error: '#passwordError,#idSpan_SAOTCC_Error_OTC',
   to_organization: '#redirectToIdpLink',
   self_submitting: '[name=hiddenform]',
-  busy: '.lightbox-cover.disable-lightbox',
+  busy: '.disable-lightbox',
 };
 const FIELDS = ['password', 'access_pass', 'user_name', 'code'];
 const STEPS = ['user_name', 'password', 'access_pass', 'tiles', 'work_tile', 'credentials', 'stay_text'];
 const { runtime } = chrome;
-const all = (selector, within = document) => [...within.querySelectorAll(selector)];
+const all = (selector) => [...document.querySelectorAll(selector)];
 // The prototypes' accessors: what a page names its fields can shadow an element's own.
 const accessor = (of, name) => Object.getOwnPropertyDescriptor(of.prototype, name);
-const value = accessor(HTMLInputElement, 'value');
+const held = accessor(HTMLInputElement, 'value');
 const action = accessor(HTMLFormElement, 'action');
 const method = accessor(HTMLFormElement, 'method');
 const isInput = (node) => node instanceof HTMLInputElement;
@@ -55,40 +55,53 @@ const isEnabled = (node) => !node.matches(':disabled,[aria-disabled=true]');
 const numbers = new WeakMap();
 const observer = new MutationObserver(soon);
 // Until somebody asks, a glance is enough.
-let closely = false;
-let count = 0, config, pending, reported;
+let asked = false;
+let last = 0;
+let config;
+let pending;
+let later;
+let reported;
 
 const isDecoy = (node) => node.matches('input[tabindex="-1"]') || node.closest('.moveOffScreen,[aria-hidden=true]');
 
+// Nobody sees what is a speck, stands beside the document, or is cut off by a box around it.
 function isVisible(node) {
-  if (isDecoy(node)) return false;
-  const { width, height } = node.getBoundingClientRect();
-  return width && height && node.checkVisibility({ checkOpacity: true, checkVisibilityCSS: true });
+  if (isDecoy(node) || !node.checkVisibility({ checkOpacity: true, checkVisibilityCSS: true })) return false;
+  for (let at = node; at !== document.body && at; at = at.parentElement) {
+    const { width, height, right, bottom } = at.getBoundingClientRect();
+    const isGone = width < 9 || height < 9 || right + scrollX <= 0 || bottom + scrollY <= 0;
+    if (isGone && (at === node || getComputedStyle(at).overflow !== 'visible')) return false;
+  }
+  return true;
 }
 
 // Not see-through, and nothing lies over it.
 function isClear(node, glancing) {
   let opacity = 1;
-  for (let at = node; at; at = at.parentElement) opacity *= getComputedStyle(at).opacity;
+  for (let at = node; at; at = at.parentElement) {
+    const style = getComputedStyle(at);
+    opacity *= /opacity|blur|url|gradient/.test(style.filter + style.maskImage) ? 0 : style.opacity;
+  }
   // A link that is broken over two lines has its middle in neither of them.
   const { left, top, width, height } = node.getClientRects()[0];
-  return opacity >= .7 && (glancing ? [.5] : [.5, .2, .8]).every((part) => {
-    const x = left + width * part, y = top + height * part;
+  const parts = glancing ? [.5] : [.2, .5, .8];
+  const veils = glancing ? [] : veilsOver(node);
+  // What a popover lays behind itself is neither a node nor hit.
+  return opacity >= .7 && !document.querySelector(':popover-open') && parts.every((across) => parts.every((down) => {
+    const x = left + width * across, y = top + height * down;
     // Outside the window there is nothing to hit.
     const hit = document.elementFromPoint(x, y);
-    return hit ? node.contains(hit) && (glancing || !isVeiled(node, x, y)) : glancing;
-  });
+    return hit ? node.contains(hit) && !veils.some((veil) => veil.left < x && x < veil.right && veil.top < y && y < veil.bottom) : glancing;
+  }));
 }
 
 // What lets clicks through is never hit, and can still hide what is below.
-function isVeiled(node, x, y) {
-  return all('body *').some((veil) => {
+function veilsOver(node) {
+  return all('*').filter((veil) => {
     const style = getComputedStyle(veil);
-    if (style.pointerEvents !== 'none' || veil.contains(node) || !veil.checkVisibility({ checkOpacity: true })) return;
-    const { left, right, top, bottom } = veil.getBoundingClientRect();
-    return left < x && x < right && top < y && y < bottom
-      && (style.backgroundImage !== 'none' || !/a.*, 0\)$/.test(style.backgroundColor) || veil.matches('img,svg,canvas,video'));
-  });
+    return style.pointerEvents === 'none' && !veil.contains(node) && veil.checkVisibility({ checkOpacity: true })
+      && (style.backgroundImage !== 'none' || !/a.*, 0\)$/.test(style.backgroundColor) || veil.matches('iframe,img,svg,canvas,video'));
+  }).map((veil) => veil.getBoundingClientRect());
 }
 
 // Where the form and each of its buttons (they may stand outside it) lead; somewhere else if any of them does. A form
@@ -105,11 +118,22 @@ function formOrigin(node) {
 
 // What the server wrote; it stays as it is.
 function serverConfig() {
-  const text = config ? '' : all('script:not([src])').find((script) => script.text.includes('$Config'))?.text;
-  const find = (name) => RegExp(`"${name}":\\s*"?([^",}]+)`).exec(text)?.[1];
-  if (text) config = { error_code: find('sErrorCode'), post_url: find('urlPost'), challenge: find('sFidoChallenge') };
+  const written = config ? '' : all('script:not([src])').map((script) => script.text).filter((text) => text.includes('$Config')).join();
+  const read = (name) => RegExp(`\\b${name}["']?\\s*:\\s*["']?([^"',}\\s]+)`).exec(written)?.[1];
+  if (written) {
+    config = {
+      page_id: read('pgid'), error_code: read('sErrorCode') ?? errorNumber(read('strServiceExceptionMessage')),
+      post_url: read('urlPost'), challenge: read('sFidoChallenge'), posted_name: read('sPOST_Username'),
+    };
+  }
   return config;
 }
+
+const errorNumber = (text) => /AADSTS(\d+)/.exec(text)?.[1];
+
+// The accounts to choose from; a node inside another one of the same name is the same one.
+const accounts = () => all('#tilesHolder [data-test-id]').filter((tile) => isVisible(tile)
+  && tile.parentElement.closest('[data-test-id]')?.dataset.testId !== tile.dataset.testId);
 
 const circumstances = () => ({
   page_id: document.querySelector('meta[name=PageID]')?.content,
@@ -125,42 +149,42 @@ function glance() {
 }
 
 function look() {
-  const elements = [], marks = [], seen = {};
+  const elements = [];
+  const marks = [];
+  const seen = {};
   for (const key in SELECTORS) {
     const nodes = all(SELECTORS[key]);
     if (!nodes.length) continue;
-    const visible = seen[key] = nodes.filter(isVisible);
-    const node = visible[0] ?? nodes[0], input = isInput(node);
+    const shown = seen[key] = nodes.filter(key === 'busy' ? (node) => node.checkVisibility() : isVisible);
+    const node = shown[0] ?? nodes[0];
+    const field = isInput(node);
     const element = {
       key,
       count: nodes.length,
-      visible: visible.length,
+      visible: shown.length,
       enabled: isEnabled(node),
       read_only: !!node.readOnly,
-      clear: !!visible.length && (!FIELDS.includes(key) || isClear(node, true)),
+      clear: !!shown.length && (!FIELDS.includes(key) || isClear(node, true)),
       input_type: node.type,
-      empty: input && !value.get.call(node),
+      empty: !(field ? held.get.call(node) : node.textContent.trim()),
     };
-    for (const each of visible) numbers.has(each) || numbers.set(each, ++count);
-    marks.push([key, nodes.length, visible.map((each) => numbers.get(each)), element.enabled, element.read_only, element.input_type]);
-    if (input && key === 'user_name') element.value = value.get.call(node);
+    for (const each of shown) if (!numbers.has(each)) numbers.set(each, ++last);
+    marks.push([key, nodes.length, shown.map((each) => numbers.get(each)), element.enabled, element.read_only, element.input_type]);
+    if (field && key === 'user_name') element.value = held.get.call(node);
     elements.push(element);
   }
   const name = seen.identity?.[0];
   const page = {
     views: all('[data-viewid]').filter(isVisible).map((view) => view.dataset.viewid),
     identity: name && (name.title || name.textContent.trim()),
-    tiles: all('#tilesHolder [data-test-id]').map((tile) => tile.dataset.testId),
+    tiles: accounts().map((tile) => tile.dataset.testId),
     form_origin: formOrigin([...FIELDS, 'primary'].flatMap((key) => seen[key] ?? [])[0]),
   };
-  const here = circumstances();
-  return {
-    fingerprint: JSON.stringify([location.origin, here.page_id, page, marks]),
-    ...here,
-    ...page,
-    ...serverConfig(),
-    elements,
-  };
+  const sight = { ...serverConfig(), ...page, ...circumstances(), elements };
+  sight.page_id ??= config?.page_id;
+  sight.error_code ??= errorNumber(seen.service_error?.[0]?.textContent);
+  sight.fingerprint = JSON.stringify([page, location.origin, sight.page_id, marks]);
+  return sight;
 }
 
 function soon() {
@@ -169,15 +193,18 @@ function soon() {
 
 function report() {
   pending = 0;
+  clearTimeout(later);
   // Without an id the extension was updated or removed.
   if (!runtime.id) return observer.disconnect();
-  const snapshot = closely ? look() : glance();
+  const sight = asked ? look() : glance();
+  // Not all that changes a page is told: a style sheet that comes late, a value that a script sets.
+  if (asked) later = setTimeout(soon, 1000);
   // A form that has not been built is not news; one that is never built is.
-  if (!closely && !snapshot.elements.length && snapshot.page_id === 'ConvergedSignIn') return;
-  if (reported === (reported = !closely || JSON.stringify(snapshot))) return;
-  if (!closely) observer.disconnect();
+  if (!asked && !sight.elements.length && sight.page_id === 'ConvergedSignIn') return;
+  if (reported === (reported = !asked || JSON.stringify(sight))) return;
+  if (!asked) observer.disconnect();
   // A worker that was stopped has not heard it.
-  runtime.sendMessage({ type: 'page_seen', closely, snapshot }).catch(() => {})
+  runtime.sendMessage({ type: 'page_seen', closely: asked, snapshot: sight }).catch(() => {})
     .then((wanted) => (wanted ? lookClosely() : wanted ?? setTimeout(lookClosely, 500)));
 }
 
@@ -189,7 +216,7 @@ function watch() {
 
 function lookClosely() {
   for (const type of ['visibilitychange', 'transitionend', 'animationend']) document.addEventListener(type, soon);
-  closely = true;
+  asked = true;
   reported = null;
   watch();
 }
@@ -198,14 +225,13 @@ function lookClosely() {
 function target({ origin, fingerprint, key, tile }) {
   const isOurs = (at) => runtime.getManifest().host_permissions.includes(`${at}/*`);
   if (!isOurs(origin) || self !== top || location.origin !== origin || look().fingerprint !== fingerprint) return 'page_changed';
-  let nodes = all(SELECTORS[key]).filter(isVisible);
-  if (tile) nodes = nodes.flatMap((node) => all('[data-test-id]', node)).filter((node) => node.dataset.testId === tile && isVisible(node));
+  const nodes = tile ? accounts().filter((node) => node.dataset.testId === tile) : all(SELECTORS[key]).filter(isVisible);
   const [node] = nodes;
   if (nodes.length !== 1 || !isEnabled(node)) return 'not_there';
   // The passkey's page stands on one of our hosts and answers to another.
   if (!isOurs(formOrigin(node) ?? origin)) return 'page_changed';
   if (!isClear(node)) node.scrollIntoView({ block: 'center', behavior: 'instant' });
-  return isClear(node) ? node : 'covered';
+  return !isClear(node) ? 'covered' : node;
 }
 
 function frame() {
@@ -220,24 +246,30 @@ async function act(order) {
   const node = target(order);
   if (!node.nodeType) return node;
   if (order.type === 'click') {
-    node.click();
+    // What is no button itself may hold the one that listens: what a person would hit.
+    const { left, top, width, height } = node.getClientRects()[0];
+    const hit = document.elementFromPoint(left + width / 2, top + height / 2);
+    (!node.matches('a,button,input,[role=button]') && hit.click ? hit : node).click();
     return 'done';
   }
   if (!isInput(node) || node.readOnly) return 'not_there';
-  // A field that never stands still is not what a person sees.
-  let frames = 60, still = 0, place;
-  while (still < 4) {
+  node.focus({ preventScroll: true });
+  // A field that never stands still, or does not keep the focus, is not what a person sees.
+  let frames = 60;
+  let still = 0;
+  let place;
+  while (still < 8) {
+    if (document.activeElement !== node) return 'page_changed';
     if (!frames--) return 'covered';
     still = place === (place = JSON.stringify(node.getBoundingClientRect())) ? still + 1 : 0;
     await frame();
   }
-  node.focus({ preventScroll: true });
-  // The page has been told of the focus, and may have changed, or taken it away, on hearing it.
-  if (target(order) !== node || document.activeElement !== node) return 'page_changed';
-  value.set.call(node, order.value);
+  // The page has been told of the focus, and may have changed on hearing it; a person may have gone to another tab.
+  if (target(order) !== node || (document.hidden && order.key !== 'user_name')) return 'page_changed';
+  held.set.call(node, order.value);
   for (const type of ['input', 'change']) node.dispatchEvent(new Event(type, { bubbles: true }));
   await frame();
-  return node.isConnected && value.get.call(node) === order.value ? 'done' : 'value_lost';
+  return node.isConnected && held.get.call(node) === order.value ? 'done' : 'value_lost';
 }
 
 runtime.onMessage.addListener((order, sender, answer) => {

@@ -103,7 +103,7 @@ elements! {
     /// A form that submits itself ('Working…').
     SelfSubmitting = "self_submitting", "[name=hiddenform]";
     /// The cover that lies over a view while the page works.
-    Busy = "busy", ".lightbox-cover.disable-lightbox";
+    Busy = "busy", ".disable-lightbox";
 }
 
 impl ElementKey {

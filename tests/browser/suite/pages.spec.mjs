@@ -49,7 +49,7 @@ const shownBy = {
   'user-name-refused-before': [pass('username-error-50034', { fills: ['1/loginfmt'], clicks: [NEXT] })],
   'user-name-ours': [pass('username-prefilled', { clicks: [NEXT] })],
   'user-name-no-button': [pass('username-prefilled', { change: [remove, '#idSIButton9'], says: 'page_unknown' })],
-  'secret-of-nobody': [pass('access-pass', { change: [remove, '#displayName'], says: ['status_page', 'page_unknown'] })],
+  'secret-of-nobody': [password('password', { change: [remove, '#displayName'], says: ['status_page', 'page_unknown'] })],
   'secret-of-nobody-for-long': [password('password', { change: [remove, '#displayName'], says: 'page_unknown' })],
   'secret-of-other-account': [pass('password-other-user', { clicks: [BACK] }), pass('access-pass', { user: 'kim@contoso.com', clicks: [BACK] })],
   'secret-of-other-account-no-way-back': [pass('password-other-user', { change: [remove, '#idBtn_Back'], says: 'page_other_account' })],

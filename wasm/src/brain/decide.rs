@@ -190,7 +190,8 @@ fn identity(page: &Page) -> Option<&str> {
 }
 
 /// Whether a page that names nobody is our sign-in all the same: the pass view may leave the banner out, and then either
-/// this document had the user name from us or its address carries it. A password never goes to a page that names nobody.
+/// this document had the user name from us, or its address carries it, or the server was given it. A password never goes
+/// to a page that names nobody.
 fn is_for_us(flow: &Flow, page: &Page, field: FillField) -> bool {
     let named_by_us = flow.document(&page.document_id).is_some_and(|document| document.user_name_filled);
     let named_in_address = || {
@@ -198,7 +199,9 @@ fn is_for_us(flow: &Flow, page: &Page, field: FillField) -> bool {
             .user_name
             .is_some_and(|user_name| is_same_account(&user_name, &flow.user_name))
     };
-    field == FillField::AccessPass && (named_by_us || named_in_address())
+    let named_to_server =
+        || page.snapshot.posted_name.as_deref().is_some_and(|name| is_same_account(name, &flow.user_name));
+    field == FillField::AccessPass && (named_by_us || named_to_server() || named_in_address())
 }
 
 /// Everything that a line of the table may ask about.
@@ -268,6 +271,16 @@ impl Look<'_> {
             When::Submitted => self.is_submitted(),
             When::Emptied => self.is_written() && self.is_empty(),
             When::Written => self.is_written(),
+            When::RefusedHere => {
+                self.is_written()
+                    && code(self.snapshot).is_none()
+                    && self.says(Key::PasswordError)
+                    && self.here.is_some_and(|document| document.submitted)
+            }
+            When::ButtonOff => {
+                (self.page.view == View::UserName || self.is_written())
+                    && self.snapshot.visible(Key::Primary).is_some_and(|button| !button.enabled)
+            }
             When::Refused => !self.may_try_again() && self.is_refused(),
             When::AsksAgain => {
                 !self.may_try_again()
@@ -376,6 +389,11 @@ impl Look<'_> {
         self.snapshot.visible(key).is_some_and(|element| element.visible == 1 && element.enabled)
     }
 
+    /// Whether an element for words holds any.
+    fn says(&self, key: Key) -> bool {
+        self.snapshot.visible(key).is_some_and(|element| !element.empty)
+    }
+
     fn lasts(&self, limit: i64) -> bool {
         self.now.saturating_sub(self.page.since) >= limit
     }
@@ -391,7 +409,7 @@ impl Look<'_> {
 
     /// Whether the page says that it does not know our name, and that is news.
     fn is_unknown(&self) -> bool {
-        let refused = self.snapshot.visible(Key::UserNameError).is_some() || code(self.snapshot) == Some(UNKNOWN_USER);
+        let refused = self.says(Key::UserNameError) || code(self.snapshot) == Some(UNKNOWN_USER);
         refused && !self.may_try_again() && (self.pressed_here() || self.nexts() == 0)
     }
 
@@ -475,7 +493,7 @@ impl Look<'_> {
     fn is_refused(&self) -> bool {
         match code(self.snapshot) {
             Some(number) => meaning(number).is_none_or(|meaning| meaning.after != After::GoOn),
-            None => self.snapshot.visible(Key::PasswordError).is_some(),
+            None => self.says(Key::PasswordError),
         }
     }
 
@@ -498,7 +516,14 @@ fn meaning(number: u32) -> Option<&'static Meaning> {
 
 /// The number of an error that the page was loaded with, if it refuses anything.
 fn code(snapshot: &Snapshot) -> Option<u32> {
-    let text = snapshot.error_code.as_deref()?;
+    let text = match snapshot.error_code.as_deref()? {
+        // A pass that is the second factor is refused by name.
+        "AccessPassBlockedByPolicy" => "130502",
+        "InvalidAccessPass" => "130503",
+        "AccessPassExpired" => "130504",
+        "AccessPassAlreadyUsed" => "130505",
+        text => text,
+    };
     let is_number = (1..=8).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
     let number = is_number.then(|| text.parse().ok()).flatten()?;
     (!NO_REFUSAL.contains(&number)).then_some(number)

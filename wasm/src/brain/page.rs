@@ -107,7 +107,12 @@ impl View {
             Sign::Asks(key) => sees(key) && boxes == 0,
             Sign::AsksBoth(first, second) => sees(first) && sees(second) && boxes == 0,
             Sign::Has(key) => snapshot.has(key),
-            Sign::Path(end) => path.ends_with(end),
+            // Microsoft does not tell capital letters from small ones there.
+            Sign::Path(end) => {
+                let path = path.strip_suffix('/').unwrap_or(path);
+                let start = path.len().saturating_sub(end.len());
+                path.get(start..).is_some_and(|tail| tail.eq_ignore_ascii_case(end))
+            }
             Sign::PageId(id) => page_id == Some(id),
             Sign::ViewId(id) => snapshot.views.iter().any(|view| view == id),
             Sign::Twice => snapshot.views.len() > 1 || boxes > 1,

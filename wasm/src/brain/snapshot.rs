@@ -7,7 +7,8 @@
 //! - `count` = number of nodes that `querySelectorAll` finds. A key without a node is left out of `elements`.
 //! - `visible` = number of those that a person can see: connected, neither the node nor an ancestor has the class
 //!   `moveOffScreen` or `aria-hidden="true"`, `checkVisibility({opacityProperty: true, visibilityProperty: true})`,
-//!   width and height above zero; for `input` elements also `tabindex` other than `-1`.
+//!   more than a speck in size, not beside the document, not cut off by a box around it; for `input` elements also
+//!   `tabindex` other than `-1`. The cover of a page at work counts as soon as it is displayed.
 //! - all other fields describe the first visible node, or the first node when none is visible.
 //! - `clear` = product of the opacity up the ancestor chain is at least 0.7, and `elementFromPoint` at the middle of
 //!   the node is that node or inside it.
@@ -33,12 +34,14 @@ use crate::{
 pub struct Snapshot {
     /// What must not change between looking and acting; made and read by `content.js` alone.
     pub fingerprint: String,
-    /// `content` of `meta[name=PageID]`.
+    /// `content` of `meta[name=PageID]`, else `pgid` from the text of the inline `$Config` script.
     pub page_id: Option<String>,
-    /// `sErrorCode` from the text of the inline `$Config` script, when there is one: digits.
+    /// `sErrorCode` from the same text, else the digits behind `AADSTS` in the message of an error page.
     pub error_code: Option<String>,
     /// `urlPost` from the same text: a path or an address, which names the tenant.
     pub post_url: Option<String>,
+    /// `sPOST_Username` from the same text: the account that the server was given before it wrote the page.
+    pub posted_name: Option<String>,
     /// `sFidoChallenge` from the same text: what the page asks a passkey to sign, so that its request is told from
     /// that of any other page.
     pub challenge: Option<String>,
@@ -98,7 +101,7 @@ pub struct Element {
     /// `type` of an input.
     #[serde(default)]
     pub input_type: Option<String>,
-    /// Whether an input's value is empty.
+    /// Whether an input's value is empty, or that of another element its text.
     #[serde(default)]
     pub empty: bool,
     /// The value, for [`ElementKey::UserName`] only. Never of any other input.
@@ -107,7 +110,7 @@ pub struct Element {
 }
 
 fields!(Snapshot {
-    ; fingerprint, page_id, error_code, post_url, challenge, elements, views, identity, tiles, form_origin, top, ready, on_screen, focused
+    ; fingerprint, page_id, error_code, post_url, posted_name, challenge, elements, views, identity, tiles, form_origin, top, ready, on_screen, focused
 });
 fields!(Element { key; count, visible, enabled, read_only, clear, input_type, empty, value });
 names!(Ready { "loading" = Loading, "interactive" = Interactive, "complete" = Complete });

@@ -102,8 +102,18 @@ pub const SIGNS: &[Recognition] = &[
     on(NO_NAME, Sign::Sees(Key::ServiceError), Error),
     on(NO_NAME, Sign::Has(Key::SelfSubmitting), Loading),
     on(NO_NAME, Sign::Sees(Key::ProofUp), ProofUp),
-    on(NO_NAME, Sign::AsksBoth(Key::StaySignedInText, Key::StaySignedInBox), StaySignedIn),
+    on(SIGN_IN, Sign::AsksBoth(Key::StaySignedInText, Key::StaySignedInBox), StaySignedIn),
+    on(SIGN_IN, Sign::ViewId("14"), DeviceCode),
+    on(SIGN_IN, Sign::ViewId("22"), ChangePassword),
+    on(SIGN_IN, Sign::ViewId("25"), Consent),
+    on(SIGN_IN, Sign::ViewId("26"), Error),
+    on(SIGN_IN, Sign::ViewId("32"), ProofUp),
+    on(SIGN_IN, Sign::ViewId("34"), ConditionalAccess),
+    on(SIGN_IN, Sign::ViewId("35"), ConditionalAccess),
+    on(SIGN_IN, Sign::ViewId("36"), ConditionalAccess),
+    on(SIGN_IN, Sign::ViewId("43"), ConfirmApplication),
     on(SIGN_IN, Sign::ViewId("48"), Captcha),
+    on(SIGN_IN, Sign::ViewId("59"), ProofUp),
     on(EITHER, Sign::Sees(Key::AccessPass), AccessPass),
     on(FACTOR, Sign::Sees(Key::Code), Code),
     on(FACTOR, Sign::Sees(Key::Methods), Methods),
@@ -181,6 +191,8 @@ conditions! {
     Submitted = "the credential was sent";
     Emptied = "the credential was written and is not there any more";
     Written = "the credential is written";
+    RefusedHere = "the credential was sent, and the page says that it is wrong without being loaded again";
+    ButtonOff = "its button is disabled";
     Refused = "Microsoft refused";
     AsksAgain = "the credential was sent before, and the page says nothing";
     NotYet = "the account is still being activated";
@@ -304,6 +316,7 @@ rows! {
     later "user-name-unanswered-for-long": &[UserName], UnansweredForLong => Then::Tell(Word::PageChanging);
     later "user-name-unanswered": &[UserName], Unanswered => Then::Wait(Word::StatusSubmitted);
     page "user-name-ours": &[UserName], Always => Then::Click(Key::Primary, Purpose::Next);
+    later "user-name-button-off": &[UserName], ButtonOff => Then::Wait(Word::StatusPage);
     page "user-name-no-button": &[UserName], Always => Then::Tell(Word::PageUnknown);
 
     later "unanswered-for-long": EVERY, UnansweredForLong => Then::Tell(Word::PageChanging);
@@ -329,9 +342,11 @@ rows! {
     page "pass-no-password": &[AccessPass], WantsPassword => Then::Tell(Word::PageNoPassword);
     later "code-refused-here": &[Code], CodeRefusedHere => Then::Tell(Word::PageCodeRefused);
     page "code-refused": &[Code], CodeRefused => Then::Offer(Word::PageCodeRefused);
+    later "secret-refused-here": SECRET, RefusedHere => Then::Tell(Word::RefusedNoNumber);
     later "secret-sent": TYPED, Submitted => Then::Wait(Word::StatusSubmitted);
     later "secret-taken-away": TYPED, Emptied => Then::Tell(Word::PageRefusesValue);
     later "secret-written": TYPED, Written => Then::Click(Key::Primary, Purpose::Submit);
+    later "secret-button-off": TYPED, ButtonOff => Then::Wait(Word::StatusPage);
     later "secret-no-button": TYPED, Written => Then::Tell(Word::PageUnknown);
     page "secret-refused": SECRET, Refused => Then::ByNumber(Word::RefusedOther);
     later "secret-asked-again": TYPED, AsksAgain => Then::Offer(Word::PageAsksAgain);

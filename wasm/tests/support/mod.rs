@@ -90,7 +90,7 @@ pub fn seen(key: ElementKey) -> Element {
         read_only: false,
         clear: true,
         input_type: None,
-        empty: true,
+        empty: !matches!(key, ElementKey::UserNameError | ElementKey::PasswordError),
         value: None,
     }
 }
