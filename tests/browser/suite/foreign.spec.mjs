@@ -209,6 +209,7 @@ async function signsIn(options) {
   await open({ options });
   await until('‘No’ is pressed', () => posts.some(({ path }) => path === '/kmsi'), 60_000)
     .catch(async (error) => { throw new Error(`${error.message}\n${JSON.stringify(posts)}\n--- the popup shows ---\n${await popup.text()}`); });
+  await page.waitForURL(`${HOST}/kmsi`);
   const [login, stay] = posts;
   expect(login).toMatchObject({ path: '/common/login', login: account, passwd: '', ps: '56', touched: '' });
   if (options.first !== 'tiles' && options.first !== 'pass') expect(login.loginfmt.toLowerCase()).toBe(account);
