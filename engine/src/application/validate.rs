@@ -19,7 +19,7 @@ use super::{credential, registration};
 use crate::{
     Engine, EngineError, Inspection, Need, Rules, TenantHealth,
     graph::{Answer, Capabilities, Page, Priority, Request, Session},
-    oath::OathObstacle,
+    oath::{self, OathObstacle},
     passkey::Obstacle,
     store::{self, BreakGlassRow, TenantRow, applications},
 };
@@ -389,11 +389,13 @@ struct ServicePlan {
 
 /// P1 and P2, by the names of service plans.
 fn licences(skus: Option<Vec<Sku>>, tenant: &TenantRow, rules: &Rules) -> Vec<Check> {
+    let has_codes = oath::is_chosen(rules);
     let Some(skus) = skus else {
+        let codes = ", so it is unknown whether there is the Entra ID P1 that one-time codes need";
         return vec![Check::new(
             "licences",
             CheckState::Unseen,
-            "the tenant's licences could not be read",
+            format!("the tenant's licences could not be read{}", if has_codes { codes } else { "" }),
             Some("Grant Organization.Read.All."),
         )];
     };
@@ -406,7 +408,14 @@ fn licences(skus: Option<Vec<Sku>>, tenant: &TenantRow, rules: &Rules) -> Vec<Ch
     let has_p2 = plans.contains("AAD_PREMIUM_P2");
     let has_p1 = has_p2 || plans.contains("AAD_PREMIUM");
     vec![
-        if has_p2 {
+        if has_codes && !has_p1 {
+            Check::new(
+                "licences",
+                CheckState::Warning,
+                "no Entra ID P1 or P2, which one-time codes need",
+                Some("Buy Entra ID P1, or take `one_time_codes_beta` out of the configuration."),
+            )
+        } else if has_p2 {
             Check::good("licences", "Entra ID P2")
         } else {
             Check::good("licences", if has_p1 { "Entra ID P1" } else { "no Entra ID P1 or P2" })

@@ -1,5 +1,6 @@
 //! What a connected tenant can do, one line each.
 
+use entra_sim::directory::Licence;
 use latchkey_engine::{BreakGlassName, BreakGlassSettings, Check, CheckState, Engine, Entitlement, Validation};
 use latchkey_protocol::{CredentialKind, ErrorCode};
 use serde_json::{Value, json};
@@ -304,4 +305,28 @@ async fn a_validation_of_the_same_day_is_a_preflight() {
     let lease = lab.start(&engine, FABRIKAM).await.unwrap();
     assert_eq!(lab.round_trips(), ["POST /v1.0/$batch"]);
     engine.end_lease(lease.lease_id, &PERSON, QUIET).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_licence_that_one_time_codes_need_is_looked_at_and_never_guessed() {
+    let lab = Lab::new().await;
+    let mut settings = lab.settings();
+    settings.policy.everywhere.one_time_codes_beta = Some(true);
+    let engine = lab.try_engine(settings).await.unwrap();
+    engine.add_tenant(lab.wish(FABRIKAM), &PERSON, QUIET).await.unwrap();
+    let found = of(&engine.validate_tenant(FABRIKAM).await.unwrap(), "licences").clone();
+    assert!(found.state == CheckState::Warning && found.found.contains("one-time codes need"), "{found:?}");
+
+    lab.change_tenant(FABRIKAM, |tenant| tenant.licence = Licence::P1);
+    let found = of(&engine.validate_tenant(FABRIKAM).await.unwrap(), "licences").clone();
+    assert_eq!((found.state, found.found.as_str()), (CheckState::Good, "Entra ID P1"));
+
+    lab.sim().faults.add(
+        serde_json::from_value(
+            json!({ "match": { "path_contains": "subscribedSkus" }, "kind": "status", "status": 403 }),
+        )
+        .unwrap(),
+    );
+    let found = of(&engine.validate_tenant(FABRIKAM).await.unwrap(), "licences").clone();
+    assert!(found.state == CheckState::Unseen && found.found.contains("unknown"), "{found:?}");
 }
