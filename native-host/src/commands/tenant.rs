@@ -10,7 +10,7 @@ use latchkey_engine::{
     AccountFound, BulkStep, Engine, Inspection, Need, NewCredential, NewTenant, PrepareAll, PreparedAccount,
     PreparedAll, Technician,
 };
-use latchkey_protocol::{CredentialKind, ErrorBody, TenantSummary};
+use latchkey_protocol::{CredentialKind, ErrorBody, ErrorCode, TenantSummary};
 use secrecy::SecretString;
 use serde_json::json;
 use uuid::Uuid;
@@ -301,7 +301,13 @@ fn show_prepared(account: &PreparedAccount, output: Output) {
     let what = if account.created { "created" } else { "checked" };
     output.marked(Mark::Good, format_args!("{}: {what}, dormant", account.user_name));
     for problem in &account.problems {
-        output.problem(Mark::Warning, problem);
+        if problem.code == ErrorCode::VerificationNeeded {
+            // Nothing went wrong: there is one more thing to do, and the account works without it.
+            let todo = "its passkey is not made yet: set a PIN, once, with latchkey pin set, and run latchkey prepare";
+            output.marked(Mark::Plain, format_args!("{todo}. Until then the next credential in line is used."));
+        } else {
+            output.problem(Mark::Warning, problem);
+        }
     }
 }
 

@@ -36,7 +36,8 @@ fn lab() -> (Lab, Tenant) {
     };
     lab.entra.sim.add_tenant(recipe);
     let tenant = lab.tenant("Tailspin");
-    lab.add(&tenant, &[]).succeeds();
+    let added = lab.add(&tenant, &[]).succeeds();
+    assert!(added.out.contains("latchkey pin set") && !added.out.contains("not verified"), "{}", added.out);
     (lab, tenant)
 }
 
@@ -192,6 +193,43 @@ fn host_with_system_bus(lab: &Lab) -> (Host, String) {
         .to_owned();
     command.env("DBUS_SYSTEM_BUS_ADDRESS", &address);
     (Host::spawn(command), address)
+}
+
+/// Every passkey that the directory has of the tenant's accounts.
+fn registered(lab: &Lab, tenant: &Tenant) -> usize {
+    let directory = lab.entra.sim.directory();
+    directory.tenant(&tenant.id).unwrap().users.values().map(|user| user.passkeys.len()).sum()
+}
+
+#[test]
+fn made_for_one_lease_and_deleted_at_its_end() {
+    let (lab, tenant) = lab();
+    converse(&lab, "pin set", &[("New PIN", PIN), ("The same again", PIN)]);
+    let configuration = lab.machine.home().join(".config/latchkey/config.toml");
+    std::fs::create_dir_all(configuration.parent().unwrap()).unwrap();
+    std::fs::write(configuration, "[access]\npasskeys = \"per_lease\"\n").unwrap();
+    let prepared = lab.latchkey(&["prepare"]).succeeds();
+    assert!(!prepared.out.contains("pin set"), "no standing key is wanted: {}", prepared.out);
+    assert_eq!(registered(&lab, &tenant), 0);
+
+    let mut host = lab.host();
+    host.hello();
+    let right = host.ask(&json!({ "verb": "verify_person", "pin": PIN }));
+    assert_eq!(right["reply"]["verified"], true, "{right}");
+    let lease = start(&mut host, &tenant);
+    assert_eq!(lease["credential"], "passkey", "{lease}\n{}", lab.machine.log());
+    let lease_id = lease["lease_id"].as_str().unwrap();
+    assert_eq!(registered(&lab, &tenant), 1);
+    let (answer, judged) = sign_in(&lab, &tenant, &mut host, lease_id);
+    assert!(judged.is_ok(), "{answer} {judged:?}");
+
+    let ended = host.ask(&json!({ "verb": "end_lease", "lease_id": lease_id }));
+    assert_eq!(ended["reply"]["lease"]["state"], "ended", "{ended}");
+    assert!(host.close().success());
+    assert_eq!(registered(&lab, &tenant), 0);
+    let listed = lab.latchkey(&["--json", "list", "--credentials"]).succeeds();
+    assert!(!listed.out.contains("passkey"), "{}", listed.out);
+    lab.assert_nobody_is_active_without_a_lease();
 }
 
 #[test]
