@@ -2,6 +2,7 @@
 // dormant. Run by `cargo xtask demo`, which starts the simulated Entra and the session around it.
 import fs from 'node:fs';
 import path from 'node:path';
+import { allowCodes, codesArrive, configure } from './codes.mjs';
 import { Browser, Entra, Machine } from './lab.mjs';
 import { mainJob } from './main-job.mjs';
 import { allowPasskeys, makePasskeys, PIN } from './passkeys.mjs';
@@ -15,6 +16,10 @@ if (credential === 'passkey') await allowPasskeys(entra, 'Contoso');
 // A tenant without passes: the password is what is left.
 if (credential === 'password') await entra.control('/sim/policies', { tenant: 'Contoso', pass_enabled: false });
 if (credential === 'password') await entra.pages({ proof_up: 'off' });
+if (credential === 'password-totp') {
+  await allowCodes(entra, 'Contoso');
+  configure(machine, '[access]\ncredential = "password_totp"\none_time_codes_beta = true\n');
+}
 say('registering the native messaging host');
 await machine.install();
 say('connecting Contoso');
@@ -23,6 +28,10 @@ if (credential === 'passkey') {
   say('setting a PIN and making the passkey, which takes Microsoft half a minute to know');
   await makePasskeys(machine);
   if (!DEMO_AUTO) say(`the PIN is ${PIN}`);
+}
+if (credential === 'password-totp') {
+  say('waiting until Microsoft knows the token, which takes it half a minute');
+  await codesArrive(machine, 'Contoso');
 }
 say(`opening the browser${DEMO_AUTO ? '' : '; click the Latchkey icon (or press Alt+Shift+K), then Enter'}`);
 const browser = await Browser.start(machine, { headless: !!DEMO_AUTO });

@@ -29,6 +29,8 @@ enum Credential {
     Passkey,
     /// A Temporary Access Pass
     Pass,
+    /// A password and a one-time code of an OATH token (beta)
+    PasswordTotp,
     /// A password: the tenant has no passes
     Password,
 }
@@ -38,6 +40,7 @@ impl Credential {
         match self {
             Self::Passkey => "passkey",
             Self::Pass => "pass",
+            Self::PasswordTotp => "password-totp",
             Self::Password => "password",
         }
     }
