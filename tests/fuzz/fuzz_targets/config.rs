@@ -22,7 +22,7 @@ fuzz_target!(|data: &[u8]| {
     let identity = lines.next().unwrap_or_else(|| UPN.to_owned());
     page.page_id = lines.next().or(page.page_id);
     page.views.extend(lines.take(8));
-    let refused = matches!(page.error_code.as_deref(), Some("50126" | "50053" | "50055" | "50034"));
+    let refused = matches!(page.error_code.as_deref(), Some("50126" | "50053" | "50055"));
     let foreign = !identity.is_empty() && !identity.trim().eq_ignore_ascii_case(UPN);
     let page = with_identity(page, &identity);
 
