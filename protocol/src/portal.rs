@@ -3,8 +3,11 @@
 //! A portal is told the tenant where it takes one (in the path or as `tid`; SharePoint has a host of its own per
 //! tenant), and the account always (`login_hint`), with `prompt=login` so that a session of somebody else in the same
 //! browser is not taken silently. A portal that ignores the hints sends people to the ordinary sign-in page all the same.
-//! A portal that does not exist in a cloud, or whose address there is not published, is not in the table. Source:
-//! Microsoft's documentation of the portals and of the national clouds (2025).
+//! A portal that does not exist in a cloud, or whose address there is not published, is not in the table.
+//!
+//! Sources: Microsoft's documentation of the portals, of the national clouds' endpoints for Microsoft 365 (DoD as of March
+//! 2026), Entra, Intune, Teams, Power Platform and Defender. The addresses of Exchange, Defender and Purview in China are
+//! from administrators' lists alone (msportals.io, 2026), which agree with one another.
 
 use uuid::Uuid;
 
@@ -98,19 +101,25 @@ impl Portal {
             (Self::Azure, China) => "https://portal.azure.cn/{tenant}",
             (Self::Entra, Global) => "https://entra.microsoft.com/{tenant}",
             (Self::Entra, UsGovernment | UsGovernmentDod) => "https://entra.microsoft.us/{tenant}",
+            (Self::Entra, China) => "https://entra.microsoftonline.cn/{tenant}",
             (Self::Microsoft365, Global) => "https://admin.microsoft.com/",
             (Self::Microsoft365, UsGovernment) => "https://portal.office365.us/adminportal/home",
             (Self::Microsoft365, UsGovernmentDod) => "https://portal.apps.mil/adminportal/home",
             (Self::Microsoft365, China) => "https://portal.partner.microsoftonline.cn/adminportal/home",
             (Self::Intune, Global) => "https://intune.microsoft.com/{tenant}",
             (Self::Intune, UsGovernment | UsGovernmentDod) => "https://intune.microsoft.us/{tenant}",
+            (Self::Intune, China) => "https://intune.microsoftonline.cn/{tenant}",
             (Self::Exchange, Global) => "https://admin.exchange.microsoft.com/",
             (Self::Exchange, UsGovernment) => "https://admin.exchange.office365.us/",
+            (Self::Exchange, China) => "https://admin.exchange.microsoftonline.cn/",
             (Self::Defender, Global) => "https://security.microsoft.com/?tid={tenant}",
             (Self::Defender, UsGovernment) => "https://security.microsoft.us/?tid={tenant}",
             (Self::Defender, UsGovernmentDod) => "https://security.apps.mil/?tid={tenant}",
+            (Self::Defender, China) => "https://security.microsoftonline.cn/?tid={tenant}",
             (Self::Purview, Global) => "https://purview.microsoft.com/?tid={tenant}",
             (Self::Purview, UsGovernment) => "https://purview.microsoft.us/?tid={tenant}",
+            (Self::Purview, UsGovernmentDod) => "https://purview.apps.mil/?tid={tenant}",
+            (Self::Purview, China) => "https://purview.microsoftonline.cn/?tid={tenant}",
             (Self::Teams, Global) => "https://admin.teams.microsoft.com/",
             (Self::Teams, UsGovernment) => "https://admin.gov.teams.microsoft.us/",
             (Self::Teams, UsGovernmentDod) => "https://admin.dod.teams.microsoft.us/",

@@ -51,7 +51,7 @@ const SECURITY_INFO: [&str; 4] = [
 ];
 
 /// Suffixes whose hosts are portals; the last resort after the exact names above.
-const PORTALS: [&str; 13] = [
+const PORTALS: [&str; 19] = [
     "microsoft.com",
     "cloud.microsoft",
     "azure.com",
@@ -65,6 +65,12 @@ const PORTALS: [&str; 13] = [
     "powerbi.com",
     "powerapps.com",
     "sharepoint.com",
+    "sharepoint.us",
+    "sharepoint-mil.us",
+    "sharepoint.cn",
+    "apps.mil",
+    "appsplatform.us",
+    "microsoftonline.cn",
 ];
 
 impl Host {
@@ -118,7 +124,14 @@ mod tests {
 
     #[test]
     fn portals_are_known_by_their_suffix() {
-        for name in ["portal.azure.com", "entra.microsoft.com", "admin.cloud.microsoft", "portal.azure.us"] {
+        for name in [
+            "portal.azure.com",
+            "entra.microsoft.com",
+            "admin.cloud.microsoft",
+            "portal.azure.us",
+            "purview.apps.mil",
+            "entra.microsoftonline.cn",
+        ] {
             assert_eq!(Host::of(name, true), Host::Portal, "{name}");
         }
         assert_eq!(Host::of("notmicrosoft.com", true), Host::LookAlike);

@@ -172,7 +172,7 @@ fn sign_out(pages: &Pages, visit: &Visit) -> Response {
 }
 
 fn authority_of(host: &str) -> &'static str {
-    if host.ends_with(".us") {
+    if host.ends_with(".us") || host.ends_with(".mil") {
         "login.microsoftonline.us"
     } else if host.ends_with(".cn") {
         "login.partner.microsoftonline.cn"
