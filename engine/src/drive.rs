@@ -4,13 +4,17 @@
 //! under a loan on the account's row, writes down what it is about to allow before it sends it, sends nothing that
 //! grants unless it can arrive in time, and believes that an account is dormant only after reading it back.
 
+mod answers;
+mod observe;
+mod pace;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     hash::{DefaultHasher, Hash as _, Hasher as _},
+    sync::Arc,
     time::Duration,
 };
 
-use backon::{BackoffBuilder as _, ExponentialBuilder};
 use latchkey_protocol::{CredentialKind, ErrorBody, Progress, Step, StepState};
 use secrecy::SecretString;
 use serde_json::json;
@@ -19,7 +23,6 @@ use uuid::Uuid;
 use crate::{
     AuditEvent, Caller, EXCHANGE_TIMEOUT, EngineError, Failure, OnProgress,
     clock::milliseconds,
-    credential,
     engine::Shared,
     fence,
     graph::{
@@ -31,10 +34,10 @@ use crate::{
     plan::{Action, Desired, Ends, Issue, Observed, Password, Purpose, Share, plan},
     store::{AccountRow, Claim, LOAN, LeaseRow, OathRow, TenantRow},
 };
-use std::sync::Arc;
+use answers::describe;
+pub(crate) use pace::Setback;
+use pace::{Pace, worse};
 
-/// How long a new account may be missing from some replicas.
-const REPLICATION: i64 = 180_000;
 /// How long the directory may still take an account for an administrator after its roles were removed.
 const ROLE_REMOVAL_LAG: i64 = 60_000;
 /// While waiting, the loan is renewed so often.
@@ -147,68 +150,6 @@ pub(crate) struct Drive<'a> {
     pub(crate) deleted_tokens: BTreeSet<String>,
     /// A token that the tenant has and the account is still to be given.
     pub(crate) waiting_token: Option<OathRow>,
-}
-
-/// How an account's last steps went: what the loop must remember between rounds.
-///
-/// Times are those of [`crate::Clock::elapsed`], in milliseconds.
-struct Pace {
-    started: i64,
-    delays: backon::ExponentialBackoff,
-    /// In a chain each step waits for the one before. After a failure what takes back goes out independently, so that
-    /// one step that is refused does not keep the others from happening.
-    chain: bool,
-    passwords_refused: u32,
-    denied: u32,
-    unclear: u32,
-    tokens_rejected: u32,
-    /// What ends roles by itself did not give one up: they are removed like any other.
-    plain_removals: bool,
-    /// Passes may wait for their turn while other steps go first: until one of those does not succeed.
-    puts_passes_off: bool,
-    administrator_until: Option<i64>,
-}
-
-impl Pace {
-    /// `jitter` sets the waits of this drive apart from those of others.
-    fn new(started: i64, jitter: u64) -> Self {
-        Self {
-            started,
-            delays: ExponentialBuilder::new()
-                .with_min_delay(Duration::from_millis(400))
-                .with_max_delay(Duration::from_secs(30))
-                .with_factor(2.0)
-                .with_jitter()
-                .with_jitter_seed(jitter)
-                .without_max_times()
-                .build(),
-            chain: true,
-            passwords_refused: 0,
-            denied: 0,
-            unclear: 0,
-            tokens_rejected: 0,
-            plain_removals: false,
-            puts_passes_off: true,
-            administrator_until: None,
-        }
-    }
-
-    fn next(&mut self) -> Duration {
-        self.delays.next().unwrap_or(Duration::from_secs(60)).min(Duration::from_secs(60))
-    }
-
-    /// Whether roles were removed so lately that the directory may not have noticed everywhere.
-    fn was_administrator(&self, now: i64) -> bool {
-        self.administrator_until.is_some_and(|until| now < until)
-    }
-}
-
-/// Why a round did not finish.
-pub(crate) struct Setback {
-    pub(crate) trouble: Trouble,
-    pub(crate) action: &'static str,
-    /// The account is new and has not arrived everywhere.
-    pub(crate) replication: bool,
 }
 
 impl Drive<'_> {
@@ -526,235 +467,9 @@ impl Drive<'_> {
         Ok(setback)
     }
 
-    /// What follows from an answer that is no success. `None`: go on at once.
-    async fn take_in(
-        &mut self,
-        action: &Action,
-        verdict: Verdict,
-        goal: &mut Goal,
-        pace: &mut Pace,
-    ) -> Result<Option<Setback>, EngineError> {
-        let name = describe(action);
-        let later = |trouble| Ok(Some(Setback { trouble, action: name, replication: false }));
-        match verdict {
-            Verdict::Done | Verdict::Skipped => Ok(None),
-            Verdict::Later(trouble) => {
-                if trouble.may_have_happened {
-                    expect_grant(&mut self.account, std::slice::from_ref(action));
-                }
-                later(trouble)
-            }
-            Verdict::TokenRejected(trouble) => {
-                self.session.forget_token().await;
-                pace.tokens_rejected += 1;
-                if pace.tokens_rejected <= 1 { Ok(None) } else { later(trouble) }
-            }
-            Verdict::NotFound(trouble) => {
-                if self.is_young() {
-                    return Ok(Some(Setback { trouble, action: name, replication: true }));
-                }
-                if matches!(goal, Goal::Activate(_)) && action.is_sensitive() {
-                    // Deleted by somebody, so that it is made anew. Should it be there after all, its name is taken,
-                    // and then it is looked for by that.
-                    self.account.object_id = None;
-                    self.account.created_at = None;
-                    self.account.known = Observed::absent();
-                    return Ok(None);
-                }
-                // It was there when we last looked: reading tells whether it still is.
-                self.account.certain = false;
-                pace.unclear += 1;
-                if pace.unclear <= 2 { Ok(None) } else { later(trouble) }
-            }
-            Verdict::Unclear(trouble) => {
-                self.account.certain = false;
-                pace.unclear += 1;
-                if pace.unclear <= 1 {
-                    return Ok(None);
-                }
-                if let (Goal::Activate(activation), Action::AssignRole { ends: Some(_), .. }) = (&mut *goal, action) {
-                    // It is said to be there and is not: what is left of an earlier one.
-                    activation.fences = None;
-                    return Ok(None);
-                }
-                if matches!(goal, Goal::Activate(_)) && pace.unclear > 6 {
-                    return Err(trouble.to_error(name));
-                }
-                let replication = self.is_young();
-                Ok(Some(Setback { trouble, action: name, replication }))
-            }
-            Verdict::PasswordRejected(trouble) => {
-                pace.passwords_refused += 1;
-                if pace.passwords_refused < PASSWORD_TRIES {
-                    return Ok(None);
-                }
-                if matches!(goal, Goal::Activate(_)) { Err(trouble.to_error(name)) } else { later(trouble) }
-            }
-            Verdict::OtherWay(trouble) => {
-                // The other way needs the assignment's own id, which reading shows.
-                self.account.certain = false;
-                let again = std::mem::replace(&mut pace.plain_removals, true);
-                if again { later(trouble) } else { Ok(None) }
-            }
-            Verdict::Refused(trouble) => self.take_in_refusal(action, trouble, goal, pace).await,
-        }
-    }
-
-    async fn take_in_refusal(
-        &mut self,
-        action: &Action,
-        trouble: Trouble,
-        goal: &mut Goal,
-        pace: &mut Pace,
-    ) -> Result<Option<Setback>, EngineError> {
-        let name = describe(action);
-        let denied = trouble.status == 403 && action.is_sensitive();
-        if denied && matches!(goal, Goal::Settle) {
-            pace.chain = false;
-            if self.may_keep_password(action, pace) {
-                // Nobody was ever told this password; the application is not allowed to replace it.
-                tracing::warn!(account = %self.account.user_name, "the password cannot be replaced");
-                self.account.known.password = Password::Forgotten;
-                self.password_refused = true;
-                return Ok(None);
-            }
-            if matches!(action, Action::SetPassword(_))
-                && self.account.known.password == Password::Issued
-                && self.is_about_us(pace)
-                && (!self.tenant.passwords_allowed || self.has_been_ending_for_long().await?)
-            {
-                // Somebody was told it. What is not in the directory cannot sign in; the next lease makes it anew.
-                tracing::warn!(account = %self.account.user_name, "the password cannot be replaced: the account goes");
-                self.has_to_go = true;
-                self.shared.store.remember_passwords_allowed(self.tenant.tenant_id, false).await?;
-                return Ok(None);
-            }
-        }
-        // Somebody may have made the account an administrator: then its roles must go first, and reading shows them.
-        if denied {
-            pace.denied += 1;
-            if pace.denied == 1 {
-                self.account.certain = false;
-                return Ok(None);
-            }
-            if pace.was_administrator(self.shared.clock.elapsed()) && self.account.known.roles.is_empty() {
-                return Ok(Some(Setback { trouble, action: name, replication: false }));
-            }
-        }
-        match goal {
-            Goal::Activate(activation) => {
-                if matches!(action, Action::ExtendRole { .. }) {
-                    // It ends when it was to end at first.
-                    activation.fences = None;
-                    return Ok(None);
-                }
-                if matches!(action, Action::AssignRole { ends: Some(_), .. }) {
-                    activation.fences = None;
-                    let now = self.shared.clock.now();
-                    self.shared.store.remember_timed_roles(self.tenant.tenant_id, false, now).await?;
-                    return Ok(None);
-                }
-                if matches!(action, Action::IssuePass) {
-                    let policy_known = self.tenant.pass_policy.is_some();
-                    if trouble.status == 400 && !policy_known && activation.lifetime != PassLifetime::AsThePolicySays {
-                        activation.lifetime = PassLifetime::AsThePolicySays;
-                        return Ok(None);
-                    }
-                    activation.issue = credential::issue(CredentialKind::Password, self.tenant.passwords_allowed);
-                    activation.because = Some(credential::because(
-                        "The tenant refused a Temporary Access Pass (switch the method on for all users under \
-                         Authentication methods)",
-                        activation.with_codes,
-                    ));
-                    self.shared
-                        .store
-                        .remember_pass_refusal(self.tenant.tenant_id, Some(self.shared.clock.now()))
-                        .await?;
-                    pace.denied = 0;
-                    return Ok(None);
-                }
-                if denied && matches!(action, Action::SetPassword(_)) && self.is_about_us(pace) {
-                    activation.issue = Issue::NewAccount;
-                    self.shared.store.remember_passwords_allowed(self.tenant.tenant_id, false).await?;
-                    pace.denied = 0;
-                    return Ok(None);
-                }
-                Err(self.refused(action, &trouble).await)
-            }
-            Goal::Extend { .. } | Goal::Keys { .. } | Goal::Tokens { .. } => Err(self.refused(action, &trouble).await),
-            Goal::Settle => {
-                self.account.certain = false;
-                Ok(Some(Setback { trouble, action: name, replication: false }))
-            }
-        }
-    }
-
-    /// Whether an ending may do without a new password: nobody was told the old one, and the refusal is about us and
-    /// not about roles that the account holds or held a moment ago.
-    fn may_keep_password(&self, action: &Action, pace: &Pace) -> bool {
-        matches!(action, Action::SetPassword(Purpose::Forget))
-            && self.account.known.password == Password::Suspect
-            && self.is_about_us(pace)
-    }
-
-    /// Whether a refusal of a password is about what we may do, and not about an administrator: nothing makes the
-    /// account one, nor did a moment ago.
-    fn is_about_us(&self, pace: &Pace) -> bool {
-        let known = &self.account.known;
-        known.roles.is_empty()
-            && !known.groups.values().any(|assignable| *assignable)
-            && (!self.tenant.passwords_allowed
-                || pace.denied > 0
-                    && !pace.was_administrator(self.shared.clock.elapsed())
-                    && self.ended_at.is_none_or(|at| self.is_long_ago(at)))
-    }
-
-    /// Whether an earlier drive may not just have removed the roles that the directory still takes it to hold.
-    async fn has_been_ending_for_long(&self) -> Result<bool, EngineError> {
-        let leases = self.shared.store.open_leases_of(self.account.account_id).await?;
-        Ok(leases.iter().filter_map(|lease| lease.ending_since).all(|since| self.is_long_ago(since)))
-    }
-
-    /// Whether every replica must have heard of roles that were removed then.
-    fn is_long_ago(&self, at: i64) -> bool {
-        !(0..ROLE_REMOVAL_LAG).contains(&(self.shared.clock.now() - at))
-    }
-
     /// How long passwords are in this tenant.
     fn password_length(&self) -> PasswordLength {
         self.shared.policy().rules(self.tenant.identity()).password_length.unwrap_or_default()
-    }
-
-    /// A refusal as a person can act on it.
-    pub(crate) async fn refused(&self, action: &Action, trouble: &Trouble) -> EngineError {
-        let needed: &[&str] = match action {
-            Action::SetPassword(_) => &["User-PasswordProfile.ReadWrite.All"],
-            Action::Enable | Action::Disable => &["User.EnableDisableAccount.All", "User.ReadWrite.All"],
-            Action::AssignRole { .. } | Action::ExtendRole { .. } | Action::RemoveRole { .. } => {
-                &["RoleManagement.ReadWrite.Directory"]
-            }
-            Action::AddGroup(_) | Action::RemoveGroup(_) => {
-                &["Directory.ReadWrite.All", "GroupMember.ReadWrite.All", "Group.ReadWrite.All"]
-            }
-            Action::Create(_) | Action::RevokeSessions => &["User.ReadWrite.All"],
-            Action::Delete => &["User.ReadWrite.All", "User.DeleteRestore.All"],
-            Action::IssuePass | Action::DeletePass(_) => &["UserAuthMethod-TAP.ReadWrite.All"],
-            Action::RegisterPasskey | Action::DeletePasskey(_) => {
-                &["UserAuthMethod-Passkey.ReadWrite.All", "UserAuthenticationMethod.ReadWrite.All"]
-            }
-            // Which of the two is missing was looked at before anything was sent.
-            Action::AddOathToken | Action::DeleteOathToken(_) => &["Policy.ReadWrite.AuthenticationMethod"],
-        };
-        let capabilities = self.session.capabilities().await.unwrap_or_default();
-        let missing = trouble.status == 403 && !needed.iter().any(|permission| capabilities.has(permission));
-        let error: EngineError = if missing {
-            Failure::PermissionMissing(vec![needed[0].to_owned()]).into()
-        } else if trouble.status == 403 && matches!(action, Action::SetPassword(_)) {
-            Failure::PasswordNotAllowed(self.account.user_name.clone()).into()
-        } else {
-            trouble.to_error(describe(action))
-        };
-        error.with_request_id(trouble.request_id.clone())
     }
 
     /// Makes the account: disabled, marked as ours, its password random, and forgotten unless it is the credential.
@@ -830,172 +545,6 @@ impl Drive<'_> {
             }
         }
         Err(self.refused(&Action::Create(purpose), &trouble).await)
-    }
-
-    /// Reads the account, its roles, groups and passes.
-    pub(crate) async fn observe(&mut self) -> Result<(), Trouble> {
-        self.report(Step::ReadBack, StepState::Started);
-        let observed = self.read().await;
-        let state = if observed.is_ok() { StepState::Done } else { StepState::Retrying };
-        self.report(Step::ReadBack, state);
-        observed
-    }
-
-    async fn read(&mut self) -> Result<(), Trouble> {
-        self.not_ours = false;
-        let capabilities = self.session.capabilities().await?;
-        let of_passkeys = self.listed_passkeys.is_some();
-        let of_keys = of_passkeys || self.listed_tokens.is_some();
-        let passes = !of_keys && capabilities.passes() && self.tenant.cloud.hosts().has_temporary_access_pass;
-        let object_id = match self.account.object_id {
-            Some(object_id) => object_id,
-            None => match self.find().await? {
-                Some(object_id) => object_id,
-                None => {
-                    self.account.known = Observed::absent();
-                    self.account.certain = true;
-                    return Ok(());
-                }
-            },
-        };
-        let ours: BTreeSet<Uuid> = match self.shared.store.groups_ever_granted(self.account.account_id).await {
-            Ok(groups) => groups.into_iter().chain(self.tenant.groups.iter().copied()).collect(),
-            Err(error) => return Err(Trouble::before_sending(error.failure().clone(), None)),
-        };
-        let schedules = self.tenant.timed_roles == Some(true) || !self.account.known.ends.is_empty();
-        let mut requests = graph::members_of_account(object_id, passes, schedules);
-        let (lists, mut single) = (of_passkeys && capabilities.list_passkeys(), 0);
-        if lists {
-            requests.push(graph::list_passkeys(object_id));
-        } else if of_passkeys {
-            let rows = match self.shared.store.passkeys_of(self.account.account_id).await {
-                Ok(rows) => rows,
-                Err(error) => return Err(Trouble::before_sending(error.failure().clone(), None)),
-            };
-            let known = rows.into_iter().filter(|row| row.object_id == object_id).filter_map(|row| row.method_id);
-            for passkey in known.take(BATCH_LIMIT - requests.len()) {
-                requests.push(graph::read_passkey(object_id, &passkey));
-                single += 1;
-            }
-        }
-        let mut answers = self.session.batch(&requests, false, self.priority).await?.into_iter();
-        let mut next = || answers.next().ok_or_else(|| Trouble::silence("an answer is missing".to_owned(), true));
-        let (user, roles, groups) = (next()?, next()?, next()?);
-        if user.status == 401 {
-            self.session.forget_token().await;
-        }
-        if user.status == 404 && !self.is_young() {
-            // Deleted by somebody. What is deleted cannot sign in; a new one is found by its name.
-            self.account.object_id = None;
-            self.account.created_at = None;
-            self.account.known = Observed::absent();
-            self.account.certain = true;
-            return Ok(());
-        }
-        for answer in [&user, &roles, &groups] {
-            if !answer.is_success() {
-                return Err(Trouble::of_answer(answer));
-            }
-        }
-        // Both lists may have more pages than fit the batch.
-        let roles = self.session.rest_of(roles, self.priority).await?;
-        let groups = self.session.rest_of(groups, self.priority).await?;
-        for answer in [&roles, &groups] {
-            if !answer.is_success() {
-                return Err(Trouble::of_answer(answer));
-            }
-        }
-        let unreadable = || Trouble { status: 502, ..Trouble::silence("an answer cannot be read".to_owned(), true) };
-        let found: FoundAccount = serde_json::from_value(user.body).map_err(|_| unreadable())?;
-        let mut known = self.account.known.clone();
-        known.exists = true;
-        // An answer without the member says nothing; the worse is assumed.
-        known.enabled = found.account_enabled.unwrap_or(true);
-        let passes_answer = if passes { Some(next()?) } else { None };
-        let schedules = if schedules { Some(next()?) } else { None };
-        (known.roles, known.ends) = graph::timed(roles, schedules).ok_or_else(unreadable)?;
-        known.groups = graph::memberships(groups, &ours).ok_or_else(unreadable)?;
-        if self.listed_passkeys.is_some() {
-            let mut listed = Vec::new();
-            if lists {
-                let answer = next()?;
-                if !answer.is_success() {
-                    return Err(Trouble::of_answer(&answer));
-                }
-                listed = graph::found_passkeys(answer).ok_or_else(unreadable)?;
-            }
-            for _ in 0..single {
-                let answer = next()?;
-                if !answer.is_success() && answer.status != 404 {
-                    return Err(Trouble::of_answer(&answer));
-                }
-                listed.extend(graph::found_passkey(answer).ok_or_else(unreadable)?);
-            }
-            known.passkeys = listed.iter().map(|passkey| passkey.id.clone()).collect();
-            // Lists lag behind: what this drive was given exists, and what it deleted does not.
-            known.passkeys.extend(known.fresh_passkey.clone());
-            known.passkeys.retain(|passkey| !self.deleted_passkeys.contains(passkey));
-            self.listed_passkeys = Some(listed);
-        }
-        if self.listed_tokens.is_some() {
-            self.listed_tokens = Some(oath::observe(self, object_id).await?);
-        }
-        if !of_keys {
-            known.passes = passes_answer.map(|answer| self.read_passes(answer)).transpose()?.unwrap_or_default();
-        }
-        if let Some(fresh) = &known.fresh_pass {
-            // Lists lag behind; what this drive was given exists.
-            known.passes.insert(fresh.clone());
-        }
-        if known.enabled {
-            known.sessions = true;
-            if known.password == Password::Forgotten {
-                known.password = Password::Suspect;
-            }
-        }
-        self.account.known = known;
-        self.account.certain = true;
-        Ok(())
-    }
-
-    fn read_passes(&self, answer: Answer) -> Result<BTreeSet<String>, Trouble> {
-        if answer.is_success() {
-            return graph::passes(answer).ok_or_else(|| Trouble::silence("an answer cannot be read".to_owned(), true));
-        }
-        let trouble = Trouble::of_answer(&answer);
-        if trouble.status == 403 {
-            // The tenant does not let anybody have passes: there is none of ours.
-            return Ok(BTreeSet::new());
-        }
-        Err(trouble)
-    }
-
-    /// The account of our name, if it is there and ours.
-    async fn find(&mut self) -> Result<Option<Uuid>, Trouble> {
-        let answer = self.session.send(&graph::find_account(&self.account.user_name), self.priority).await?;
-        if answer.status == 404 {
-            return Ok(None);
-        }
-        if !answer.is_success() {
-            return Err(Trouble::of_answer(&answer));
-        }
-        let found: FoundAccount = serde_json::from_value(answer.body)
-            .map_err(|_| Trouble { status: 502, ..Trouble::silence("an answer cannot be read".to_owned(), true) })?;
-        if found.mark() != Some(self.account.owner.mark().as_str()) {
-            self.not_ours = true;
-            return Ok(None);
-        }
-        self.account.object_id = Some(found.id);
-        // Whoever had it before us may have issued anything.
-        self.account.known.password = Password::Issued;
-        self.account.known.sessions = true;
-        Ok(Some(found.id))
-    }
-
-    /// Whether the account was made so lately that a 404 means nothing.
-    fn is_young(&self) -> bool {
-        let now = self.shared.clock.now();
-        self.account.created_at.is_some_and(|created| (0..REPLICATION).contains(&(now - created)))
     }
 
     /// Waits before the next round; for as long as Microsoft says if it does. Gives up when a person would.
@@ -1109,40 +658,6 @@ fn take_result(
         }
     }
     id
-}
-
-/// Of two setbacks the one that asks for the longer wait; a fault of Graph over a refusal.
-fn worse(one: Option<Setback>, other: Option<Setback>) -> Option<Setback> {
-    match (one, other) {
-        (Some(one), Some(other)) => {
-            let longer = other.trouble.retry_after > one.trouble.retry_after;
-            Some(if longer { other } else { one })
-        }
-        (one, other) => one.or(other),
-    }
-}
-
-/// What a step does, for "Graph refused to …".
-const fn describe(action: &Action) -> &'static str {
-    match action {
-        Action::Create(_) => "create the account",
-        Action::Delete => "delete the account",
-        Action::SetPassword(_) => "set the account's password",
-        Action::Enable => "enable the account",
-        Action::IssuePass => "issue a Temporary Access Pass",
-        Action::AddGroup(_) => "add the account to a group",
-        Action::AssignRole { .. } => "assign a role",
-        Action::ExtendRole { .. } => "let a role last longer",
-        Action::RemoveRole { .. } => "remove a role",
-        Action::RemoveGroup(_) => "remove the account from a group",
-        Action::Disable => "disable the account",
-        Action::RevokeSessions => "revoke the account's sessions",
-        Action::DeletePass(_) => "delete a Temporary Access Pass",
-        Action::RegisterPasskey => "register a passkey",
-        Action::DeletePasskey(_) => "delete a passkey",
-        Action::AddOathToken => "add an OATH token",
-        Action::DeleteOathToken(_) => "delete an OATH token",
-    }
 }
 
 /// The problem that an ending lease shows.
