@@ -182,7 +182,7 @@ const carryOut = {
 
   open_tab({ act: number, url, place, tab_id }) {
     const opened = (id) => happened({ type: 'tab_opened', act: number, tab_id: id });
-    open[place](url, tab_id).then(opened, () => opened(undefined));
+    saved.then(() => open[place](url, tab_id)).then(opened, () => opened(undefined));
   },
 
   passkey_door({ open }) {

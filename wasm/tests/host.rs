@@ -13,7 +13,7 @@ use latchkey_wasm::{
     brain::{Action, Effect, Event, Icon, Snapshot},
     elements::ElementKey as Key,
     popup::{
-        action::Wish,
+        action::{Place, Wish},
         list::{self, Standing},
         view::{PopupView, StepProgress},
     },
@@ -472,6 +472,11 @@ fn a_detour_to_register_a_second_factor_is_said() {
 /// that is issued anew ends the one before, and the session that was begun with it.
 struct Stage {
     world: World,
+    /// The click, and over which page the popup is open.
+    click: Event,
+    popup_at: String,
+    /// The tab that is to be signed in.
+    tab: i32,
     document: &'static str,
     snapshot: Snapshot,
     written: Option<String>,
@@ -481,20 +486,41 @@ struct Stage {
     saved: Option<String>,
     issued: u32,
     is_held: bool,
+    /// Tabs that were opened.
+    opened: i32,
+    /// How often the host heard of the sign-in.
+    confirmed: u32,
     secret_fills: Vec<String>,
     carried_out: usize,
 }
 
 impl Stage {
-    fn new() -> Self {
+    /// On a sign-in page.
+    fn here() -> Self {
+        Self::new(LOGIN, Action::Start { tenant_id: TENANT, wish: Wish::default() })
+    }
+
+    /// From anywhere: the sign-in page is that of the portal which the click opens.
+    fn from_anywhere() -> Self {
+        let url = "https://portal.azure.com/".to_owned();
+        let wish = Wish::default();
+        Self::new("https://example.com/", Action::OpenPortal { tenant_id: TENANT, url, place: Place::NewTab, wish })
+    }
+
+    fn new(popup_at: &str, action: Action) -> Self {
         let mut world = World::new();
-        world.url = LOGIN.to_owned();
-        world.see("d1", user_name(""));
+        world.url = popup_at.to_owned();
+        if popup_at == LOGIN {
+            world.see("d1", user_name(""));
+        }
         world.open_popup(&[tenant(Password)]);
         let saved = Some(world.brain.state());
-        let click = Event::PopupAction { action: Action::Start { tenant_id: TENANT, wish: Wish::default() } };
+        let click = Event::PopupAction { action };
         Self {
             world,
+            click: click.clone(),
+            popup_at: popup_at.to_owned(),
+            tab: TAB,
             document: "d1",
             snapshot: user_name(""),
             written: None,
@@ -503,6 +529,8 @@ impl Stage {
             saved,
             issued: 0,
             is_held: false,
+            opened: 0,
+            confirmed: 0,
             secret_fills: Vec::new(),
             carried_out: 0,
         }
@@ -510,7 +538,7 @@ impl Stage {
 
     fn page_seen(&self) -> Event {
         Event::PageSeen(latchkey_wasm::brain::PageSeen {
-            tab_id: TAB,
+            tab_id: self.tab,
             frame_id: 0,
             document_id: self.document.to_owned(),
             url: LOGIN.to_owned(),
@@ -522,7 +550,8 @@ impl Stage {
     /// Lets everything happen that is under way, and time pass when nothing is. The worker dies after so many effects.
     fn play(&mut self, death: usize) {
         for _ in 0..500 {
-            if self.world.brain.state().contains("\"over\":\"SignedIn\"") {
+            let state = self.world.brain.state();
+            if state.contains("\"over\":\"SignedIn\"") && state.contains("\"unconfirmed\":[]") {
                 return;
             }
             let event = self.events.pop_front().unwrap_or_else(|| {
@@ -556,9 +585,13 @@ impl Stage {
         assert!(!self.saved.as_ref().unwrap().contains(SECRET));
         self.world.brain = latchkey_wasm::brain::Brain::new(self.saved.as_deref(), "0.1.0");
         self.events.push_back(Event::WorkerStarted {});
-        if let Event::PopupAction { .. } = during {
+        if self.opened > 0 && self.document != "portal" {
+            // The next worker sees the tab, and cannot know that it is the one.
+            self.events.push_back(self.page_seen());
+        }
+        if *during == self.click {
             // The popup tells the next worker what this one did not hear.
-            self.events.push_back(Event::PopupOpened { tab_id: Some(TAB), url: Some(LOGIN.to_owned()) });
+            self.events.push_back(Event::PopupOpened { tab_id: Some(TAB), url: Some(self.popup_at.clone()) });
             self.events.push_back(during.clone());
         }
     }
@@ -576,12 +609,19 @@ impl Stage {
                 let reply = self.reply(&frame.request);
                 self.events.push_back(Event::HostMessage { frame: Some(HostFrame::Reply { id: frame.id, reply }) });
             }
-            Effect::Look { .. } if self.document == "portal" => {
-                self.events.push_back(Event::TabNavigated { tab_id: TAB, url: None });
+            Effect::OpenTab { act, .. } => {
+                self.opened += 1;
+                self.tab = TAB + self.opened;
+                self.events.push_back(Event::TabOpened { act, tab_id: Some(self.tab) });
+                self.events.push_back(Event::TabNavigated { tab_id: self.tab, url: Some(LOGIN.to_owned()) });
+                self.events.push_back(self.page_seen());
             }
-            Effect::Look { .. } => self.events.push_back(self.page_seen()),
-            Effect::Fill { document_id, act, key, value, .. } => {
-                assert_eq!(document_id, self.document);
+            Effect::Look { .. } if self.document == "portal" => {
+                self.events.push_back(Event::TabNavigated { tab_id: self.tab, url: None });
+            }
+            Effect::Look { tab_id } if tab_id == self.tab => self.events.push_back(self.page_seen()),
+            Effect::Fill { tab_id, document_id, act, key, value, .. } => {
+                assert_eq!((tab_id, document_id.as_str()), (self.tab, self.document));
                 if key == Key::Password {
                     self.secret_fills.push(document_id.clone());
                     self.written = Some(value.0);
@@ -591,8 +631,8 @@ impl Stage {
                 }
                 self.answer(document_id, act);
             }
-            Effect::Click { document_id, act, key, .. } => {
-                assert_eq!(document_id, self.document);
+            Effect::Click { tab_id, document_id, act, key, .. } => {
+                assert_eq!((tab_id, document_id.as_str()), (self.tab, self.document));
                 match (self.document, key, self.snapshot.views[0].as_str()) {
                     ("d1", Key::Primary, "1") => {
                         self.answer(document_id, act);
@@ -608,7 +648,7 @@ impl Stage {
                     ("d2", Key::Back, _) => {
                         self.document = "portal";
                         let url = Some("https://portal.azure.com/".to_owned());
-                        self.events.push_back(Event::TabNavigated { tab_id: TAB, url });
+                        self.events.push_back(Event::TabNavigated { tab_id: self.tab, url });
                     }
                     other => panic!("{other:?}"),
                 }
@@ -618,8 +658,13 @@ impl Stage {
     }
 
     fn reply(&mut self, request: &Request) -> Reply {
-        let held = LeaseSummary { credential_held: self.is_held, ..lease(Password) };
+        let state = if self.confirmed > 0 { LeaseState::Usable } else { LeaseState::Active };
+        let held = LeaseSummary { credential_held: self.is_held, state, ..lease(Password) };
         match request {
+            Request::ConfirmSignIn { .. } => {
+                self.confirmed += 1;
+                Reply::Lease { lease: LeaseSummary { state: LeaseState::Usable, ..held } }
+            }
             Request::Hello(_) => Reply::Welcome(Welcome { protocol: PROTOCOL_VERSION, host_version: "1".to_owned() }),
             Request::ListTenants { .. } => {
                 let lease = (self.issued > 0).then_some(held);
@@ -646,7 +691,7 @@ impl Stage {
     fn answer(&mut self, document_id: String, act: u32) {
         let snapshot = Some(self.snapshot.clone());
         self.events.push_back(Event::Acted {
-            tab_id: TAB,
+            tab_id: self.tab,
             document_id,
             act,
             outcome: latchkey_wasm::brain::Outcome::Done,
@@ -657,16 +702,22 @@ impl Stage {
 
 #[test]
 fn a_sign_in_goes_on_after_the_workers_death_at_any_effect() {
-    let mut stage = Stage::new();
-    stage.play(usize::MAX);
-    let effects = stage.carried_out;
-    assert_eq!((stage.issued, stage.secret_fills.len()), (1, 1), "once, if nobody dies");
-    for death in 0..effects {
-        let mut stage = Stage::new();
-        stage.play(death);
-        // A second time only if the first was for nothing.
-        assert!((1..=2).contains(&stage.issued), "issued {} times after {death} effects", stage.issued);
-        assert!((1..=2).contains(&stage.secret_fills.len()), "filled {:?}", stage.secret_fills);
+    for (begin, tabs) in [(Stage::here as fn() -> Stage, 0), (Stage::from_anywhere, 1)] {
+        let mut stage = begin();
+        stage.play(usize::MAX);
+        let effects = stage.carried_out;
+        assert_eq!((stage.issued, stage.secret_fills.len(), stage.confirmed), (1, 1, 1), "once, if nobody dies");
+        assert_eq!(stage.opened, tabs);
+        for death in 0..effects {
+            let mut stage = begin();
+            stage.play(death);
+            // A second time only if the first was for nothing.
+            assert!((1..=2).contains(&stage.issued), "issued {} times after {death} effects", stage.issued);
+            assert!((1..=2).contains(&stage.secret_fills.len()), "filled {:?}", stage.secret_fills);
+            // Or if nobody could know of it.
+            assert!((tabs..=tabs * 2).contains(&stage.opened), "opened {} times after {death} effects", stage.opened);
+            assert!((1..=2).contains(&stage.confirmed), "confirmed {} times after {death} effects", stage.confirmed);
+        }
     }
 }
 
@@ -729,6 +780,67 @@ fn an_end_that_was_asked_for_is_asked_for_again_by_the_next_worker() {
     world.restart();
     world.greet(&[tenant(Password)]);
     assert_eq!(kinds(&world.effects), ["hello", "leases", "end"]);
+}
+
+/// How often the host was told in all, and of the sign-in on [`LEASE`] in what the last event did.
+fn told(world: &World, effects: &[Effect]) -> (usize, bool) {
+    let all = kinds(&world.effects).iter().filter(|kind| **kind == "confirm").count();
+    (all, kinds(effects).contains(&"confirm"))
+}
+
+fn signed_in() -> World {
+    let (mut world, _) = World::granted(Password, "d1", password());
+    world.hand_out(Password);
+    world.done(filled(password(), Key::Password));
+    world.send(Event::TabNavigated { tab_id: TAB, url: Some("https://portal.azure.com/".to_owned()) });
+    world
+}
+
+#[test]
+fn the_host_is_told_of_a_sign_in_until_it_has_said_that_it_knows() {
+    let mut world = signed_in();
+    assert_eq!(told(&world, &[]).0, 1);
+    // The worker dies: the next one says it, and so does one that finds the host gone meanwhile.
+    world.restart();
+    let effects = world.greet(&[tenant(Password)]);
+    assert_eq!(told(&world, &effects), (2, true));
+    // No answer, and no line: the alarm of the badge, which outlives the worker, says it on a new line; once.
+    let id = world.request(|request| matches!(request, Request::ConfirmSignIn { .. })).id.0;
+    world.send(Event::TimerRang { name: format!("host:{id}") });
+    let effects = world.send(Event::TimerRang { name: "badge".to_owned() });
+    assert_eq!(told(&world, &effects), (3, true));
+    let effects = world.send(Event::TimerRang { name: "badge".to_owned() });
+    assert_eq!(told(&world, &effects), (3, false), "it is on its way");
+    // The answer ends it, for every later worker.
+    let id = world.request(|request| matches!(request, Request::ConfirmSignIn { .. })).id.0;
+    let usable = LeaseSummary { state: LeaseState::Usable, ..lease(Password) };
+    world.reply(id, Reply::Lease { lease: usable });
+    world.send(Event::TimerRang { name: "badge".to_owned() });
+    world.restart();
+    world.greet(&[tenant(Password)]);
+    assert_eq!(told(&world, &[]).0, 3);
+}
+
+#[test]
+fn the_host_is_not_told_again_of_a_sign_in_that_it_refused() {
+    let mut world = signed_in();
+    let id = world.request(|request| matches!(request, Request::ConfirmSignIn { .. })).id;
+    world.frame(HostFrame::Error { id: Some(id), error: error(ErrorCode::LeaseOver) });
+    world.restart();
+    world.greet(&[tenant(Password)]);
+    assert_eq!(told(&world, &[]).0, 1);
+}
+
+#[test]
+fn a_host_that_dies_when_it_is_told_of_a_sign_in_is_told_again_by_the_next_line() {
+    let mut world = signed_in();
+    let effects = world.send(Event::HostGone { reason: Some("Native host has exited.".to_owned()) });
+    assert_eq!(told(&world, &effects), (1, false), "not at once, and over and over");
+    world.send(Event::TimerRang { name: "badge".to_owned() });
+    assert!(kinds(&world.send(Event::TimerRang { name: "badge".to_owned() })).is_empty());
+    world.send(Event::PopupOpened { tab_id: Some(TAB), url: None });
+    let effects = world.greet(&[tenant(Password)]);
+    assert_eq!(told(&world, &effects), (2, true));
 }
 
 #[test]

@@ -283,6 +283,43 @@ fn only_the_tab_that_was_opened_is_followed() {
 }
 
 #[test]
+fn a_portal_whose_tab_nobody_heard_of_is_opened_again_by_the_next_worker() {
+    let mut world = away();
+    let act = opening(&open(&mut world, Place::NewTab, Wish::default())).unwrap();
+    world.effects.clear();
+    world.restart();
+    let opened = |effects: &[Effect]| effects.iter().filter(|one| matches!(one, Effect::OpenTab { .. })).count();
+    assert_eq!(opened(&world.effects), 1);
+    assert!(world.effects.contains(&Effect::OpenTab {
+        act,
+        url: AZURE.to_owned(),
+        place: Place::NewTab,
+        tab_id: Some(TAB)
+    }));
+    // A second click asks for no second tab.
+    world.open_popup(&[tenant(TemporaryAccessPass), other_tenant()]);
+    assert_eq!(opened(&open(&mut world, Place::NewTab, Wish::default())), 0);
+    // The tab that the first worker opened may be any page's. Only the one that this worker was told of is signed in.
+    let login = tenant_login();
+    assert!(deeds(&world.see_at(NEW_TAB, "d1", &login, user_name(""))).is_empty());
+    world.send(Event::TabOpened { act, tab_id: Some(NEW_TAB + 1) });
+    assert!(deeds(&world.see_at(NEW_TAB, "d1", &login, user_name(""))).is_empty());
+    assert_eq!(deeds(&world.see_at(NEW_TAB + 1, "d2", &login, user_name(""))), ["fill user_name"]);
+    // What is known is not opened again, and neither is what was wanted a while ago.
+    world.effects.clear();
+    world.restart();
+    assert_eq!(opened(&world.effects), 0);
+    let mut world = away();
+    open(&mut world, Place::NewTab, Wish::default());
+    world.effects.clear();
+    world.pass(60_000);
+    world.restart();
+    assert_eq!(opened(&world.effects), 0);
+    world.open_popup(&[tenant(TemporaryAccessPass), other_tenant()]);
+    assert_eq!(opened(&open(&mut world, Place::NewTab, Wish::default())), 1);
+}
+
+#[test]
 fn only_the_tenant_that_was_opened_is_signed_in_to() {
     for (address, is_ours) in [
         (tenant_login(), true),

@@ -42,6 +42,26 @@ async fn a_lease_with_a_pass_from_click_to_dormant() {
     lab.assert_nothing_is_left(&engine).await;
 }
 
+/// The extension says it again when the answer was lost: it, this process or another one was stopped in between.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sign_in_that_is_confirmed_again_is_in_the_audit_log_once() {
+    let lab = Lab::new().await;
+    let engine = lab.connected(CONTOSO).await;
+    let lease = lab.start(&engine, CONTOSO).await.unwrap().lease_id;
+    engine.confirm_sign_in(lease, &PERSON).await.unwrap();
+    engine.extend_lease(lease, 10, None, &PERSON).await.unwrap();
+    let again = lab.engine().await;
+    for engine in [&engine, &again] {
+        assert_eq!(engine.confirm_sign_in(lease, &PERSON).await.unwrap().state, LeaseState::Usable);
+    }
+    let query = AuditQuery { lease_id: Some(lease), ..AuditQuery::default() };
+    let log = engine.audit(&query).await.unwrap();
+    assert_eq!(log.iter().filter(|entry| entry.event == AuditEvent::SignInConfirmed).count(), 1);
+    engine.end_lease(lease, &PERSON, QUIET).await.unwrap();
+    assert_eq!(engine.confirm_sign_in(lease, &PERSON).await.unwrap_err().code(), ErrorCode::LeaseOver);
+    lab.assert_nothing_is_left(&engine).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lease_with_a_password_needs_no_more_than_the_documented_permissions() {
     let lab = Lab::new().await;

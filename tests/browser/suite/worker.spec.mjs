@@ -1,6 +1,6 @@
 // The browser may stop the worker, and people may close the browser, at any moment: no sign-in, lease or secret is lost or
 // left behind.
-import { acted, acting, answered, asking, stopAt, stopWorker, untold } from './stopping.mjs';
+import { acted, acting, answered, asking, before, stopAt, stopWorker, untold } from './stopping.mjs';
 import { dormant, expect, signInPage, test, until } from './fixtures.mjs';
 
 async function open(browser) {
@@ -62,6 +62,7 @@ const MOMENTS = {
   'No was pressed': acted(5),
   'the portal was reached': untold(`event.type === 'tab_navigated' && !event.url`),
   'the sign-in is to be confirmed': asking('confirm_sign_in'),
+  'the sign-in was confirmed': untold(`event.frame?.reply?.lease?.state === 'usable'`),
 };
 
 test('the worker is stopped at any point of a sign-in', async ({ entra, machine, desktop: browser }) => {
@@ -76,8 +77,11 @@ test('the worker is stopped at any point of a sign-in', async ({ entra, machine,
       await stopped();
       await signedIn(page, popup, machine.accounts.Contoso);
       await popup.see(/is active/);
-      const leases = await machine.leases();
-      expect(leases.map(({ state }) => state)).toEqual([expect.stringMatching(/active|usable/)]);
+      const leases = await until('the host knows of the sign-in', async () => {
+        const open = await machine.leases();
+        return open.some(({ state }) => state === 'usable') && open;
+      });
+      expect(leases).toHaveLength(1);
       const { attempts } = await entra.journal();
       expect(attempts.map(({ error }) => error).filter(Boolean), 'what Microsoft refused').toEqual([]);
       const worker = await browser.worker();
@@ -110,6 +114,37 @@ for (const [name, knobs, isThere] of [
     await allIsOver(entra, machine);
   });
 }
+
+const PORTAL_MOMENTS = {
+  'the portal is to be opened': before(`effect.type === 'open_tab'`),
+  'the portal was opened': untold(`event.type === 'tab_opened'`),
+};
+
+test('the worker is stopped when a portal is opened: one is signed in to by itself', async ({ entra, machine, desktop: browser }) => {
+  test.setTimeout(300_000);
+  for (const [name, moment] of Object.entries(PORTAL_MOMENTS)) {
+    await test.step(`when ${name}`, async () => {
+      await browser.context.clearCookies();
+      const here = await browser.page('about:blank');
+      const popup = await browser.popup(here);
+      await popup.see(/Open Azure/);
+      const opened = [];
+      browser.context.on('page', (page) => opened.push(page));
+      const stopped = await stopAt(browser, here, moment);
+      await popup.click('Open Azure').catch(() => {});
+      await stopped();
+      const isSignedIn = async (page) => await page.locator('#signed-in-as').count() > 0;
+      const page = await until('signed in', async () => {
+        for (const page of opened) if (await isSignedIn(page)) return page;
+      }, 90_000);
+      expect(await page.textContent('#signed-in-as')).toContain(machine.accounts.Contoso);
+      expect(await machine.leases()).toHaveLength(1);
+      await machine.latchkey(['end', '--all']);
+      await allIsOver(entra, machine);
+      for (const page of [...opened, here]) await page.close();
+    });
+  }
+});
 
 test('the worker is stopped when access is to be extended and to be ended', async ({ entra, machine, desktop: browser }) => {
   test.setTimeout(300_000);

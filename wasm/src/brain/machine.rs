@@ -122,6 +122,8 @@ pub(super) struct State {
     pub(super) host_problem: Option<HostProblem>,
     /// Portals that are to be opened.
     openings: Vec<Opening>,
+    /// Leases that were signed in with, which the host has not said yet that it knows.
+    unconfirmed: Vec<Uuid>,
     /// Leases whose near end has been told.
     warned: Vec<Uuid>,
     /// Documents that were given a secret, by any sign-in: none is given a second one.
@@ -157,6 +159,8 @@ pub(super) struct Opening {
     url: String,
     place: Place,
     tab_id: Option<i32>,
+    /// Until when it is opened again if the worker dies before it knows the tab.
+    until: i64,
 }
 
 /// Why the host cannot be reached.
@@ -202,7 +206,7 @@ enum Asked {
     Start(Uuid),
     Fill(i32),
     Reveal { lease_id: Uuid, again: bool },
-    Confirm,
+    Confirm(Uuid),
     End,
     Extend(Uuid),
     Leases,
@@ -346,6 +350,8 @@ impl Brain {
                 self.ask(Asked::End, Request::EndLease { lease_id }, END_MS);
             }
         }
+        self.confirm();
+        self.open_again();
         if self.state.host_problem.is_none()
             && let Some(opening) = self.state.openings.iter().find(|opening| opening.act.is_none())
         {
@@ -481,9 +487,12 @@ impl Brain {
         };
         let word = if over == Over::Registration { Word::PageRegistration } else { Word::SignedIn };
         flow.finish(over, Text::of(word));
-        if let Some(lease_id) = flow.lease_id {
-            self.ask(Asked::Confirm, Request::ConfirmSignIn { lease_id }, LOOK_UP_MS);
+        if let Some(lease_id) = flow.lease_id
+            && !self.state.unconfirmed.contains(&lease_id)
+        {
+            self.state.unconfirmed.push(lease_id);
         }
+        self.confirm();
     }
 
     fn tab_closed(&mut self, tab_id: i32) {
@@ -610,7 +619,8 @@ impl Brain {
                 self.out.push(Effect::SavePasswords { allowed: true });
             }
             (ALARM_WATCH, _) => self.ask_leases(),
-            // `page` and `badge` only wake the machine: settling does the rest.
+            (ALARM_BADGE, _) if self.state.host_problem.is_none() => self.confirm(),
+            // `page` only wakes the machine: settling does the rest.
             _ => {}
         }
     }
@@ -701,11 +711,12 @@ fields!(State {
     activations,
     host_problem,
     openings,
+    unconfirmed,
     warned,
     filled,
     saving_off
 });
-fields!(Opening { act, tenant_id, url, place, tab_id });
+fields!(Opening { act, tenant_id, url, place, tab_id, until });
 fields!(HostProblem { title, advice, detail });
 
 fields!(Activation { tenant_id, wish, created, wanted, failure; ; request, reveal });

@@ -114,7 +114,11 @@ impl Brain {
     pub(super) fn answered(&mut self, id: u32) -> Option<Pending> {
         let place = self.pending.iter().position(|pending| pending.id == id)?;
         self.out.push(Effect::ClearTimer { name: host_timer(id) });
-        Some(self.pending.swap_remove(place))
+        let pending = self.pending.swap_remove(place);
+        if let Asked::Confirm(lease_id) = pending.asked {
+            self.state.unconfirmed.retain(|id| *id != lease_id);
+        }
+        Some(pending)
     }
 
     pub(super) fn replied(&mut self, id: u32, asked: Asked, reply: Reply) {
@@ -129,6 +133,7 @@ impl Brain {
                 for frame in std::mem::take(&mut self.queue) {
                     self.out.push(Effect::AskHost { frame });
                 }
+                self.confirm();
             }
             (Asked::Tenants(_), Reply::Tenants { tenants, recognized }) => {
                 self.sync_leases(tenants.iter().filter_map(|tenant| tenant.lease.clone()).collect());
@@ -150,7 +155,7 @@ impl Brain {
                     });
                 }
             }
-            (Asked::Confirm | Asked::End, Reply::Lease { lease }) => self.lease_changed(lease),
+            (Asked::Confirm(_) | Asked::End, Reply::Lease { lease }) => self.lease_changed(lease),
             (Asked::Extend(_), Reply::Lease { lease }) => self.extended(lease),
             (Asked::Leases, Reply::Leases { leases }) => self.sync_leases(leases),
             (Asked::Note, Reply::Noted {}) => {}
@@ -275,7 +280,7 @@ impl Brain {
                     self.ask_leases();
                 }
             }
-            Asked::Confirm | Asked::Leases => self.log("the host refused a question about leases"),
+            Asked::Confirm(_) | Asked::Leases => self.log("the host refused a question about leases"),
             // An older one does not count them.
             Asked::Note => {}
         }

@@ -114,6 +114,18 @@ impl Brain {
         self.state.tenants.as_ref()?.iter().find(|tenant| tenant.tenant_id == tenant_id)
     }
 
+    /// Tells the host which leases were signed in with. It is kept until the host has said that it knows, because the worker
+    /// may be stopped before that, and told again by the next one, on the next line, and with the alarm of the badge.
+    pub(super) fn confirm(&mut self) {
+        for place in 0..self.state.unconfirmed.len() {
+            let lease_id = self.state.unconfirmed[place];
+            let asked = Asked::Confirm(lease_id);
+            if !self.pending.iter().any(|pending| pending.asked == asked) {
+                self.ask(asked, Request::ConfirmSignIn { lease_id }, LOOK_UP_MS);
+            }
+        }
+    }
+
     /// Alarms outlive the worker: one moves the badge on, one looks whether what should end has ended.
     pub(super) fn watch_leases(&mut self) {
         let now = self.now;

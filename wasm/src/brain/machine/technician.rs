@@ -95,7 +95,8 @@ impl Brain {
     /// One click from anywhere: the portal opens while the account is activated. Where the technician had to give a
     /// reason or a ticket the host is heard first, because a wrong one is put right in the popup, which a new tab closes.
     fn open_portal(&mut self, tenant_id: Uuid, url: String, place: Place, wish: Wish) {
-        if self.tenant(tenant_id).is_none() || !url.starts_with("https://") {
+        let is_opening = self.state.openings.iter().any(|one| one.tenant_id == tenant_id && self.now < one.until);
+        if is_opening || self.tenant(tenant_id).is_none() || !url.starts_with("https://") {
             return;
         }
         let tab_id = self.popup.as_ref().and_then(|popup| popup.tab_id);
@@ -105,7 +106,7 @@ impl Brain {
         let wish = if is_open { self.wish_of(tenant_id) } else { wish };
         let waits = !is_held && (wish.reason.is_some() || wish.ticket.is_some());
         self.state.openings.retain(|opening| opening.tenant_id != tenant_id);
-        self.state.openings.push(Opening { act: None, tenant_id, url, place, tab_id });
+        self.state.openings.push(Opening { act: None, tenant_id, url, place, tab_id, until: 0 });
         self.choose(Some(tenant_id));
         if !is_held {
             self.activate(tenant_id, wish);
@@ -134,8 +135,18 @@ impl Brain {
         for opening in openings.iter_mut().filter(|opening| opening.tenant_id == tenant_id && opening.act.is_none()) {
             *next_act = next_act.wrapping_add(1);
             opening.act = Some(*next_act);
-            let Opening { url, place, tab_id, .. } = opening.clone();
-            self.out.push(Effect::OpenTab { act: *next_act, url, place, tab_id });
+            opening.until = self.now + AWAY_MS;
+            self.out.push(open(opening));
+        }
+    }
+
+    /// What an earlier worker was to open and has not heard the tab of is opened again, as long as the click is fresh. A tab
+    /// may stand there already: nobody can say that it is the one, and any page can open another that looks like it.
+    pub(super) fn open_again(&mut self) {
+        for opening in &self.state.openings {
+            if self.now < opening.until {
+                self.out.push(open(opening));
+            }
         }
     }
 
@@ -296,4 +307,9 @@ impl Brain {
             _ => self.ask_tenants(None),
         }
     }
+}
+
+fn open(opening: &Opening) -> Effect {
+    let act = opening.act.unwrap_or_default();
+    Effect::OpenTab { act, url: opening.url.clone(), place: opening.place, tab_id: opening.tab_id }
 }
