@@ -395,6 +395,62 @@ fn a_new_worker_shuts_the_door_before_it_opens_it() {
     assert_eq!(doors(&world.effects).last(), Some(&true), "the sign-in goes on");
 }
 
+/// The worker is stopped and the next one starts, on the same page.
+fn restarted(world: &mut World, document: &str) -> Vec<Effect> {
+    let state = world.brain.state();
+    world.brain = latchkey_wasm::brain::Brain::new(Some(&state), "0.1.0");
+    let mut effects = world.send(Event::PasskeyDoor { door: Door::Shut });
+    effects.extend(world.send(Event::WorkerStarted {}));
+    effects.extend(world.send(Event::PasskeyDoor { door: Door::Shut }));
+    effects.extend(world.see_at(TAB, document, FIDO, passkey_page(CHALLENGE)));
+    effects
+}
+
+#[test]
+fn whether_an_answer_arrived_that_a_stopped_worker_gave_shows_in_the_page() {
+    let mut world = asking();
+    world.asks(1, &request());
+    world.signs();
+    let before = world.effects.len();
+    let effects = restarted(&mut world, "d2");
+    world.greet(&[planned()]);
+    assert_eq!(doors(&effects), [false], "it may have arrived, so nothing is to be answered");
+    world.pass(8_000);
+    let effects = world.send(Event::TimerRang { name: format!("page:{TAB}") });
+    assert_eq!(doors(&effects), [true], "it did not: the passkey is asked for anew");
+    assert!(deeds(&world.effects[before..]).is_empty());
+    world.send(Event::PasskeyDoor { door: Door::Open });
+    assert_eq!(deeds(&world.grant(Passkey)), ["click to_credentials"]);
+    assert!(world.replacements().is_empty());
+}
+
+#[test]
+fn an_answer_that_the_page_comes_back_after_is_in_doubt_for_nobody() {
+    let mut world = asking();
+    world.asks(1, &request());
+    world.signs();
+    world.send(Event::PasskeyDoor { door: Door::Shut });
+    world.pass(8_000);
+    let timer = Event::TimerRang { name: format!("page:{TAB}") };
+    assert!(doors(&world.send(timer.clone())).is_empty(), "the worker that gave it knows");
+    world.pass(12_000);
+    world.send(timer);
+    assert_eq!(world.status(), "page_changing");
+    let effects = world.see_at(TAB, "d3", FIDO, passkey_page(CHALLENGE));
+    assert!(doors(&effects).is_empty());
+    assert_eq!(world.replacements().len(), 1, "another page asks again");
+}
+
+#[test]
+fn a_sign_in_whose_page_says_nothing_wakes_its_worker() {
+    let mut world = clicked();
+    let alarms = |effects: &[Effect], of: fn(&Effect) -> bool| effects.iter().filter(|effect| of(effect)).count();
+    let set = |effect: &Effect| matches!(effect, Effect::SetAlarm { .. });
+    assert_eq!(alarms(&world.effects, set), 1);
+    let effects = world.send(Event::PopupAction { action: Action::StopSignIn {} });
+    assert_eq!(alarms(&effects, |effect| matches!(effect, Effect::ClearAlarm { .. })), 1);
+}
+
 #[test]
 fn the_host_is_kept_while_it_remembers_the_person() {
     let mut world = asking();

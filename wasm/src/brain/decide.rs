@@ -474,8 +474,11 @@ impl Look<'_> {
 
     /// Whether an earlier worker filled or sent the credential here and did not hear what became of it, and nothing shows it.
     fn is_in_doubt(&self) -> bool {
-        self.is_written()
-            && self.here.is_some_and(|document| document.unanswered && (document.submitted || self.is_empty()))
+        let is_unclear = |document: &DocumentRecord| match self.page.view {
+            View::Passkey => self.flow.passkey_answered && self.flow.pressed.is_none(),
+            _ => self.is_written() && (document.submitted || self.is_empty()),
+        };
+        self.here.is_some_and(|document| document.unanswered && is_unclear(document))
     }
 
     fn is_submitted(&self) -> bool {

@@ -69,7 +69,7 @@ const MAXIMUM_DOCUMENTS: usize = 60;
 /// Documents that are remembered as filled.
 const MAXIMUM_FILLED: usize = 500;
 
-/// The alarm that moves the badge on.
+/// The alarm that moves the badge on, and a sign-in whose worker was stopped.
 pub const ALARM_BADGE: &str = "badge";
 /// The alarm that looks whether a lease has ended.
 pub const ALARM_WATCH: &str = "watch";

@@ -41,18 +41,25 @@ impl Brain {
     }
 
     /// What an earlier worker did with a credential and never heard about: its page gets as long as an act may take to show
-    /// it, and then what does not show is done again.
+    /// it, and then what does not show is done again. A page that still asks for the passkey has not got it.
     fn doubt(&mut self, tab_id: i32) {
         let (Some(flow), Some(page)) = (running(&mut self.state.flows, tab_id), self.pages.get(&tab_id)) else {
             return;
         };
-        if flow.acting.is_some() || self.now < page.since + ACT_MS {
+        let is_passkey = page.view == View::Passkey;
+        let limit = if is_passkey { decide::UNKNOWN_AFTER_MS } else { ACT_MS };
+        if flow.acting.is_some() || flow.pressed.is_some() || self.now < page.since + limit {
             return;
         }
         let in_doubt = |one: &&mut DocumentRecord| one.unanswered && one.id == page.document_id;
         let Some(document) = flow.documents.iter_mut().find(in_doubt) else {
             return;
         };
+        if is_passkey {
+            document.unanswered = false;
+            flow.passkey_answered = false;
+            return;
+        }
         let field = document.secret_filled.and_then(|field| page.snapshot.visible(key_of(field)));
         let Some(element) = field else {
             return;
@@ -192,15 +199,15 @@ impl Brain {
                 Decision::Wait(text) => {
                     flow.status = text;
                     let limit = match page.view {
-                        _ if flow.document(&page.document_id).is_some_and(|document| document.unanswered) => ACT_MS,
                         View::Loading | View::Unknown | View::Passkey => decide::UNKNOWN_AFTER_MS,
+                        _ if flow.document(&page.document_id).is_some_and(|document| document.unanswered) => ACT_MS,
                         View::Password | View::AccessPass if page.snapshot.identity.is_none() => {
                             decide::UNKNOWN_AFTER_MS
                         }
                         _ => decide::STALLED_AFTER_MS,
                     };
-                    let at = page.since + limit;
-                    if at > now {
+                    let limits = [limit, decide::STALLED_AFTER_MS];
+                    if let Some(at) = limits.iter().map(|limit| page.since + limit).find(|at| *at > now) {
                         self.wake_at(name_of("page", tab_id), at);
                     }
                 }

@@ -126,7 +126,8 @@ impl Brain {
         }
     }
 
-    /// Alarms outlive the worker: one moves the badge on, one looks whether what should end has ended.
+    /// Alarms outlive the worker: one moves the badge on, and a sign-in whose page has nothing to tell; one looks whether
+    /// what should end has ended.
     pub(super) fn watch_leases(&mut self) {
         let now = self.now;
         let is_live =
@@ -138,7 +139,7 @@ impl Brain {
             .iter()
             .any(|lease| !is_live(lease) && !matches!(lease.state, LeaseState::Requested | LeaseState::Activating));
         self.warn_of_ends();
-        self.keep_alarm(ALARM_BADGE, live);
+        self.keep_alarm(ALARM_BADGE, live || self.is_signing_in());
         self.keep_alarm(ALARM_WATCH, unsettled);
         let has_run_out = self
             .state

@@ -219,6 +219,8 @@ impl Brain {
         flow.passkey_answered = true;
         flow.submitted = true;
         flow.step(Step::Credential, StepProgress::Done);
+        // A worker that is stopped before the page has it leaves the next one in doubt.
+        flow.document_mut(&document_id).unanswered = true;
         flow.pressed = Some(Pressed { document_id, view: View::Passkey, purpose: Purpose::Submit });
         if let Some(page) = self.pages.get_mut(&flow.tab_id) {
             page.since = self.now;
