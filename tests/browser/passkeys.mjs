@@ -35,3 +35,7 @@ export async function makePasskeys(machine, names) {
   await until('the passkeys have arrived', async () => JSON.parse(await machine.latchkey(['--json', 'tenant', 'list']))
     .every(({ name, credential }) => credential.kind === 'passkey' || (names && !names.includes(name))), 120_000);
 }
+
+// Whether the browser's door for passkeys is open, as any page finds out. Latchkey says that there is somebody who can be
+// asked for a passkey; the browser of these tests, asked itself, has nobody.
+export const isDoorOpen = (page) => page.evaluate(() => PublicKeyCredential.isUserVerifyingPlatformAuthenticatorAvailable());

@@ -6,7 +6,7 @@ import crypto from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { Browser, Entra, Machine, until } from '../lab.mjs';
-import { allowPasskeys, makePasskeys, PIN } from '../passkeys.mjs';
+import { allowPasskeys, isDoorOpen, makePasskeys, PIN } from '../passkeys.mjs';
 import { dormant, enabledWithoutLease, picture, portal } from './fixtures.mjs';
 
 const demanding = (grantControls) => [{
@@ -143,6 +143,7 @@ test('refused during the window, and tried again: another origin, another relyin
   await until('the door is open', isOpen);
 
   const elsewhere = await visit('https://github.com/login');
+  expect(await isDoorOpen(elsewhere)).toBe(true);
   expect(await ask(elsewhere, 'github.com')).toBe('NotAllowedError');
   expect(await ask(elsewhere, 'github.com'), 'it can try again').toBe('NotAllowedError');
   const second = await visit('https://login.microsoft.com/contoso.onmicrosoft.com/gallery/consent');
@@ -159,6 +160,7 @@ test('refused during the window, and tried again: another origin, another relyin
   await until('the door is shut', async () => !(await isOpen()));
 
   // Now the second tab is answered by what the browser has itself.
+  expect(await isDoorOpen(elsewhere)).toBe(false);
   await second.bringToFront();
   await authenticator(second, 'login.microsoft.com');
   expect(await ask(second, 'login.microsoft.com')).toBe('answered');
@@ -216,6 +218,7 @@ test('as second factor: somebody signed in with a password, and the policy asks 
 
 test('without a click a page is never answered by us', async () => {
   const page = await visit('https://login.microsoft.com/contoso.onmicrosoft.com/gallery/consent');
+  expect(await isDoorOpen(page)).toBe(false);
   await authenticator(page, 'login.microsoft.com');
   const before = await assertions();
   expect(await ask(page, 'login.microsoft.com'), 'the browser answers with its own').toBe('answered');

@@ -11,10 +11,10 @@ export async function stopWorker(page, browser) {
   await cdp.detach();
 }
 
-function placeOf(text) {
-  const source = fs.readFileSync(path.join(programs.extension, 'background.js'), 'utf8').split('\n');
+function placeOf(file, text) {
+  const source = fs.readFileSync(path.join(programs.extension, file), 'utf8').split('\n');
   const lineNumber = source.findIndex((line) => line.includes(text));
-  if (lineNumber < 0) throw new Error(`background.js does not say ${text}`);
+  if (lineNumber < 0) throw new Error(`${file} does not say ${text}`);
   return { lineNumber, columnNumber: source[lineNumber].indexOf(text) };
 }
 
@@ -23,13 +23,17 @@ export const before = (condition, time = 1) => ({ text: 'carryOut[effect.type]',
 export const acting = (time) => before(`effect.type === 'fill' || effect.type === 'click'`, time);
 export const asking = (verb) => before(`effect.type === 'ask_host' && effect.frame.request.verb === '${verb}'`);
 
+// With all that was asked of the browser's door for passkeys done, instead of shutting it.
+export const shutting = { file: 'passkey.js', text: 'proxy.detach()', condition: 'true', time: 1 };
+
 // Instead of taking in what happened.
 export const untold = (condition, time = 1) => ({ text: 'const effects', condition: `((event) => ${condition})(next.frame.event)`, time });
 export const acted = (time) => untold(`event.type === 'acted'`, time);
 export const answered = (reply) => untold(`event.frame?.reply?.reply === '${reply}'`);
 
-// Stops the worker that runs now once it comes to a point. Answers a function that waits for that.
-export async function stopAt(browser, page, { text, condition, time }) {
+// Stops the worker that runs now once it comes to a point, and something else has been done there. Answers a function that
+// waits for that.
+export async function stopAt(browser, page, { file = 'background.js', text, condition, time }) {
   const { targetInfos } = await browser.cdp.send('Target.getTargets');
   const { targetId } = targetInfos.find(({ type, url }) => type === 'service_worker' && url.includes(EXTENSION_ID));
   const { sessionId } = await browser.cdp.send('Target.attachToTarget', { targetId, flatten: false });
@@ -41,10 +45,10 @@ export async function stopAt(browser, page, { text, condition, time }) {
   });
   await worker.send('Debugger.enable');
   const { locations } = await worker.send('Debugger.setBreakpointByUrl', {
-    url: `chrome-extension://${EXTENSION_ID}/background.js`,
-    ...placeOf(text),
+    url: `chrome-extension://${EXTENSION_ID}/${file}`,
+    ...placeOf(file, text),
     condition: `(${condition}) && (self.times = (self.times ?? 0) + 1) === ${time}`,
   });
   if (!locations.length) throw new Error(`the worker has no place ${text}`);
-  return () => halted.then(() => stopWorker(page, browser));
+  return (meanwhile) => halted.then(meanwhile).then(() => stopWorker(page, browser));
 }
