@@ -202,9 +202,12 @@ export class Gallery {
     fs.mkdirSync(path.dirname(file), { recursive: true });
     await this.page.evaluate(() => document.activeElement?.blur());
     // As wide and high as the browser makes the popup, and without a scroll bar.
-    const height = await this.page.evaluate(() => Math.ceil(document.querySelector('main').getBoundingClientRect().bottom + scrollY));
     const size = this.page.viewportSize();
-    await this.page.setViewportSize({ width: size.width, height: Math.max(height, 100) });
+    const [width, height] = await this.page.evaluate(() => [
+      document.getElementById('app') ? Math.ceil(document.body.getBoundingClientRect().width) : innerWidth,
+      Math.ceil(document.querySelector('main').getBoundingClientRect().bottom + scrollY),
+    ]);
+    await this.page.setViewportSize({ width, height: Math.max(height, 100) });
     await this.page.screenshot({ path: file, animations: 'disabled' });
     await this.page.setViewportSize(size);
   }

@@ -164,7 +164,7 @@ words! {
     CredentialCode = "credential_code", "Password and one-time code";
     CredentialPasskey = "credential_passkey", "Passkey";
     CredentialNotHere = "credential_not_here", "This browser cannot answer a page with a passkey, so the next credential is used.";
-    CredentialWhy = "credential_why", "Why nothing better";
+    CredentialWhy = "credential_why", "Why not a stronger one?";
     CredentialReplaced = "credential_replaced", "$1 did not work here. Signing in with: $2";
     PasswordNote = "password_note", "Microsoft's portals may ask this account to register a second factor.";
     Start = "start", "Sign in";
