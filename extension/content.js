@@ -50,6 +50,8 @@ const accessor = (of, name) => Object.getOwnPropertyDescriptor(of.prototype, nam
 const held = accessor(HTMLInputElement, 'value');
 const action = accessor(HTMLFormElement, 'action');
 const method = accessor(HTMLFormElement, 'method');
+// The tree of its own that a node draws, also a closed one: what stands in it is found by no selector.
+const shadowOf = (node) => node instanceof HTMLElement && (chrome.dom?.openOrClosedShadowRoot(node) ?? node.openOrClosedShadowRoot ?? node.shadowRoot);
 const isInput = (node) => node instanceof HTMLInputElement;
 const isEnabled = (node) => !node.matches(':disabled,[aria-disabled=true]');
 const numbers = new WeakMap();
@@ -75,12 +77,12 @@ function isVisible(node) {
   return true;
 }
 
-// Not see-through, and nothing lies over it.
+// Not see-through, not drawn by a tree of its parents' own, and nothing lies over it.
 function isClear(node, glancing) {
   let opacity = 1;
   for (let at = node; at; at = at.parentElement) {
     const style = getComputedStyle(at);
-    opacity *= /opacity|blur|url|gradient/.test(style.filter + style.maskImage) ? 0 : style.opacity;
+    opacity *= shadowOf(at) || /opacity|blur|url|gradient/.test(style.filter + style.maskImage) ? 0 : style.opacity;
   }
   // A link that is broken over two lines has its middle in neither of them.
   const { left, top, width, height } = node.getClientRects()[0];
@@ -95,12 +97,14 @@ function isClear(node, glancing) {
   }));
 }
 
+const within = (tree) => [...tree.querySelectorAll('*')].flatMap((node) => [node, ...(shadowOf(node) ? within(shadowOf(node)) : [])]);
+
 // What lets clicks through is never hit, and can still hide what is below.
 function veilsOver(node) {
-  return all('*').filter((veil) => {
+  return within(document).filter((veil) => {
     const style = getComputedStyle(veil);
     return style.pointerEvents === 'none' && !veil.contains(node) && veil.checkVisibility({ checkOpacity: true })
-      && (style.backgroundImage !== 'none' || !/a.*, 0\)$/.test(style.backgroundColor) || veil.matches('iframe,img,svg,canvas,video'));
+      && (style.backgroundImage + style.backdropFilter !== 'nonenone' || !/a.*, 0\)$/.test(style.backgroundColor) || veil.matches('iframe,img,svg,canvas,video'));
   }).map((veil) => veil.getBoundingClientRect());
 }
 

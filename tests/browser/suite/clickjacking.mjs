@@ -93,6 +93,29 @@ export const corpus = {
     document.body.append(small);
     small.showPopover();
   },
+  'a veil in a shadow tree': () => {
+    const tree = () => {
+      const host = document.createElement('div');
+      return [host, host.attachShadow({ mode: 'closed' })];
+    };
+    const [[outer, below], [inner, deepest]] = [tree(), tree()];
+    const cover = document.createElement('div');
+    cover.style.cssText = 'position:fixed;inset:0;z-index:99999;background:#fff;pointer-events:none';
+    deepest.append(cover);
+    below.append(inner);
+    document.body.append(outer);
+  },
+  'a shadow tree that draws the field see-through': (field) => {
+    const pane = document.createElement('div');
+    pane.style.opacity = '0.05';
+    pane.append(document.createElement('slot'));
+    document.querySelector(field).closest('div').attachShadow({ mode: 'closed' }).append(pane);
+  },
+  'a pane that blurs what is behind it': () => {
+    const pane = document.createElement('div');
+    pane.style.cssText = 'position:fixed;inset:0;z-index:99999;backdrop-filter:blur(40px);pointer-events:none';
+    document.body.append(pane);
+  },
   'a filter that takes the colour away': () => { document.querySelector('form').style.filter = 'opacity(0.05)'; },
   'a mask': () => { document.body.style.maskImage = 'linear-gradient(transparent, transparent)'; },
   'a field like a speck': (field) => { document.querySelector(field).style.cssText = 'width:5px;height:5px;padding:0;border:0'; },
@@ -126,6 +149,13 @@ export const corpus = {
   'a field of no size': (field) => { document.querySelector(field).style.cssText = 'width:0;height:0;padding:0;border:0'; },
 };
 
+// Ways to hide a field from the person that nothing looks for, all at once. docs/refusals.md says why.
+export const unseen = `
+  body::after { content: ''; position: fixed; inset: 0; z-index: 99999; background: #fff; pointer-events: none }
+  form { mix-blend-mode: lighten; filter: brightness(50) invert(1) }
+  form > * { box-shadow: 0 0 0 9px #fff }
+`;
+
 // The fields to fill, by the page that shows them.
 export const fields = { username: '#i0116', 'access-pass': 'input[name=accesspass]' };
 
@@ -136,5 +166,5 @@ export const concerns = (view, name) => view !== 'username' || name !== 'another
 export const late = new Set([
   'a popover that lets clicks through', 'a picture that lets clicks through', 'a cover over a part', 'a field that runs away',
   'a page that takes the focus away', 'a loop of focus', 'a cover over a corner', 'a frame that lets clicks through, beside the body',
-  'a field that jumps', 'a focus that wanders',
+  'a field that jumps', 'a focus that wanders', 'a veil in a shadow tree', 'a pane that blurs what is behind it',
 ]);

@@ -2,8 +2,8 @@
 // docs/refusals.md shows the table that this makes.
 import fs from 'node:fs';
 import path from 'node:path';
-import { expect, test } from './fixtures.mjs';
-import { concerns, corpus, fields, late } from './clickjacking.mjs';
+import { expect, signInPage, test } from './fixtures.mjs';
+import { concerns, corpus, fields, late, unseen } from './clickjacking.mjs';
 import { secrets, values } from './observations.mjs';
 
 const table = fs.readFileSync(path.resolve(import.meta.dirname, '../../../docs/refusals.md'), 'utf8');
@@ -70,3 +70,28 @@ for (const [view, field] of Object.entries(fields)) {
     await machine.latchkey(['end', '--all'], { code: null });
   });
 }
+
+test('what is not looked for hides a field and leads nothing astray', async ({ entra, machine, desktop: browser }) => {
+  await entra.pages({ proof_up: 'off' });
+  await browser.context.addInitScript((text) => {
+    if (location.hostname !== 'login.microsoftonline.com') return;
+    const sheet = new CSSStyleSheet();
+    sheet.replaceSync(text);
+    document.adoptedStyleSheets = [sheet];
+  }, unseen);
+  const sent = [];
+  browser.context.on('request', (request) => {
+    const said = new URLSearchParams(request.method() === 'POST' ? request.postData() ?? '' : '');
+    for (const name of ['accesspass', 'passwd']) if (said.get(name)) sent.push([new URL(request.url()).origin, said.get(name)]);
+  });
+  const page = await signInPage(browser);
+  await page.waitForSelector('#i0116');
+  expect(await page.evaluate(() => getComputedStyle(document.body, '::after').position)).toBe('fixed');
+  await clickOver(browser, page);
+  await page.waitForSelector('#signed-in-as');
+  expect(await page.textContent('#signed-in-as')).toContain(machine.accounts.Contoso);
+  expect(sent.map(([origin]) => origin)).toEqual(['https://login.microsoftonline.com']);
+  const { attempts } = await entra.journal();
+  expect(attempts.filter(({ error }) => error)).toEqual([]);
+  await machine.latchkey(['end', '--all']);
+});
