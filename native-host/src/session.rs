@@ -403,7 +403,10 @@ impl Shared {
             Request::AssertPasskey { lease_id, request } => {
                 Reply::Passkey(engine.assert_passkey(lease_id, &request, caller).await?)
             }
-            Request::VerifyPerson { pin } => Reply::Person(verification::verify(&engine, pin, caller).await?),
+            Request::VerifyPerson { pin, tenant_id } => {
+                let occasion = async || verification::sign_in(&engine, tenant_id).await;
+                Reply::Person(verification::verify(&engine, pin, occasion, caller).await?)
+            }
             Request::EndLease { lease_id } => {
                 Reply::Lease { lease: engine.end_lease(lease_id, caller, &on_progress).await? }
             }

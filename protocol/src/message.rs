@@ -107,6 +107,9 @@ pub enum Request {
         /// What the person typed; without it the operating system is asked, if it can tell.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pin: Option<Pin>,
+        /// The tenant that is to be signed in to, which the operating system's window names.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tenant_id: Option<Uuid>,
     },
     /// End the lease now. Events: [`HostFrame::Progress`]. Answered by [`Reply::Lease`].
     EndLease {

@@ -153,8 +153,8 @@ fn every_message_is_as_on_file() {
             Request::ReplaceCredential { lease_id: LEASE, refused: CredentialKind::TemporaryAccessPass },
         ),
         ("assert-passkey", Request::AssertPasskey { lease_id: LEASE, request: r#"{"challenge":"AA"}"#.into() }),
-        ("verify-person", Request::VerifyPerson { pin: None }),
-        ("verify-person-by-pin", Request::VerifyPerson { pin: Some(Pin("not-a-real-pin".into())) }),
+        ("verify-person", Request::VerifyPerson { pin: None, tenant_id: None }),
+        ("verify-person-by-pin", Request::VerifyPerson { pin: Some(Pin("not-a-real-pin".into())), tenant_id: None }),
         ("end-lease", Request::EndLease { lease_id: LEASE }),
         ("list-leases", Request::ListLeases {}),
         ("note-unknown-page", Request::NoteUnknownPage {}),
@@ -163,6 +163,7 @@ fn every_message_is_as_on_file() {
             "fill-one-time-code",
             Request::FillCredential { lease_id: LEASE, field: FillField::OneTimeCode, document: document() },
         ),
+        ("verify-person-for-tenant", Request::VerifyPerson { pin: None, tenant_id: Some(TENANT) }),
     ];
     for (number, (name, request)) in (1..).zip(requests) {
         check(&mut names, &format!("request-{name}"), &RequestFrame { id: RequestId(number), request });
@@ -320,7 +321,7 @@ fn a_secret_cannot_be_printed() {
     assert!(!format!("{frame:?}").contains("correct horse"));
     let response = PasskeyResponse { lease_id: LEASE, response: "correct horse".into() };
     assert!(!format!("{:?}", Reply::Passkey(response)).contains("correct horse"));
-    let request = Request::VerifyPerson { pin: Some(Pin("correct horse".into())) };
+    let request = Request::VerifyPerson { pin: Some(Pin("correct horse".into())), tenant_id: None };
     assert!(!format!("{request:?}").contains("correct horse"));
 }
 

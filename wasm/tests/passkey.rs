@@ -153,7 +153,10 @@ fn the_page_of_the_click_is_answered_once_and_the_door_is_shut() {
 fn a_lease_is_asked_for_with_a_passkey_where_there_is_a_door() {
     let world = clicked();
     let start = world.request(|request| matches!(request, Request::StartLease { .. }));
-    assert!(matches!(start.request, Request::StartLease { passkey: true, .. }));
+    let Request::StartLease { passkey: true, tenant_id, .. } = start.request else { panic!("{start:?}") };
+    // The operating system's window is to name the tenant.
+    let verify = world.request(|request| matches!(request, Request::VerifyPerson { .. }));
+    assert_eq!(verify.request, Request::VerifyPerson { pin: None, tenant_id: Some(tenant_id) });
     let mut world = World::new();
     world.see("d1", user_name(""));
     world.open_popup(&[planned()]);
@@ -267,7 +270,7 @@ fn the_request_waits_for_the_lease_and_for_the_person() {
     let pin = Pin("271828".to_owned());
     let effects = world.send(Event::PopupAction { action: Action::VerifyPerson { pin: pin.clone() } });
     let sent: Vec<_> = asked(&effects).into_iter().map(|frame| frame.request).collect();
-    assert_eq!(sent, [Request::VerifyPerson { pin: Some(pin) }]);
+    assert_eq!(sent, [Request::VerifyPerson { pin: Some(pin), tenant_id: None }]);
     assert!(!world.brain.state().contains("271828") && !format!("{effects:?}").contains("271828"));
     let wrong = PersonState { pin_set: true, wrong: true, tries_left: Some(2), ..PersonState::default() };
     world.person(wrong);
@@ -298,6 +301,17 @@ fn where_nobody_can_be_asked_the_next_credential_signs_in() {
     assert_eq!(doors(&world.effects), [false, true, false]);
     let PopupView::Progress(progress) = world.view() else { panic!("no sign-in is shown") };
     assert_eq!((progress.status.key.as_str(), progress.replaced), ("status_replacing", Some(Passkey)));
+}
+
+#[test]
+fn whoever_says_no_to_the_operating_system_gets_the_next_credential() {
+    let mut world = clicked();
+    world.grant(Passkey);
+    world.see_at(TAB, "d2", FIDO, passkey_page(CHALLENGE));
+    let id = world.request(|request| matches!(request, Request::VerifyPerson { .. })).id;
+    let error = ErrorBody::new(ErrorCode::VerificationNeeded, "You closed the window.", "Try again.");
+    world.frame(HostFrame::Error { id: Some(id), error });
+    assert_eq!((world.replacements().len(), world.assertions()), (1, 0));
 }
 
 #[test]

@@ -21,6 +21,7 @@ use crate::key_store::{KeyStore, Prompting};
 use crate::machine;
 use crate::output::{Mark, Output};
 use crate::settings::Folders;
+use crate::verification;
 
 /// A rotation that is so late, in milliseconds, was not done by any schedule.
 const OVERDUE: i64 = 3_600_000;
@@ -41,7 +42,7 @@ pub(crate) enum State {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Finding {
     /// The link: `program`, `configuration`, `browser`, `schedule`, `key_store`, `store`, `disk`, `network`, `clock`,
-    /// `tenant`, `lockdown`, `lease`, `account`, `sign_in_page`.
+    /// `tenant`, `lockdown`, `lease`, `account`, `sign_in_page`, `person`.
     pub(crate) link: &'static str,
     /// How it is.
     pub(crate) state: State,
@@ -133,6 +134,7 @@ async fn look_over<Waiting>(folders: &Folders, reach: Reach, waiting: impl FnOnc
         findings.extend(leases(engine).await);
         findings.extend(break_glass(engine).await);
         findings.extend(receiver(engine).await);
+        findings.extend(person(engine).await);
         if let Ok(tenants) = engine.tenants().await {
             clouds.extend(tenants.iter().map(|tenant| tenant.cloud));
         }
@@ -297,6 +299,26 @@ async fn lockdown(engine: &Engine) -> Option<Finding> {
         ),
         "Lift it once it is over: latchkey lockdown --lift --reason '…'",
     ))
+}
+
+/// How a passkey's user is found to be the one. Nothing where nobody is and none would be made.
+async fn person(engine: &Engine) -> Option<Finding> {
+    const LINK: &str = "person";
+    let lack = match verification::available().await {
+        Ok(how) => return Some(Finding::good(LINK, format!("verified by {how}"))),
+        Err(lack) => lack,
+    };
+    if engine.person().await.ok()?.pin_set {
+        return Some(Finding::good(LINK, format!("verified by Latchkey's PIN; not by the operating system: {lack}")));
+    }
+    let kept = engine.tenants().await.ok()?.iter().any(|tenant| tenant.credential.passkey_kept);
+    (kept || engine.lacks_passkeys().await.ok()?).then(|| {
+        Finding::warning(
+            LINK,
+            format!("Nobody can be verified, so no passkey is made or used. The operating system cannot: {lack}."),
+            "Set a PIN with 'latchkey pin set'.",
+        )
+    })
 }
 
 async fn break_glass(engine: &Engine) -> Vec<Finding> {

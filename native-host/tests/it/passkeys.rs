@@ -137,9 +137,19 @@ fn from_a_click_to_a_page_signed_in_by_a_passkey() {
 #[test]
 fn a_pin_is_asked_for_twice_and_changed_only_by_who_knows_it() {
     let (lab, _) = lab();
+    let doctor = || {
+        let doctor = lab.latchkey(&["--json", "doctor", "--offline"]).run().document;
+        let findings = doctor["findings"].as_array().unwrap();
+        let found = findings.iter().find(|one| one["link"] == "person").cloned().unwrap();
+        (found["state"].as_str().unwrap().to_owned(), format!("{} {}", found["found"], found["next_step"]))
+    };
+    let (state, found) = doctor();
+    assert!(state == "warning" && found.contains("latchkey pin set"), "{found}");
     let none = lab.latchkey(&["pin", "show"]).succeeds();
     assert!(none.out.contains("No PIN is set"), "{}", none.out);
     converse(&lab, "pin set", &[("New PIN", PIN), ("The same again", PIN)]);
+    let (state, found) = doctor();
+    assert!(state == "good" && found.contains("by Latchkey's PIN"), "{found}");
     let twice = lab.latchkey(&["pin", "set"]).run();
     assert!(!twice.status.success() && twice.err.contains("pin change"), "{}", twice.err);
     converse(
@@ -152,10 +162,24 @@ fn a_pin_is_asked_for_twice_and_changed_only_by_who_knows_it() {
     assert_eq!(shown["pin_set"], false, "{shown}");
 }
 
-/// polkit as the lab has it: it asks, and the person passes; how often it was to ask is counted.
+/// polkit as the lab has it; how often it was to ask is counted.
 struct Polkit {
     asked: Arc<AtomicU32>,
-    asks: bool,
+    does: PolkitDoes,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum PolkitDoes {
+    /// It asks, and the person passes.
+    Verify,
+    /// It asks, and the person closes its window.
+    Dismiss,
+    /// It asks, and the password is wrong until it gives up.
+    Fail,
+    /// A rule of the machine says yes; nobody is asked.
+    Agree,
+    /// It would ask, and nobody's agent is there to ask through.
+    FindNobody,
 }
 
 type Subject<'a> = (String, HashMap<String, zbus::zvariant::Value<'a>>);
@@ -176,7 +200,15 @@ impl Polkit {
         if asking {
             self.asked.fetch_add(1, Ordering::SeqCst);
         }
-        (asking || !self.asks, self.asks && !asking, HashMap::new())
+        let dismissed = [("polkit.dismissed".to_owned(), "true".to_owned())];
+        match self.does {
+            PolkitDoes::Agree => (true, false, HashMap::new()),
+            _ if !asking => (false, true, HashMap::new()),
+            PolkitDoes::Verify => (true, false, HashMap::new()),
+            PolkitDoes::Dismiss => (false, false, HashMap::from(dismissed)),
+            PolkitDoes::Fail => (false, false, HashMap::new()),
+            PolkitDoes::FindNobody => (false, true, HashMap::new()),
+        }
     }
 }
 
@@ -237,7 +269,7 @@ fn the_operating_system_verifies_and_a_locked_screen_ends_it() {
     let (lab, tenant) = ready();
     let (mut host, address) = host_with_system_bus(&lab);
     let asked = Arc::new(AtomicU32::new(0));
-    let polkit = Polkit { asked: Arc::clone(&asked), asks: true };
+    let polkit = Polkit { asked: Arc::clone(&asked), does: PolkitDoes::Verify };
     let bus = zbus::blocking::connection::Builder::address(address.as_str())
         .unwrap()
         .name("org.freedesktop.PolicyKit1")
@@ -278,21 +310,50 @@ fn the_operating_system_verifies_and_a_locked_screen_ends_it() {
     assert!(host.close().success());
 }
 
-#[test]
-fn a_system_that_says_yes_without_asking_has_verified_nobody() {
-    let (lab, _) = lab();
+/// What a browser is answered when it asks who is there, of a machine with a PIN and a polkit that does so; and how often
+/// polkit was to ask.
+fn asked_of(does: PolkitDoes) -> (Value, u32) {
+    let (lab, tenant) = lab();
+    converse(&lab, "pin set", &[("New PIN", PIN), ("The same again", PIN)]);
     let (mut host, address) = host_with_system_bus(&lab);
     let asked = Arc::new(AtomicU32::new(0));
     let _bus = zbus::blocking::connection::Builder::address(address.as_str())
         .unwrap()
         .name("org.freedesktop.PolicyKit1")
         .unwrap()
-        .serve_at("/org/freedesktop/PolicyKit1/Authority", Polkit { asked: Arc::clone(&asked), asks: false })
+        .serve_at("/org/freedesktop/PolicyKit1/Authority", Polkit { asked: Arc::clone(&asked), does })
         .unwrap()
         .build()
         .unwrap();
     host.hello();
-    let nobody = host.ask(&json!({ "verb": "verify_person" }));
-    assert_eq!(nobody["reply"]["verified"], false, "{nobody}");
-    assert_eq!(asked.load(Ordering::SeqCst), 0);
+    let answer = host.ask(&json!({ "verb": "verify_person", "tenant_id": tenant.id }));
+    // Whatever it was, the PIN is as good as ever.
+    let right = host.ask(&json!({ "verb": "verify_person", "pin": PIN }));
+    assert_eq!(right["reply"]["verified"], true, "{right}");
+    assert!(host.close().success());
+    (answer, asked.load(Ordering::SeqCst))
+}
+
+#[test]
+fn a_system_that_says_yes_without_asking_has_verified_nobody() {
+    let (answer, asked) = asked_of(PolkitDoes::Agree);
+    assert_eq!((&answer["reply"]["verified"], &answer["reply"]["pin_set"]), (&json!(false), &json!(true)), "{answer}");
+    assert_eq!(asked, 0);
+}
+
+#[test]
+fn a_system_that_cannot_ask_leaves_it_to_the_pin() {
+    let (answer, asked) = asked_of(PolkitDoes::FindNobody);
+    assert_eq!((&answer["reply"]["verified"], &answer["reply"]["pin_set"]), (&json!(false), &json!(true)), "{answer}");
+    assert_eq!(asked, 1);
+}
+
+#[test]
+fn whoever_says_no_to_the_system_is_refused() {
+    for (does, said) in [(PolkitDoes::Dismiss, "You closed the window"), (PolkitDoes::Fail, "did not recognise you")] {
+        let (answer, asked) = asked_of(does);
+        assert_eq!(answer["error"]["name"], "verification_needed", "{answer}");
+        assert!(answer["error"]["message"].as_str().unwrap().contains(said), "{answer}");
+        assert_eq!(asked, 1);
+    }
 }

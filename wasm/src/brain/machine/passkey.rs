@@ -83,10 +83,11 @@ impl Brain {
         self.out.push(Effect::AnswerPasskey { request_id, response: None });
     }
 
-    /// What the click needs of the person is found out while the account is activated.
-    pub(super) fn ask_person(&mut self, pin: Option<Pin>) {
+    /// What the click needs of the person is found out while the account is activated. The operating system's window
+    /// names the tenant.
+    pub(super) fn ask_person(&mut self, pin: Option<Pin>, tenant_id: Option<Uuid>) {
         if pin.is_some() || !self.pending.iter().any(|pending| pending.asked == Asked::Person) {
-            self.ask(Asked::Person, Request::VerifyPerson { pin }, PERSON_MS);
+            self.ask(Asked::Person, Request::VerifyPerson { pin, tenant_id }, PERSON_MS);
         }
     }
 
@@ -233,10 +234,11 @@ impl Brain {
             return;
         };
         if matches!(error.code, ErrorCode::VerificationNeeded | ErrorCode::PinNotSet) {
-            self.passkey_requests[place].asked = None;
+            let asked = self.passkey_requests[place].asked.take();
             // Nothing is asked again before somebody has shown who is there.
             self.person = Some(PersonState { pin_set: true, ..PersonState::default() });
-            self.ask_person(None);
+            let tenant_id = asked.and_then(|tab_id| running(&mut self.state.flows, tab_id)).map(|flow| flow.tenant_id);
+            self.ask_person(None, tenant_id);
             return;
         }
         let tab_id = self.passkey_requests.swap_remove(place).asked;

@@ -81,7 +81,7 @@ impl Brain {
                     self.end_now(lease_id);
                 }
             }
-            Action::VerifyPerson { pin } => self.ask_person(Some(pin)),
+            Action::VerifyPerson { pin } => self.ask_person(Some(pin), None),
             Action::Retry {} => self.retry(),
         }
     }
@@ -125,7 +125,7 @@ impl Brain {
         let is_planned = self.tenant(tenant_id).is_some_and(|one| one.credential.kind == CredentialKind::Passkey);
         if is_planned && self.door != Door::Missing {
             self.person = None;
-            self.ask_person(None);
+            self.ask_person(None, Some(tenant_id));
         }
     }
 
