@@ -12,7 +12,7 @@ pub use export::{AuditFormat, verify_export};
 pub use ocsf::OCSF_VERSION;
 pub(crate) use retention::prune;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::value::StrDeserializer};
 use uuid::Uuid;
 
 use crate::Caller;
@@ -234,6 +234,49 @@ impl AuditEvent {
     /// The event of that name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
-        serde_json::from_value(name.into()).ok()
+        Self::read(name).ok()
+    }
+
+    /// Every name that there is.
+    #[must_use]
+    pub fn names() -> &'static [&'static str] {
+        // No event is called nothing.
+        Self::read("").map_or_else(|unknown| unknown.known, |_| &[])
+    }
+
+    fn read(name: &str) -> Result<Self, Unknown> {
+        Self::deserialize(StrDeserializer::new(name))
+    }
+}
+
+/// What the derived code says of a name that is none: those that are.
+#[derive(Debug, thiserror::Error)]
+#[error("there is no such event")]
+struct Unknown {
+    known: &'static [&'static str],
+}
+
+impl serde::de::Error for Unknown {
+    fn custom<T: std::fmt::Display>(_: T) -> Self {
+        Self { known: &[] }
+    }
+
+    fn unknown_variant(_: &str, known: &'static [&'static str]) -> Self {
+        Self { known }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_event_is_found_by_its_name() {
+        assert!(AuditEvent::names().len() > 30, "{:?}", AuditEvent::names());
+        for name in AuditEvent::names() {
+            assert_eq!(AuditEvent::named(name).map(AuditEvent::name).as_deref(), Some(*name));
+        }
+        assert_eq!(AuditEvent::named("lease_grantd"), None);
+        assert_eq!(AuditEvent::named(""), None);
     }
 }

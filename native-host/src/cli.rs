@@ -8,6 +8,7 @@ use latchkey_engine::AuditEvent;
 use latchkey_protocol::cloud::Cloud;
 use uuid::Uuid;
 
+use crate::configuration::values::event_named;
 use crate::install::browsers::Browser;
 use crate::{machine, when};
 
@@ -853,8 +854,7 @@ pub(crate) struct AuditFilter {
 }
 
 fn audit_event(said: &str) -> Result<AuditEvent, String> {
-    AuditEvent::named(&said.to_lowercase().replace('-', "_"))
-        .ok_or_else(|| "there is no such event; docs/audit.md lists them".to_owned())
+    event_named(&said.to_lowercase().replace('-', "_"))
 }
 
 /// Commands about the audit log.

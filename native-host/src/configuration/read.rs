@@ -156,10 +156,10 @@ fn unknown_key(place: Place, key: &str, path: &[String], schema: &Schema) -> Dia
 }
 
 /// The word that was probably meant.
-pub(super) fn closest<'a>(said: &str, known: &'a [String]) -> Option<&'a str> {
+pub(crate) fn closest<'a>(said: &str, known: &'a [impl AsRef<str>]) -> Option<&'a str> {
     known
         .iter()
-        .map(|word| (strsim::jaro_winkler(said, word), word.as_str()))
+        .map(|word| (strsim::jaro_winkler(said, word.as_ref()), word.as_ref()))
         .filter(|(likeness, _)| *likeness > 0.8)
         .max_by(|one, other| one.0.total_cmp(&other.0))
         .map(|(_, word)| word)
@@ -269,6 +269,16 @@ rolse = []
         for (found, expected) in faults.iter().zip(expected) {
             assert!(found.starts_with(expected), "{found}\n{expected}");
         }
+    }
+
+    #[test]
+    fn an_event_that_is_none_gets_the_one_that_was_meant() {
+        let of = |event: &str| faults(&format!("[webhook]\nevents = [\"lease_granted\", {event}]\n"));
+        let meant = "2:28 There is no such event; did you mean \"end_verified\"?";
+        assert_eq!(of("\"end_verifed\""), [meant]);
+        // What is like none is not repeated: anything may have been pasted there.
+        assert_eq!(of("\"hunter2\""), ["2:28 There is no such event; docs/audit.md lists them."]);
+        assert!(of("\"end_failed\"").is_empty());
     }
 
     #[test]

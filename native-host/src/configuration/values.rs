@@ -12,6 +12,8 @@ use serde::Deserialize;
 use url::Url;
 use uuid::Uuid;
 
+use super::read::closest;
+
 /// A value and where it stands in its file.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Written<T>(toml::Spanned<T>);
@@ -619,6 +621,14 @@ impl TryFrom<String> for ReceiverAddress {
     }
 }
 
+/// The event of that name, or the sentence about a name that is none.
+pub(crate) fn event_named(said: &str) -> Result<AuditEvent, String> {
+    AuditEvent::named(said).ok_or_else(|| match closest(said, AuditEvent::names()) {
+        Some(meant) => format!("there is no such event; did you mean \"{meant}\"?"),
+        None => "there is no such event; docs/audit.md lists them".to_owned(),
+    })
+}
+
 /// The name of an event of the audit log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
@@ -634,10 +644,10 @@ impl EventName {
 described!(EventName, { "type": "string", "minLength": 1, "examples": ["lease_granted", "end_verified"] });
 
 impl TryFrom<String> for EventName {
-    type Error = &'static str;
+    type Error = String;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        AuditEvent::named(&text).map(Self).ok_or("there is no such event; docs/audit.md lists them")
+        event_named(&text).map(Self)
     }
 }
 
