@@ -1,7 +1,7 @@
 //! The door to the engine.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -29,7 +29,7 @@ use crate::{
     person::Person,
     plan::{Desired, plan},
     preflight::{self, Inspected},
-    store::{self, AccountRow, LeaseRow, NewEntry, Store, TenantRow, leases},
+    store::{self, AccountRow, LeaseRow, NameKind, NewEntry, Store, TenantRow, leases},
     sweep,
 };
 
@@ -606,6 +606,34 @@ impl Engine {
         Ok(summaries)
     }
 
+    /// The groups that leases make their accounts members of, by lease: their names where the directory has told them,
+    /// else their ids. Leases without any are not among them; `include_closed` as for [`Engine::leases`].
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn groups_of_leases(&self, include_closed: bool) -> Result<HashMap<Uuid, Vec<String>>, EngineError> {
+        let store = &self.shared.store;
+        let mut rows = store.open_leases().await?;
+        if include_closed {
+            rows.extend(store.closed_leases().await?);
+        }
+        let mut known: HashMap<Uuid, HashMap<Uuid, String>> = HashMap::new();
+        let mut groups = HashMap::new();
+        for row in rows.into_iter().filter(|row| !row.groups.is_empty()) {
+            let names = match known.entry(row.tenant_id) {
+                Entry::Occupied(names) => names.into_mut(),
+                Entry::Vacant(place) => {
+                    let names = store.names(row.tenant_id).await?.into_iter();
+                    let of_groups = names.filter(|name| name.kind == NameKind::Group).map(|name| (name.id, name.name));
+                    place.insert(of_groups.collect())
+                }
+            };
+            let called = |id: &Uuid| names.get(id).cloned().unwrap_or_else(|| id.to_string());
+            groups.insert(row.lease_id, row.groups.iter().map(called).collect());
+        }
+        Ok(groups)
+    }
+
     /// When something is due next, Unix time in milliseconds: call [`Engine::sweep`] then.
     ///
     /// # Errors
@@ -711,7 +739,12 @@ impl Engine {
         }
         let key = shared.store.application_key(shared.key_entry(tenant.tenant_id, tenant.client_id)).await?;
         let ends = key.expires_at.map(|end| (key.entry, end)).into_iter().collect();
-        let keys = (passkey::Outlook::of_all(&shared.store).await?, oath::Outlook::of_all(&shared.store).await?);
+        let owner = shared.owner_for(tenant, &shared.settings.technician);
+        let user_name = shared.account_name(tenant, &owner)?.user_name;
+        let keys = (
+            passkey::Outlook::of_one(&shared.store, tenant.tenant_id, &user_name).await?,
+            oath::Outlook::of_one(&shared.store, tenant.tenant_id, &user_name).await?,
+        );
         self.tenant_summary_on(tenant, &open, &accounts, &ends, &keys)
     }
 

@@ -226,6 +226,16 @@ impl Outlook {
         Ok(Self { tenants, rows: ByAccount::new(rows, store.accounts_with_oath_tokens().await?) })
     }
 
+    /// The same of one account, without a look at anybody else's tokens.
+    pub(crate) async fn of_one(store: &Store, tenant_id: Uuid, user_name: &str) -> Result<Self, EngineError> {
+        let tenants = HashMap::from([(tenant_id, store.known(tenant_id).await?)]);
+        let rows = match store.account_named(tenant_id, user_name).await? {
+            Some(account) => ByAccount::of_one(store.oath_tokens_of(account.account_id).await?, account),
+            None => ByAccount::default(),
+        };
+        Ok(Self { tenants, rows })
+    }
+
     /// What is in the way of signing the account of that name in with a code, as far as the database can tell.
     pub(crate) fn obstacle(
         &self,

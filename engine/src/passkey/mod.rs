@@ -183,6 +183,16 @@ impl Outlook {
         Ok(Self { tenants, rows: ByAccount::new(rows, store.accounts_with_passkeys().await?) })
     }
 
+    /// The same of one account, without a look at anybody else's keys.
+    pub(crate) async fn of_one(store: &Store, tenant_id: Uuid, user_name: &str) -> Result<Self, EngineError> {
+        let tenants = HashMap::from([(tenant_id, store.known(tenant_id).await?)]);
+        let rows = match store.account_named(tenant_id, user_name).await? {
+            Some(account) => ByAccount::of_one(store.passkeys_of(account.account_id).await?, account),
+            None => ByAccount::default(),
+        };
+        Ok(Self { tenants, rows })
+    }
+
     /// Whether Microsoft may have a passkey of the account, usable or not.
     pub(crate) fn is_kept(&self, tenant_id: Uuid, user_name: &str) -> bool {
         let (account, rows) = self.rows.of(tenant_id, user_name);

@@ -111,6 +111,12 @@ pub(crate) struct ByAccount<Row> {
     accounts: HashMap<(Uuid, String), AccountRow>,
 }
 
+impl<Row> Default for ByAccount<Row> {
+    fn default() -> Self {
+        Self { rows: HashMap::new(), accounts: HashMap::new() }
+    }
+}
+
 impl<Row> ByAccount<Row> {
     /// From rows in their order, each with its account's id, and those accounts.
     pub(crate) fn new(rows: impl Iterator<Item = (Uuid, Row)>, accounts: HashMap<Uuid, AccountRow>) -> Self {
@@ -120,6 +126,12 @@ impl<Row> ByAccount<Row> {
         }
         let accounts = accounts.into_values().map(|one| ((one.tenant_id, one.user_name.clone()), one)).collect();
         Self { rows: by_account, accounts }
+    }
+
+    /// From the rows of one account.
+    pub(crate) fn of_one(rows: Vec<Row>, account: AccountRow) -> Self {
+        let account_id = account.account_id;
+        Self::new(rows.into_iter().map(|row| (account_id, row)), HashMap::from([(account_id, account)]))
     }
 
     /// The account, if there are rows of it, and those.

@@ -234,7 +234,7 @@ async fn nothing_of_an_open_lease_is_removed_and_nothing_under_a_wrong_clock() {
     assert_eq!(engine.audit(&AuditQuery::default()).await.unwrap()[..before.len()], before);
 }
 
-async fn database(lab: &Lab) -> sqlx::SqliteConnection {
+pub(crate) async fn database(lab: &Lab) -> sqlx::SqliteConnection {
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(lab.database());
     let options = options.disable_statement_logging();
     sqlx::SqliteConnection::connect_with(&options).await.unwrap()

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
+    audit::database,
     certificates::tenant_with,
     lab::{Lab, PERSON, QUIET, start},
 };
@@ -585,4 +586,29 @@ async fn a_key_opens_nothing_while_no_lease_is_open_and_stands_in_no_file() {
     engine.close().await;
     assert!(lab.database_contains(&[key[40..80].to_owned()].into()).is_empty());
     lab.keys.locked.store(false, Ordering::SeqCst);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenants_summary_rests_on_its_own_keys_and_on_no_others() {
+    let lab = Lab::new().await;
+    let tenant_id = tenant(&lab);
+    let other = tenant_with(&lab, "Wingtip", PERMISSIONS);
+    let engine = ready(&lab, other).await;
+    engine.add_tenant(lab.wish(tenant_id), &PERSON, QUIET).await.unwrap();
+    lab.advance(31);
+    let listed = engine.tenants().await.unwrap().into_iter().find(|one| one.tenant_id == tenant_id).unwrap();
+    let (summary, _) = engine.add_tenant(lab.wish(tenant_id), &PERSON, QUIET).await.unwrap();
+    assert_eq!(summary.credential.kind, CredentialKind::Passkey);
+    assert_eq!(summary.credential, listed.credential, "one by one as in the list");
+
+    // Another tenant's row that cannot be read is that tenant's trouble.
+    let mut database = database(&lab).await;
+    let damage = sqlx::query(
+        "update passkeys set object_id = 'nonsense'
+         where account_id in (select account_id from accounts where tenant_id = ?1)",
+    );
+    assert_eq!(damage.bind(other.to_string()).execute(&mut database).await.unwrap().rows_affected(), 1);
+    engine.tenants().await.unwrap_err();
+    let (summary, _) = engine.add_tenant(lab.wish(tenant_id), &PERSON, QUIET).await.unwrap();
+    assert_eq!((summary.credential.kind, summary.credential.passkey_kept), (CredentialKind::Passkey, true));
 }

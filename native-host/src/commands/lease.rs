@@ -89,7 +89,11 @@ pub(super) async fn list(engine: &Engine, list: &List, output: Output) -> Result
     let mut leases = engine.leases(list.all).await?;
     // What needs somebody stands first.
     leases.sort_by_key(|lease| lease.problem.is_none());
-    let listed = Listed { leases, attention: Attention::gather(engine).await? };
+    let mut groups = engine.groups_of_leases(list.all).await?;
+    let with_groups =
+        |lease: LeaseSummary| ListedLease { groups: groups.remove(&lease.lease_id).unwrap_or_default(), lease };
+    let listed =
+        Listed { leases: leases.into_iter().map(with_groups).collect(), attention: Attention::gather(engine).await? };
     output.document(&listed);
     listed.attention.show_first(output);
     if listed.leases.is_empty() {
@@ -134,18 +138,36 @@ async fn credentials(engine: &Engine, output: Output) -> Result<(), ErrorBody> {
 /// What `latchkey list --json` prints.
 #[derive(serde::Serialize)]
 struct Listed {
-    leases: Vec<LeaseSummary>,
+    leases: Vec<ListedLease>,
     #[serde(flatten)]
     attention: Attention,
 }
 
-fn show(leases: &[LeaseSummary], output: Output) {
+/// A lease, and the groups that it makes its account a member of.
+#[derive(serde::Serialize)]
+struct ListedLease {
+    #[serde(flatten)]
+    lease: LeaseSummary,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    groups: Vec<String>,
+}
+
+impl ListedLease {
+    /// What it gives, as one line.
+    fn gives(&self) -> String {
+        let groups = self.groups.iter().map(|group| format!("group {group}"));
+        self.lease.roles.iter().cloned().chain(groups).collect::<Vec<_>>().join(", ")
+    }
+}
+
+fn show(leases: &[ListedLease], output: Output) {
     if leases.is_empty() {
         return;
     }
     let mut rows =
         vec![["LEASE", "TENANT", "ACCOUNT", "PROFILE", "STATE", "TIME", "GIVES"].map(str::to_owned).to_vec()];
-    for lease in leases {
+    for listed in leases {
+        let lease = &listed.lease;
         rows.push(vec![
             lease.lease_id.to_string().chars().take(13).collect(),
             lease.tenant_name.clone(),
@@ -153,14 +175,14 @@ fn show(leases: &[LeaseSummary], output: Output) {
             lease.profile.clone().unwrap_or_else(|| "-".to_owned()),
             state_of(lease),
             when(lease),
-            lease.roles.join(", "),
+            listed.gives(),
         ]);
     }
     let lines = table(&rows);
     output.line(&lines[0]);
-    for (line, lease) in lines[1..].iter().zip(leases) {
+    for (line, listed) in lines[1..].iter().zip(leases) {
         output.line(line);
-        if let Some(problem) = &lease.problem {
+        if let Some(problem) = &listed.lease.problem {
             output.problem(Mark::Bad, problem);
         }
     }

@@ -56,12 +56,14 @@ fn profiles_tickets_and_extensions_are_said_on_the_command_line_and_decided_by_t
     assert!(lab.account(&contoso).is_active_as("User Administrator"));
     let list = say(&["list"], 0);
     assert!(list.out.contains("Helpdesk") && list.out.contains("Users"), "{}", list.out);
+    assert!(list.out.contains("User Administrator, group Project Alpha"), "{}", list.out);
 
     // Extended within the maximum of each, through the browser's side as well.
     let leases = lab.leases();
     let of = |profile: &str| {
         let found = leases.iter().find(|lease| lease["profile"] == profile).unwrap();
         assert_eq!(found["ticket"], "INC-1042");
+        assert_eq!(found["groups"], if profile == "Users" { json!(["Project Alpha"]) } else { json!(null) });
         found["lease_id"].as_str().unwrap().to_owned()
     };
     let (helpdesk, users) = (of("Helpdesk"), of("Users"));
