@@ -13,7 +13,9 @@ use crate::{
     credential,
     engine::Shared,
     entitlement::Share,
-    graph::{self, Answer, Capabilities, FoundAccount, Page, PassPolicy, Priority, RoleDefinition, Session, Trouble},
+    graph::{
+        self, Answer, Capabilities, FoundAccount, Licence, Page, PassPolicy, Priority, RoleDefinition, Session, Trouble,
+    },
     names,
     oath::{self, OathObstacle, OathPolicy},
     passkey::{self, Obstacle, PasskeyPolicy},
@@ -411,9 +413,11 @@ pub(crate) async fn inspect(
     let known = Known { policy: passkey_policy.clone(), refused_at: None };
     // Whether there is a key for the account is this machine's affair, and no tenant's.
     let obstacle = passkey::obstacle_in(&row, &capabilities, &known, now).unwrap_or(Obstacle::NotMade);
-    let oath_policy = oath::read_policy(&rules, session, new.cloud, &capabilities).await;
-    let known = Known { policy: oath_policy.clone(), refused_at: None };
     let chosen = oath::is_chosen(&rules);
+    let (oath_policy, licence_remark) =
+        tokio::join!(oath::read_policy(&rules, session, new.cloud, &capabilities), licence_for_codes(session, chosen));
+    remarks.extend(licence_remark);
+    let known = Known { policy: oath_policy.clone(), refused_at: None };
     let oath = oath::obstacle_in(chosen, &row, &capabilities, &known, now).unwrap_or(OathObstacle::NotMade);
     let outlook = credential::Outlook { passkey: Some(obstacle), oath: Some(oath), pinned: rules.credential };
     let credential = credential::best(&row, &capabilities, &outlook, now);
@@ -443,6 +447,26 @@ pub(crate) async fn inspect(
         remarks,
     };
     Ok(Inspected { inspection, failures, capabilities, pass_policy, passkey_policy, oath_policy })
+}
+
+/// What is to be said of the licence that one-time codes need. Nobody is asked where they are not chosen.
+async fn licence_for_codes(session: &Session, chosen: bool) -> Option<String> {
+    if !chosen {
+        return None;
+    }
+    let answer = session.collect(graph::read_licences(), Priority::High).await.ok();
+    match answer.and_then(graph::licence) {
+        Some(Licence::P1 | Licence::P2) => None,
+        Some(Licence::Free) => Some(
+            "One-time codes need Entra ID P1, and the tenant has neither P1 nor P2: buy it, or take \
+             `one_time_codes_beta` out of the configuration."
+                .to_owned(),
+        ),
+        None => Some(format!(
+            "Whether the tenant has the Entra ID P1 that one-time codes need cannot be read ({}): they are tried.",
+            graph::LICENCES
+        )),
+    }
 }
 
 /// Every permission on the list against the token.

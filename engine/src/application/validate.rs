@@ -18,7 +18,7 @@ use uuid::Uuid;
 use super::{credential, registration};
 use crate::{
     Engine, EngineError, Inspection, Need, Rules, TenantHealth,
-    graph::{Answer, Capabilities, Page, Priority, Request, Session},
+    graph::{self, Answer, Capabilities, Licence, Page, Priority, Request, Session},
     oath::{self, OathObstacle},
     passkey::Obstacle,
     store::{self, BreakGlassRow, TenantRow, applications},
@@ -309,8 +309,8 @@ async fn of_tenant(
             Some("Raise the maximum lifetime in the Temporary Access Pass policy, or shorten leases."),
         ));
     }
-    let skus = session.collect(Request::get("/subscribedSkus".to_owned()), Priority::High).await;
-    checks.extend(licences(skus.ok().and_then(Page::<Sku>::of), tenant, rules));
+    let licence = session.collect(graph::read_licences(), Priority::High).await.ok().and_then(graph::licence);
+    checks.extend(licences(licence, tenant, rules));
     if !capabilities.has("Policy.Read.All") {
         for (subject, what) in
             [("security_defaults", "security defaults"), ("conditional_access", "Conditional Access policies")]
@@ -371,54 +371,34 @@ fn unseen(subject: &'static str, error: &EngineError) -> Check {
     Check::new(subject, CheckState::Unseen, error.to_string(), Some(&error.to_body().next_step))
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Sku {
-    #[serde(default)]
-    capability_status: Option<String>,
-    #[serde(default)]
-    service_plans: Vec<ServicePlan>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ServicePlan {
-    #[serde(default)]
-    service_plan_name: Option<String>,
-}
-
-/// P1 and P2, by the names of service plans.
-fn licences(skus: Option<Vec<Sku>>, tenant: &TenantRow, rules: &Rules) -> Vec<Check> {
+/// P1 and P2, and what hangs on them.
+fn licences(licence: Option<Licence>, tenant: &TenantRow, rules: &Rules) -> Vec<Check> {
     let has_codes = oath::is_chosen(rules);
-    let Some(skus) = skus else {
+    let Some(licence) = licence else {
         let codes = ", so it is unknown whether there is the Entra ID P1 that one-time codes need";
         return vec![Check::new(
             "licences",
             CheckState::Unseen,
             format!("the tenant's licences could not be read{}", if has_codes { codes } else { "" }),
-            Some("Grant Organization.Read.All."),
+            Some(&format!("Grant {}.", graph::LICENCES)),
         )];
     };
-    let live = |sku: &&Sku| sku.capability_status.as_deref().is_none_or(|status| status != "Deleted");
-    let plans: BTreeSet<&str> = skus
-        .iter()
-        .filter(live)
-        .flat_map(|sku| sku.service_plans.iter().filter_map(|plan| plan.service_plan_name.as_deref()))
-        .collect();
-    let has_p2 = plans.contains("AAD_PREMIUM_P2");
-    let has_p1 = has_p2 || plans.contains("AAD_PREMIUM");
+    let has_p2 = licence == Licence::P2;
     vec![
-        if has_codes && !has_p1 {
+        if has_codes && licence < Licence::P1 {
             Check::new(
                 "licences",
                 CheckState::Warning,
                 "no Entra ID P1 or P2, which one-time codes need",
                 Some("Buy Entra ID P1, or take `one_time_codes_beta` out of the configuration."),
             )
-        } else if has_p2 {
-            Check::good("licences", "Entra ID P2")
         } else {
-            Check::good("licences", if has_p1 { "Entra ID P1" } else { "no Entra ID P1 or P2" })
+            let found = match licence {
+                Licence::Free => "no Entra ID P1 or P2",
+                Licence::P1 => "Entra ID P1",
+                Licence::P2 => "Entra ID P2",
+            };
+            Check::good("licences", found)
         },
         if rules.timed_roles == Some(false) {
             Check::good("timed_roles", "the configuration does without roles that end by themselves")

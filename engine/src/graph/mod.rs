@@ -6,6 +6,7 @@
 mod break_glass;
 mod client;
 mod error;
+mod licences;
 mod marked;
 mod oath;
 mod operations;
@@ -20,6 +21,7 @@ pub(crate) use break_glass::{
 };
 pub(crate) use client::{Deadline, Http, KeySource, Session, blocking, days_since_1970, stored_key};
 pub(crate) use error::{Trouble, Verdict, judge};
+pub(crate) use licences::{LICENCES, Licence, licence, read_licences};
 pub(crate) use marked::{
     accounts_by_mark, accounts_by_prefix, every_role_assignment, found_account, found_accounts, principals_of,
     set_mark, set_user_name,

@@ -310,14 +310,26 @@ async fn a_validation_of_the_same_day_is_a_preflight() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_licence_that_one_time_codes_need_is_looked_at_and_never_guessed() {
     let lab = Lab::new().await;
+    // Where nobody asks for codes it is not looked at before the tenant is added.
+    lab.forget_exchanges();
+    lab.engine().await.inspect_tenant(&lab.wish(FABRIKAM)).await.unwrap();
+    assert!(!lab.round_trips().iter().any(|call| call.contains("subscribedSkus")), "{:?}", lab.round_trips());
     let mut settings = lab.settings();
     settings.policy.everywhere.one_time_codes_beta = Some(true);
     let engine = lab.try_engine(settings).await.unwrap();
+    // Said before the tenant is added, and once more when it is looked at.
+    let remark = async || {
+        let inspection = engine.inspect_tenant(&lab.wish(FABRIKAM)).await.unwrap();
+        assert!(inspection.is_ready(), "it is no reason not to add the tenant: {:?}", inspection.problems);
+        inspection.remarks.into_iter().find(|remark| remark.contains("Entra ID P1"))
+    };
+    assert!(remark().await.unwrap().contains("neither P1 nor P2"));
     engine.add_tenant(lab.wish(FABRIKAM), &PERSON, QUIET).await.unwrap();
     let found = of(&engine.validate_tenant(FABRIKAM).await.unwrap(), "licences").clone();
     assert!(found.state == CheckState::Warning && found.found.contains("one-time codes need"), "{found:?}");
 
     lab.change_tenant(FABRIKAM, |tenant| tenant.licence = Licence::P1);
+    assert_eq!(remark().await, None);
     let found = of(&engine.validate_tenant(FABRIKAM).await.unwrap(), "licences").clone();
     assert_eq!((found.state, found.found.as_str()), (CheckState::Good, "Entra ID P1"));
 
@@ -329,4 +341,6 @@ async fn the_licence_that_one_time_codes_need_is_looked_at_and_never_guessed() {
     );
     let found = of(&engine.validate_tenant(FABRIKAM).await.unwrap(), "licences").clone();
     assert!(found.state == CheckState::Unseen && found.found.contains("unknown"), "{found:?}");
+    assert_eq!(found.next_step.as_deref(), Some("Grant LicenseAssignment.Read.All."));
+    assert!(remark().await.unwrap().contains("LicenseAssignment.Read.All"));
 }
