@@ -13,7 +13,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 
 use crate::{
@@ -57,6 +57,7 @@ pub fn check(workspace: &Path) -> anyhow::Result<()> {
     let windows = Windows::start(workspace, &program)?;
     windows.installs_and_uninstalls()?;
     windows.answers_a_browser()?;
+    windows.leaves_the_person_to_the_pin()?;
     windows.keeps_things()?;
     println!("the host for Windows installs, answers and uninstalls, as far as Wine can tell");
     Ok(())
@@ -208,7 +209,8 @@ impl Windows {
             (origin.as_str(), "welcome"),
             ("chrome-extension://aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa/", "caller_not_allowed"),
         ] {
-            let answer = self.hello(caller)?;
+            let answers = self.converse(caller, &[hello()])?;
+            let answer = answers.first().context("the host answered nothing")?;
             let given = answer["reply"]["reply"].as_str().or_else(|| answer["error"]["name"].as_str());
             ensure!(given == Some(expected), "the host answered {caller} with {answer}");
             println!("a message from {caller} was answered with '{expected}'");
@@ -229,8 +231,27 @@ impl Windows {
         Ok(())
     }
 
-    /// The host's answer to a browser's first message.
-    fn hello(&self, caller: &str) -> anyhow::Result<Value> {
+    /// Windows Hello, which Wine has not: the host hears it, and leaves it to the PIN. Nobody counts as verified.
+    fn leaves_the_person_to_the_pin(&self) -> anyhow::Result<()> {
+        let ids: Value = serde_json::from_str(include_str!("../../manifests/extension-ids.json"))?;
+        let origin = format!("chrome-extension://{}/", ids["chrome"].as_str().context("no id for Chrome")?);
+        let answers = self.converse(&origin, &[hello(), json!({"id": 2, "request": {"verb": "verify_person"}})])?;
+        let person = &answers.last().context("no answer")?["reply"];
+        ensure!(
+            person["reply"] == "person" && person["verified"] == false,
+            "who is there was answered with {answers:?}"
+        );
+        let (_, report) = self.latchkey(&["doctor", "--offline"])?;
+        let log = self.place(report["log"].as_str().context("doctor names no log")?)?;
+        let log = fs::read_to_string(&log).with_context(|| log.display().to_string())?;
+        let said = log.lines().find_map(|line| line.split_once("verifies nobody here"));
+        let (_, why) = said.with_context(|| format!("Windows Hello was not asked: {log}"))?;
+        println!("Windows Hello verifies nobody here, so the PIN is asked for:{why}");
+        Ok(())
+    }
+
+    /// What the host answers a browser, request by request; fewer when it closes the pipe.
+    fn converse(&self, caller: &str, requests: &[Value]) -> anyhow::Result<Vec<Value>> {
         let program = format!(r"{}\latchkey.exe", Self::FOLDER);
         let mut host = self
             .wine(&program, [caller, "--parent-window=0"])
@@ -238,21 +259,43 @@ impl Windows {
             .stdout(Stdio::piped())
             .spawn()
             .context("the host was not started")?;
-        let hello = json!({"id": 1, "request": {"verb": "hello", "protocol": 1, "extension_version": "0.1.0"}});
-        let hello = serde_json::to_vec(&hello)?;
         let mut stdin = host.stdin.take().context("the host has no standard input")?;
-        // Refused callers find the pipe closed; what they are told comes below.
-        let _ = stdin.write_all(&u32::try_from(hello.len())?.to_ne_bytes()).and_then(|()| stdin.write_all(&hello));
+        let mut stdout = host.stdout.take().context("the host has no standard output")?;
+        let mut answers: Vec<Value> = Vec::new();
+        for request in requests {
+            let frame = serde_json::to_vec(request)?;
+            // Refused callers find the pipe closed; what they are told comes below.
+            let _ = stdin.write_all(&u32::try_from(frame.len())?.to_ne_bytes()).and_then(|()| stdin.write_all(&frame));
+            while let Some(answer) = read_frame(&mut stdout)? {
+                // What the host tells by itself has no number.
+                let is_answer = answer["id"] == request["id"] || answer["kind"] == "error";
+                answers.push(answer);
+                if is_answer {
+                    break;
+                }
+            }
+        }
         drop(stdin);
-        let mut answer = Vec::new();
-        host.stdout.take().context("the host has no standard output")?.read_to_end(&mut answer)?;
         host.wait()?;
-        let Some((length, rest)) = answer.split_first_chunk() else {
-            bail!("the host answered nothing");
-        };
-        let message = rest.get(..usize::try_from(u32::from_ne_bytes(*length))?).context("half a frame")?;
-        Ok(serde_json::from_slice(message)?)
+        Ok(answers)
     }
+}
+
+/// A browser's first message.
+fn hello() -> Value {
+    json!({"id": 1, "request": {"verb": "hello", "protocol": 1, "extension_version": "0.1.0"}})
+}
+
+/// The next message, unless the pipe is closed.
+fn read_frame(stdout: &mut impl Read) -> anyhow::Result<Option<Value>> {
+    let mut length = [0; 4];
+    match stdout.read_exact(&mut length) {
+        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(None),
+        read => read?,
+    }
+    let mut message = vec![0; usize::try_from(u32::from_ne_bytes(length))?];
+    stdout.read_exact(&mut message).context("half a frame")?;
+    Ok(Some(serde_json::from_slice(&message)?))
 }
 
 impl Drop for Windows {
