@@ -13,6 +13,8 @@ import { onPreferences, preferences } from './preferences.js';
 import { speak, words } from './words.js';
 
 const POPUP = chrome.runtime.getURL('popup.html');
+// A notification that leads to a sign-in has its tab in its id.
+const WAITING = 'waiting:';
 const BADGE = {
   calm: { background: '#0b6b43', text: '#ffffff' },
   busy: { background: '#8a4d00', text: '#ffffff' },
@@ -22,6 +24,8 @@ const BADGE = {
 let brain;
 let host;
 let popup;
+// The notification that somebody is waited for.
+let waiting;
 // The last saving of the state.
 let saved = Promise.resolve();
 const timers = new Map();
@@ -165,12 +169,7 @@ const carryOut = {
   },
 
   notify({ lease_id, text, button }) {
-    const notice = {
-      type: 'basic',
-      iconUrl: '/icons/problem-128.png',
-      title: words('extension_name'),
-      message: words(text.key, text.args),
-    };
+    const notice = noticeOf(words(text.key, text.args));
     try {
       const buttons = button && { buttons: [{ title: words(button.key, button.args) }] };
       chrome.notifications?.create(lease_id, { ...notice, ...buttons });
@@ -193,8 +192,10 @@ const carryOut = {
     answer(request_id, response);
   },
 
-  show_popup() {
-    chrome.action.openPopup?.().catch(ignore);
+  async show_popup({ tab_id }) {
+    if (await isInFront(tab_id) && await chrome.action.openPopup().then(() => true, () => false)) return;
+    waiting = WAITING + (tab_id ?? '');
+    chrome.notifications?.create(waiting, noticeOf(words('person_notice')));
   },
 
   save_passwords({ allowed }) {
@@ -239,6 +240,24 @@ const open = {
   private_window: (url) => chrome.windows.create({ url, incognito: true }).then((made) => made?.tabs?.[0]?.id),
 };
 
+const noticeOf = (message) => ({ type: 'basic', iconUrl: '/icons/problem-128.png', title: words('extension_name'), message });
+
+// The popup is about the tab in front: over another one it would ask for nothing.
+async function isInFront(tab_id) {
+  const [{ id } = {}] = await chrome.tabs.query({ active: true, lastFocusedWindow: true });
+  return tab_id === undefined || id === tab_id;
+}
+
+// The technician clicked on a notification: its tab comes to the front, with the popup over it. A sign-in window that a
+// portal opened has no toolbar; there the popup belongs to the window behind it.
+async function goTo(tab_id) {
+  const { windowId } = await chrome.tabs.update(tab_id, { active: true });
+  let { id, type } = await chrome.windows.get(windowId);
+  if (type !== 'normal') ({ id } = await chrome.windows.getLastFocused({ windowTypes: ['normal'] }));
+  await chrome.windows.update(id, { focused: true });
+  await chrome.action.openPopup({ windowId: id });
+}
+
 // A fill or a click in exactly one document. The browser refuses an id that is not the tab's current document. Not before
 // it is written down that it is done: a worker that is stopped meanwhile leaves the next one to find out what became of it.
 function act({ tab_id, document_id, act: number, ...order }) {
@@ -282,6 +301,7 @@ chrome.runtime.onConnect.addListener((port) => {
     return;
   }
   popup = port;
+  if (waiting) chrome.notifications.clear(waiting);
   port.onDisconnect.addListener(() => {
     if (popup !== port) return;
     popup = undefined;
@@ -313,7 +333,11 @@ chrome.tabs.onRemoved.addListener((tab_id) => {
 });
 
 chrome.notifications?.onButtonClicked?.addListener((lease_id) => happened({ type: 'notification_pressed', lease_id }));
-chrome.notifications?.onClicked.addListener(() => chrome.action.openPopup().catch(ignore));
+chrome.notifications?.onClicked.addListener((id) => {
+  const [, tab] = id.split(WAITING);
+  chrome.notifications.clear(id);
+  (tab ? goTo(Number(tab)) : chrome.action.openPopup()).catch(ignore);
+});
 
 chrome.alarms.onAlarm.addListener(({ name }) => {
   if (name === CLIPBOARD_ALARM) clearClipboardNow();

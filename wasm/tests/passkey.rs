@@ -287,7 +287,9 @@ fn a_closed_popup_is_opened_when_a_person_is_needed() {
     world.grant(Passkey);
     world.send(Event::PopupClosed {});
     let effects = world.person(PersonState { pin_set: true, ..PersonState::default() });
-    assert!(effects.contains(&Effect::ShowPopup {}));
+    assert!(effects.contains(&Effect::ShowPopup { tab_id: Some(TAB) }), "over the tab whose sign-in waits");
+    let effects = world.person(PersonState::default());
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::ShowPopup { .. })), "nobody can be asked");
 }
 
 #[test]

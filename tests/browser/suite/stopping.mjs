@@ -33,7 +33,18 @@ export const answered = (reply) => untold(`event.frame?.reply?.reply === '${repl
 
 // Stops the worker that runs now once it comes to a point, and something else has been done there. Answers a function that
 // waits for that.
-export async function stopAt(browser, page, { file = 'background.js', text, condition, time }) {
+export async function stopAt(browser, page, moment) {
+  const { halted } = await haltAt(browser, moment);
+  return (meanwhile) => halted.then(meanwhile).then(() => stopWorker(page, browser));
+}
+
+// Holds the worker at a point while something else is done, and lets it go on.
+export async function holdAt(browser, moment) {
+  const { halted, worker } = await haltAt(browser, moment);
+  return (meanwhile) => halted.then(meanwhile).then(() => worker.send('Debugger.disable'));
+}
+
+async function haltAt(browser, { file = 'background.js', text, condition, time }) {
   const { targetInfos } = await browser.cdp.send('Target.getTargets');
   const { targetId } = targetInfos.find(({ type, url }) => type === 'service_worker' && url.includes(EXTENSION_ID));
   const { sessionId } = await browser.cdp.send('Target.attachToTarget', { targetId, flatten: false });
@@ -50,5 +61,5 @@ export async function stopAt(browser, page, { file = 'background.js', text, cond
     condition: `(${condition}) && (self.times = (self.times ?? 0) + 1) === ${time}`,
   });
   if (!locations.length) throw new Error(`the worker has no place ${text}`);
-  return (meanwhile) => halted.then(meanwhile).then(() => stopWorker(page, browser));
+  return { halted, worker };
 }

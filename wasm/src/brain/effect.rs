@@ -133,9 +133,13 @@ pub enum Effect {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         response: Option<Unprinted<String>>,
     },
-    /// `action.openPopup`, where the browser lets it be: a person is needed and the popup is closed. The icon says so in
-    /// any case.
-    ShowPopup {},
+    /// `action.openPopup` over this tab, if it is in front and the browser lets it be: a person is needed and the popup is
+    /// closed. Else a notification that leads there. The icon says so in any case.
+    ShowPopup {
+        /// The tab whose sign-in waits, where there is one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tab_id: Option<i32>,
+    },
     /// `setTimeout` that reports `TimerRang`; replaces one of the same name. Lost with the worker, which is expected:
     /// what must outlive it is an alarm, and a new worker sets its timers afresh.
     SetTimer {

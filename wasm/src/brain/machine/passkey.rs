@@ -95,8 +95,11 @@ impl Brain {
         // The host remembers it as long as it runs.
         self.verified_until = person.until.filter(|_| person.verified).unwrap_or_default();
         self.person = (!person.verified).then_some(person);
-        if self.person.is_some() && self.popup.is_none() {
-            self.out.push(Effect::ShowPopup {});
+        // Without a PIN nobody can be asked.
+        if person.pin_set && self.person.is_some() && self.popup.is_none() {
+            let waits = self.state.flows.iter().find(|flow| flow.is_running() && self.wants_passkey(flow));
+            let tab_id = waits.map(|flow| flow.tab_id);
+            self.out.push(Effect::ShowPopup { tab_id });
         }
     }
 
