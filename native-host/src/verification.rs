@@ -62,8 +62,11 @@ pub(crate) async fn verify(
     if let Some(Pin(pin)) = pin {
         return Ok(engine.verify_pin(&SecretString::from(pin), caller).await?);
     }
-    let known = engine.person().await?;
+    // Before anything is waited for: a click that waits for the person may be on its way already.
+    engine.person_is_asked();
+    let known = engine.person().await.inspect_err(|_| engine.person_is_not_asked_any_more(false))?;
     if known.verified {
+        engine.person_is_not_asked_any_more(false);
         return Ok(known);
     }
     match system::ask(&occasion().await, PERSON_TAKES).await {
@@ -72,10 +75,12 @@ pub(crate) async fn verify(
             Ok(engine.person().await?)
         }
         Answer::Refused(refusal) => {
+            engine.person_is_not_asked_any_more(true);
             tracing::info!(?refusal, "the operating system has not verified the person");
             Err(refusal.to_error())
         }
         Answer::Unavailable(lack) => {
+            engine.person_is_not_asked_any_more(false);
             tracing::info!(%lack, "the operating system verifies nobody here");
             Ok(known)
         }

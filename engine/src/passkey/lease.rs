@@ -15,14 +15,18 @@ use crate::{
     drive::{Drive, Goal},
     engine::Shared,
     graph::Capabilities,
-    person, sealed,
+    person::{self, Question},
+    sealed,
     store::TenantRow,
 };
 
 /// For so long the person may type a PIN, or answer the operating system.
 const PERSON_TAKES: Duration = Duration::from_secs(60);
-/// The same where there is no PIN: the operating system may not be able to ask either.
+/// The same where there is no PIN and the operating system is not seen to ask.
 const SYSTEM_TAKES: Duration = Duration::from_secs(20);
+/// The operating system may have been answered so long before the activation gets here. Each click asks it anew, so an
+/// answer to an earlier one is taken for this one's only if nobody has asked since.
+const BEFORE: Duration = Duration::from_secs(30);
 /// How often it is looked whether she or he has.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
@@ -79,16 +83,27 @@ async fn has_live_lease(drive: &Drive<'_>) -> Result<bool, EngineError> {
 /// The browser asks for the person while the account is activated.
 async fn wait_for_person(drive: &mut Drive<'_>) -> Result<bool, EngineError> {
     let shared = drive.shared;
-    let takes = if person::has_pin(shared).await? { PERSON_TAKES } else { SYSTEM_TAKES };
-    let until = shared.clock.elapsed() + milliseconds(takes);
+    let has_pin = person::has_pin(shared).await?;
+    let began = shared.clock.elapsed();
     while !shared.is_verified() {
-        if shared.clock.elapsed() >= until {
+        let patience = patience(shared.person.question(), has_pin, began);
+        if shared.clock.elapsed() - began >= milliseconds(patience) {
             return Ok(false);
         }
         drive.hold().await?;
         shared.clock.sleep(LOOK_EVERY).await;
     }
     Ok(true)
+}
+
+/// How long a click that began to wait at this moment waits for the person.
+fn patience(question: Question, has_pin: bool, began: i64) -> Duration {
+    match question {
+        Question::Refused(at) if began - at <= milliseconds(BEFORE) => Duration::ZERO,
+        Question::Open => PERSON_TAKES,
+        Question::None | Question::Refused(_) if has_pin => PERSON_TAKES,
+        Question::None | Question::Refused(_) => SYSTEM_TAKES,
+    }
 }
 
 /// Deletes what was made for leases that have ended. The account is on loan and has no lease.
@@ -113,5 +128,26 @@ pub(crate) async fn clear(drive: &mut Drive<'_>) {
     };
     if let Err(error) = cleared.await {
         tracing::warn!(account = %drive.account.user_name, %error, "a lease's passkey stays registered, without its key");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_click_waits_for_whoever_may_still_answer() {
+        const BEGAN: i64 = 1_000_000;
+        for has_pin in [true, false] {
+            assert_eq!(patience(Question::Open, has_pin, BEGAN), PERSON_TAKES);
+            // While the activation was on its way, or meanwhile.
+            for at in [BEGAN - 2_000, BEGAN, BEGAN + 7_000] {
+                assert_eq!(patience(Question::Refused(at), has_pin, BEGAN), Duration::ZERO);
+            }
+            let earlier = Question::Refused(BEGAN - 3_600_000);
+            assert_eq!(patience(earlier, has_pin, BEGAN), patience(Question::None, has_pin, BEGAN));
+        }
+        assert_eq!(patience(Question::None, true, BEGAN), PERSON_TAKES);
+        assert_eq!(patience(Question::None, false, BEGAN), SYSTEM_TAKES);
     }
 }

@@ -30,6 +30,19 @@ pub const PIN_CHARACTERS: std::ops::RangeInclusive<usize> = 6..=64;
 #[derive(Default)]
 pub(crate) struct Person {
     verified: Mutex<Option<Verification>>,
+    question: Mutex<Question>,
+}
+
+/// The operating system's question who is there: what a click that waits for the answer can hope for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Question {
+    /// It asks nobody, so far as is known.
+    #[default]
+    None,
+    /// Its window stands open.
+    Open,
+    /// The person was asked and not verified, at this moment by a clock that nobody sets, in milliseconds.
+    Refused(i64),
 }
 
 impl Person {
@@ -39,6 +52,17 @@ impl Person {
 
     fn get(&self) -> Option<Verification> {
         *self.verified.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Person {
+    /// How the operating system's question stands.
+    pub(crate) fn question(&self) -> Question {
+        *self.question.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn put(&self, question: Question) {
+        *self.question.lock().unwrap_or_else(PoisonError::into_inner) = question;
     }
 }
 
@@ -92,7 +116,20 @@ impl Engine {
         let shared = self.shared();
         shared.audit(Uuid::nil(), AuditEvent::PersonVerified, caller, None, None, json!({ "how": how })).await?;
         shared.remember_verified();
+        shared.person.put(Question::None);
         Ok(())
+    }
+
+    /// Notes that the operating system is asking the person: whatever waits for the answer waits longer.
+    pub fn person_is_asked(&self) {
+        self.shared().person.put(Question::Open);
+    }
+
+    /// Notes that the operating system asks no more: the person was asked and not verified (`refused`), or nobody was asked.
+    pub fn person_is_not_asked_any_more(&self, refused: bool) {
+        let shared = self.shared();
+        let question = if refused { Question::Refused(shared.clock.elapsed()) } else { Question::None };
+        shared.person.put(question);
     }
 
     /// Forgets that the person was verified: the screen was locked, or somebody says so.

@@ -523,6 +523,34 @@ async fn a_click_waits_for_a_person_for_a_while_and_then_takes_the_next_in_line(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whoever_said_no_to_an_earlier_click_is_waited_for_again() {
+    let lab = Lab::new().await;
+    let tenant_id = tenant(&lab);
+    let mut settings = lab.settings();
+    settings.policy.everywhere.passkeys = Some(PasskeyLife::PerLease);
+    let engine = lab.try_engine(settings).await.unwrap();
+    engine.add_tenant(lab.wish(tenant_id), &PERSON, QUIET).await.unwrap();
+    engine.person_is_asked();
+    engine.person_is_not_asked_any_more(true);
+    lab.advance(1_000);
+    engine.person_is_asked();
+    let starting = {
+        let engine = engine.clone();
+        tokio::spawn(async move { started(&engine, tenant_id).await })
+    };
+    engine.person_was_verified("the lab", &PERSON).await.unwrap();
+    lab.wait_until(|| registered(&lab, tenant_id).len() == 1).await;
+    while !starting.is_finished() {
+        lab.advance(10);
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    }
+    let lease = starting.await.unwrap();
+    assert_eq!(lease.credential, Some(CredentialKind::Passkey));
+    engine.end_lease(lease.lease_id, &PERSON, QUIET).await.unwrap();
+    lab.assert_nothing_is_left(&engine).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_kept_goes_when_it_is_not_to_be_kept_any_more_whatever_microsoft_says_at_first() {
     let lab = Lab::new().await;
     let tenant_id = tenant(&lab);
