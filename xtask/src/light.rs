@@ -42,6 +42,9 @@ pub fn run(workspace: &Path, fills: u32, idle_minutes: u32) -> anyhow::Result<()
         "memory": in_browser(workspace, &chrome, "light.mjs", |run| {
             run.env("FILLS", fills.to_string()).env("IDLE_MINUTES", idle_minutes.to_string());
         })?,
+        "growth": in_browser(workspace, &chrome, "growth.mjs", |run| {
+            run.env("FILLS", fills.to_string());
+        })?,
     });
     let path = folder.join("light.json");
     fs::write(&path, serde_json::to_string_pretty(&report)? + "\n")?;
@@ -208,6 +211,11 @@ fn print_tables(report: &Value) {
             sample["worker_collected"]["private_mib"],
             sample["host"]["private_mib"],
         );
+    }
+    println!("\n| after, with nobody looking into the worker | its process, MiB |\n|---|---|");
+    let samples = report["growth"]["samples"].as_array().into_iter().flatten();
+    for sample in samples.filter(|sample| sample["fills"].as_u64().is_some_and(|fills| fills < 3 || fills % 100 == 0)) {
+        println!("| {} fills | {} |", sample["fills"], sample["private_mib"]);
     }
     println!(
         "\n| idle minutes | open leases | the worker's process, MiB | host, MiB | a host whose connection stays open, MiB |"
