@@ -1,12 +1,11 @@
 // The browser stops the worker in the middle of a sign-in with a passkey. The next one carries it on, with the passkey and
 // the lease that there are, and the browser's door for passkeys does not stay open: what it hands over nobody else gets.
-// And the popup is closed when somebody has to show who is there: it comes back over the sign-in's own tab and no other.
 // One lab for the whole file, because Microsoft takes half a minute to know a new passkey.
 import { expect, test } from '@playwright/test';
-import { Browser, Entra, EXTENSION_ID, Machine, Popup, until } from '../lab.mjs';
+import { Browser, Entra, EXTENSION_ID, Machine, until } from '../lab.mjs';
 import { allowPasskeys, isDoorOpen, makePasskeys, PIN } from '../passkeys.mjs';
 import { dormant, enabledWithoutLease, portal } from './fixtures.mjs';
-import { acted, acting, answered, asking, before, holdAt, shutting, stopAt, stopWorker, untold } from './stopping.mjs';
+import { acted, acting, answered, asking, before, shutting, stopAt, untold } from './stopping.mjs';
 
 let entra, machine, browser, account, neighbour;
 
@@ -141,71 +140,5 @@ test('the worker is stopped while the popup is closed and the page has nothing t
   await until('the door is shut', async () => !(await isDoorOpen(neighbour)));
   expect((await machine.leases()).length).toBe(1);
   await settings.close();
-  await end(page);
-});
-
-// From the page of the user name to where the host asks who is there, with the popup closed by then.
-async function leave(page, popup, elsewhere) {
-  const held = await holdAt(browser, asking('verify_person'));
-  await popup.press('Enter');
-  await held(async () => {
-    await popup.close();
-    await elsewhere();
-  });
-  const worker = await browser.worker();
-  const notices = async () => Object.keys(await worker.evaluate(() => chrome.notifications.getAll())).filter((id) => id.startsWith('waiting:'));
-  return { worker, notices };
-}
-
-// The host that knows somebody goes with its worker; the sign-in page that comes next wakes another one.
-const forgetPerson = () => stopWorker(neighbour, browser);
-
-test('the PIN is asked for while the popup is closed: it opens by itself over the page of the sign-in', async () => {
-  await forgetPerson();
-  const { page, popup } = await open();
-  const { notices } = await leave(page, popup, () => page.bringToFront());
-  const { targetId } = await until('the popup opens', () => browser.popupTarget());
-  expect(await notices()).toEqual([]);
-  await (await signedIn(page, await Popup.attach(browser.cdp, targetId))).close();
-  await end(page);
-});
-
-test('the PIN is asked for while another tab is in front: only a click on the notification leads to the sign-in', async () => {
-  await forgetPerson();
-  const { page, popup } = await open();
-  const { worker, notices } = await leave(page, popup, () => neighbour.bringToFront());
-  const [notice] = await until('a notification', async () => (await notices()).length && notices());
-  expect(await browser.popupTarget(), 'nothing opens over another page').toBe(undefined);
-  const inFront = () => worker.evaluate(() => chrome.tabs.query({ active: true, lastFocusedWindow: true }).then(([{ url }]) => url ?? ''));
-  expect(await inFront()).toBe('');
-
-  await worker.evaluate((id) => chrome.notifications.onClicked.dispatch(id), notice);
-  const { targetId } = await until('the popup opens', () => browser.popupTarget());
-  expect(await inFront()).toMatch(/^https:\/\/login\.microsoft/);
-  const again = await Popup.attach(browser.cdp, targetId);
-  await again.see(/it is you/);
-  expect(await notices()).toEqual([]);
-  await (await signedIn(page, again)).close();
-  await end(page);
-});
-
-test('the PIN is asked for in a sign-in window without a toolbar: the notification leads to the window behind it', async () => {
-  await forgetPerson();
-  await browser.context.clearCookies();
-  const opening = browser.context.waitForEvent('page');
-  await neighbour.bringToFront();
-  await neighbour.evaluate((url) => { open(url, 'window', 'popup,width=600,height=700'); }, portal('contoso.onmicrosoft.com', '&prompt=login'));
-  const page = await opening;
-  await page.waitForSelector('#i0116', { state: 'visible' });
-  const popup = await browser.popup(neighbour);
-  await popup.see(/Passkey/);
-  const { worker, notices } = await leave(page, popup, () => page.bringToFront());
-  const [notice] = await until('a notification', async () => (await notices()).length && notices());
-  expect(await browser.popupTarget()).toBe(undefined);
-  await worker.evaluate((id) => chrome.notifications.onClicked.dispatch(id), notice);
-  const { targetId } = await until('the popup opens', () => browser.popupTarget());
-  const again = await Popup.attach(browser.cdp, targetId);
-  await again.see(/it is you/);
-  await signedIn(page, again);
   await end(page);
 });

@@ -38,12 +38,6 @@ export async function stopAt(browser, page, moment) {
   return (meanwhile) => halted.then(meanwhile).then(() => stopWorker(page, browser));
 }
 
-// Holds the worker at a point while something else is done, and lets it go on.
-export async function holdAt(browser, moment) {
-  const { halted, worker } = await haltAt(browser, moment);
-  return (meanwhile) => halted.then(meanwhile).then(() => worker.send('Debugger.disable'));
-}
-
 async function haltAt(browser, { file = 'background.js', text, condition, time }) {
   const { targetInfos } = await browser.cdp.send('Target.getTargets');
   const { targetId } = targetInfos.find(({ type, url }) => type === 'service_worker' && url.includes(EXTENSION_ID));
