@@ -85,7 +85,7 @@ fn dependencies(workspace: &Path) -> anyhow::Result<()> {
     };
     execute(&mut command(&program, ["check", "bans", "licenses", "sources"]))?;
     if execute(&mut command(&program, ["fetch", "db"])).is_ok() {
-        execute(&mut command(&program, ["check", "advisories", "--disable-fetch"]))
+        execute(&mut command(&program, ["--offline", "check", "advisories"]))
     } else {
         eprintln!("note: the advisory database cannot be reached from here; known vulnerabilities were not checked");
         Ok(())
