@@ -193,7 +193,9 @@ const carryOut = {
   },
 
   async show_popup({ tab_id }) {
-    if (await isInFront(tab_id) && await chrome.action.openPopup().then(() => true, () => false)) return;
+    const isOpen = await isInFront(tab_id) && await chrome.action.openPopup().then(() => true, () => false);
+    // A slow browser may say that it did not open what is open.
+    if (isOpen || popup) return;
     waiting = WAITING + (tab_id ?? '');
     chrome.notifications?.create(waiting, noticeOf(words('person_notice')));
   },

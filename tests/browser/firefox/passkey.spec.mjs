@@ -26,7 +26,7 @@ test('the popup says that the next credential is used, and the page\'s other way
   await signInPage(firefox, portal('fabrikam.onmicrosoft.com'));
   let popup = await firefox.popup();
   await popup.see(/Signs in with\s+Password/);
-  await popup.click('Why nothing better');
+  await popup.click('Why not a stronger one?');
   await popup.see(/This browser cannot answer a page with a passkey, so the next credential is used/);
   await popup.click('Sign in');
   await firefox.visible('#signed-in-as');

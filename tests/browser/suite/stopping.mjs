@@ -34,8 +34,8 @@ export const answered = (reply) => untold(`event.frame?.reply?.reply === '${repl
 // Stops the worker that runs now once it comes to a point, and something else has been done there. Answers a function that
 // waits for that.
 export async function stopAt(browser, page, moment) {
-  const { halted } = await haltAt(browser, moment);
-  return (meanwhile) => halted.then(meanwhile).then(() => stopWorker(page, browser));
+  const { halted, detach } = await haltAt(browser, moment);
+  return (meanwhile) => halted.then(meanwhile).then(() => stopWorker(page, browser)).then(detach);
 }
 
 async function haltAt(browser, { file = 'background.js', text, condition, time }) {
@@ -55,5 +55,6 @@ async function haltAt(browser, { file = 'background.js', text, condition, time }
     condition: `(${condition}) && (self.times = (self.times ?? 0) + 1) === ${time}`,
   });
   if (!locations.length) throw new Error(`the worker has no place ${text}`);
-  return { halted, worker };
+  // The browser gives the next worker to the debugger of this one, with all that it is to halt it at.
+  return { halted, detach: () => browser.cdp.send('Target.detachFromTarget', { sessionId }).catch(() => {}) };
 }

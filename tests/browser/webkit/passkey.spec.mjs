@@ -23,7 +23,7 @@ const test = base.extend({
 
 test('the popup offers the next credential, and the page\'s other ways are taken', async ({ entra, machine, webkit }) => {
   const account = machine.accounts.Fabrikam;
-  expect(await signIn(webkit, 'fabrikam.onmicrosoft.com', /Signs in with\s+Password\s+Why nothing better/)).toContain(account);
+  expect(await signIn(webkit, 'fabrikam.onmicrosoft.com', /Signs in with\s+Password\s+Why not a stronger one/)).toContain(account);
   const { attempts, credential_types: offered } = await entra.journal();
   expect(offered.at(-1)).toMatchObject({ user_name: account, preferred: PASSKEY });
   expect(attempts).toEqual([expect.objectContaining({ error: 0, user_name: account, fields: ['passwd'] })]);
