@@ -49,7 +49,7 @@ async fn a_connected_tenant_has_a_dormant_account_of_ours() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_account_is_recognised_after_the_database_is_lost() {
     let lab = Lab::new().await;
-    drop(lab.connected(CONTOSO).await);
+    lab.connected(CONTOSO).await.close().await;
     let id = lab.account(CONTOSO).id;
     lab.change_user(CONTOSO, |user| user.account_enabled = true);
     std::fs::remove_dir_all(lab.database().parent().unwrap()).unwrap();
