@@ -50,8 +50,9 @@ const accessor = (of, name) => Object.getOwnPropertyDescriptor(of.prototype, nam
 const held = accessor(HTMLInputElement, 'value');
 const action = accessor(HTMLFormElement, 'action');
 const method = accessor(HTMLFormElement, 'method');
+const { dom } = chrome;
 // The tree of its own that a node draws, also a closed one: what stands in it is found by no selector.
-const shadowOf = (node) => node instanceof HTMLElement && (chrome.dom?.openOrClosedShadowRoot(node) ?? node.openOrClosedShadowRoot ?? node.shadowRoot);
+const shadowOf = (node) => node instanceof HTMLElement && (dom?.openOrClosedShadowRoot?.(node) ?? node.openOrClosedShadowRoot ?? node.shadowRoot);
 const isInput = (node) => node instanceof HTMLInputElement;
 const isEnabled = (node) => !node.matches(':disabled,[aria-disabled=true]');
 const numbers = new WeakMap();
